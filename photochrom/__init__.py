@@ -1,0 +1,30 @@
+"""Put color into black-and-white photographs, and train, measure and serve the conditional GANs that do it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from photochrom.api import colorize
+    from photochrom.colorizer import Colorizer, Options
+    from photochrom.errors import PhotochromError
+    from photochrom.photo import Photo
+
+__version__ = "0.1.0"
+__all__ = ["Colorizer", "Options", "Photo", "PhotochromError", "__version__", "colorize"]
+
+_HOMES = {
+    "colorize": "photochrom.api",
+    "Colorizer": "photochrom.colorizer",
+    "Options": "photochrom.colorizer",
+    "Photo": "photochrom.photo",
+    "PhotochromError": "photochrom.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that ``import photochrom`` is quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'photochrom' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

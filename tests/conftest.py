@@ -1,0 +1,54 @@
+"""Make the small data that many tests share."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+PICTURES = ("astronaut", "chelsea", "coffee", "rocket")
+
+
+def picture(name: str) -> np.ndarray:
+    """Give a color photograph that comes with scikit-image, (H, W, 3) uint8."""
+    return getattr(data, name)()
+
+
+def write_shard(path: Path, pictures: list[np.ndarray]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for index, array in enumerate(pictures):
+            buffer = io.BytesIO()
+            Image.fromarray(array).save(buffer, "JPEG", quality=95, subsampling=0)
+            info = tarfile.TarInfo(f"{index:016x}.jpg")
+            info.size = len(buffer.getvalue())
+            tar.addfile(info, io.BytesIO(buffer.getvalue()))
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared folder of 48 training and 6 test photographs of 80 x 96 px, cut from scikit-image's."""
+    folder = tmp_path_factory.mktemp("prepared")
+    rng = np.random.default_rng(0)
+    cuts = []
+    for index in range(54):
+        whole = Image.fromarray(picture(PICTURES[index % 4]))
+        left, top = (int(rng.integers(0, side - 150)) for side in whole.size)
+        cuts.append(np.asarray(whole.crop((left, top, left + 144, top + 120)).resize((96, 80))))
+    write_shard(folder / "train-00000.tar", cuts[:48])
+    write_shard(folder / "test-00000.tar", cuts[48:])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """The folder of development photographs, where there is one."""
+    path = Path(os.environ.get("PHOTOCHROM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip("no development photographs here: set PHOTOCHROM_DATA")
+    return path
