@@ -1,0 +1,1 @@
+"""Train conditional GANs that color photographs; the only folder that imports torch."""

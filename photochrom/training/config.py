@@ -1,0 +1,234 @@
+"""Describe a training run: one frozen dataclass, read from TOML, checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from photochrom.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a training run."""
+
+    kind: Literal["generator", "critic", "adversarial"]
+    """What learns: the generator alone, the discriminator alone, or both against each other."""
+    images: int
+    """Length, in training crops seen."""
+    rate: float = 1e-3
+    """Learning rate of the generator."""
+    critic_rate: float = 2e-4
+    """Learning rate of the discriminator."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How both rates move over the stage: not at all, or down to zero."""
+    warmup: int = 0
+    """Crops over which both rates rise from zero."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training run. Presets are files of these fields in ``photochrom/training/presets``."""
+
+    stages: tuple[Stage, ...]
+    """The stages, in order."""
+    generator: Literal["photochrom", "unet"] = "photochrom"
+    """Which generator to train."""
+    pretrained: bool = True
+    """Start the encoder from ImageNet weights, where the generator has one."""
+    discriminator_width: int = 64
+    """Channels of the PatchGAN's first layer."""
+    adversarial_loss: Literal["bce", "lsgan", "hinge"] = "bce"
+    """The form of the adversarial loss."""
+    adversarial_weight: float = 1.0
+    """Weight of the adversarial loss in the generator's sum."""
+    bins_weight: float = 0.0
+    """Weight of the cross-entropy over chroma bins (generator ``photochrom`` alone)."""
+    l1_weight: float = 0.0
+    """Weight of the mean absolute error of chroma, in units of 0..255."""
+    perceptual_weight: float = 0.0
+    """Weight of the perceptual loss on the frozen ImageNet encoder, in adversarial stages."""
+    rebalance: float = 1.0
+    """Lambda of the class rebalancing of Zhang et al. 2016: 1 = none, 0.5 = theirs."""
+    temperature: float = 0.6
+    """Temperature of the annealed mean that the discriminator, the L1 loss and the sample sheets see."""
+    positions: int = 256
+    """Positions of each crop that the cross-entropy looks at, chosen at random in each step."""
+    size: int = 128
+    """Side of a training crop, in pixels."""
+    smallest_crop: float = 0.7
+    """Smallest share of the short side that a crop takes."""
+    stretch: float = 0.2
+    """Largest random change of a crop's aspect ratio, as a logarithm."""
+    aging: float = 0.0
+    """Probability that a crop's luma is aged: faded, blurred, grained."""
+    batch: int = 32
+    """Crops in a step, over all devices."""
+    seed: int = 0
+    """Seed of the initial weights, of the order and of every random choice."""
+    encoder_rate: float = 0.3
+    """Learning rate of a pretrained encoder, as a share of the stage's."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay (AdamW)."""
+    beta1: float = 0.9
+    """Adam's decay of the first moment."""
+    beta2: float = 0.999
+    """Adam's decay of the second moment."""
+    clip: float = 1.0
+    """Largest norm of the gradients in a step; 0 = no limit."""
+    ema: float = 0.999
+    """Decay by step of the averaged weights, which are the ones that ship; 0 = no averaging."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """Arithmetic of the networks."""
+    log_every: int = 960
+    """Crops between two lines of the log."""
+    checkpoint_every: int = 9600
+    """Crops between two checkpoints."""
+    validate_every: int = 9600
+    """Crops between two validations."""
+    validation_photographs: int = 256
+    """Training photographs set aside for validation, by key."""
+    sample_every: int = 19200
+    """Crops between two sample sheets."""
+    collapse: float = 0.01
+    """A discriminator whose loss stays below this for 50 log lines has collapsed and ends the run; 0 = never."""
+
+    @property
+    def images(self) -> int:
+        """Length of the whole run, in training crops."""
+        return sum(stage.images for stage in self.stages)
+
+
+LEAST: dict[str, float] = {
+    "images": 1, "rate": 0, "critic_rate": 0, "warmup": 0, "discriminator_width": 1, "adversarial_weight": 0,
+    "bins_weight": 0, "l1_weight": 0, "perceptual_weight": 0, "rebalance": 0.01, "temperature": 0.01, "positions": 1,
+    "size": 32, "smallest_crop": 0.05, "stretch": 0, "aging": 0, "batch": 1, "seed": 0, "encoder_rate": 0,
+    "weight_decay": 0, "beta1": 0, "beta2": 0, "clip": 0, "ema": 0, "log_every": 1, "checkpoint_every": 1,
+    "validate_every": 1, "validation_photographs": 1, "sample_every": 1, "collapse": 0,
+}  # fmt: skip
+MOST: dict[str, float] = {"rebalance": 1, "smallest_crop": 1, "aging": 1, "beta1": 0.9999, "beta2": 0.99999, "ema": 0.99999}
+
+
+def presets() -> dict[str, Path]:
+    """List the presets that come with the package, by name."""
+    folder = resources.files("photochrom.training") / "presets"
+    return {Path(str(item)).stem: Path(str(item)) for item in sorted(folder.iterdir(), key=str) if str(item).endswith(".toml")}
+
+
+def load(source: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration from a preset's name or a TOML file.
+
+    Args:
+        source: the name of a preset, or the path of a TOML file with the fields of ``Config``.
+        overrides: settings that replace those of the file, as ``key=value`` with a TOML value; ``stages.0.images=1000``
+            reaches into the stages.
+
+    Raises:
+        ConfigError: if there is no such file, a key is unknown, a value has the wrong type or is out of range, or two
+            settings contradict each other.
+    """
+    known = presets()
+    path = known.get(str(source), Path(source))
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no configuration '{source}': expected a TOML file or one of the presets {', '.join(known)}"
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration '{source}': {error}") from error
+    for setting in overrides:
+        _override(table, setting)
+    return from_table(table, where=str(source))
+
+
+def from_table(table: dict[str, Any], *, where: str = "configuration") -> Config:
+    """Make a configuration of nested tables, as TOML or JSON has them; raises ConfigError as ``load`` does."""
+    config: Config = _build(Config, table, where)
+    _check(config, where)
+    return config
+
+
+def to_table(config: Config) -> dict[str, Any]:
+    """Give the configuration as plain tables, which ``from_table`` reads."""
+    table = dataclasses.asdict(config)
+    table["stages"] = list(table["stages"])
+    return table
+
+
+def _override(table: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"'{setting}' is not a setting: expected key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *path, last = key.split(".")
+    target: Any = table
+    try:
+        for part in path:
+            target = target[int(part)] if isinstance(target, list) else target[part]
+        if isinstance(target, list):
+            target[int(last)] = value
+        else:
+            target[last] = value
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise ConfigError(f"the setting '{key}' leads nowhere: expected a key of the configuration") from error
+
+
+def _build(kind: Any, table: dict[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in fields(kind)]
+    for key in table:
+        if key not in names:
+            close = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"known keys: {', '.join(names)}"
+            raise ConfigError(f"{where}: unknown key '{key}'; {hint}")
+    missing = [f.name for f in fields(kind) if f.default is dataclasses.MISSING and f.name not in table]
+    if missing:
+        raise ConfigError(f"{where}: {', '.join(missing)} missing; every {kind.__name__.lower()} needs it")
+    return kind(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in table.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if origin is tuple:
+        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
+            raise ConfigError(f"{where} is {value!r}: expected one or more tables")
+        return tuple(_build(get_args(hint)[0], item, f"{where}.{index}") for index, item in enumerate(value))
+    if origin is Literal:
+        if value not in get_args(hint):
+            raise ConfigError(f"{where} is {value!r}: expected one of {', '.join(map(str, get_args(hint)))}")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        raise ConfigError(f"{where} is {value!r}: expected {'a number' if hint is float else 'an ' + hint.__name__}")
+    name = where.rpartition(": ")[2]
+    least, most = LEAST.get(name, float("-inf")), MOST.get(name, float("inf"))
+    if hint in (int, float) and not least <= value <= most:
+        limits = f"{least:g} to {most:g}" if most < float("inf") else f"{least:g} or more"
+        raise ConfigError(f"{where} is {value}: expected {limits}")
+    return value
+
+
+def _check(config: Config, where: str) -> None:
+    if config.generator == "unet" and config.bins_weight:
+        raise ConfigError(f"{where}: bins_weight is {config.bins_weight:g}, but the generator unet has no chroma bins; set it to 0")
+    if config.generator == "unet" and config.size % 128:
+        raise ConfigError(f"{where}: size is {config.size}, but the generator unet takes multiples of 128")
+    if config.size % 32:
+        raise ConfigError(f"{where}: size is {config.size}: expected a multiple of 32")
+    learns = any(stage.kind == "generator" for stage in config.stages)
+    if learns and not (config.bins_weight or config.l1_weight):
+        raise ConfigError(f"{where}: a generator stage needs bins_weight or l1_weight above 0")
+    if config.batch > config.images:
+        raise ConfigError(f"{where}: batch is {config.batch}, but the stages have {config.images} images in all")

@@ -1,0 +1,141 @@
+"""Read training crops from WebDataset tar shards, by position, so that a run resumes exactly where it was.
+
+Shards are read at random through an index of their headers. A crop depends on the seed and on its position in the run alone:
+not on workers, devices or interruptions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from photochrom import color
+from photochrom.shards import Member, Split, members, shards
+
+SET_ASIDE = 0.03
+"""Share of the training photographs, by key, that validation may take."""
+
+
+def index(folders: Sequence[Path], split: Split = "train") -> list[Member]:
+    """List the photographs of all shards ``SPLIT-*.tar`` in or below some folders, in a fixed order.
+
+    Raises:
+        DataError: if a folder is missing or has no such shard, or a shard is damaged or empty.
+    """
+    return [member for paths in shards(list(folders), split).values() for member in members(paths)]
+
+
+def set_aside(photographs: Sequence[Member], limit: int) -> tuple[list[Member], list[Member]]:
+    """Split training photographs by a hash of their keys into those that teach and at most ``limit`` that validate."""
+
+    def rank(member: Member) -> int:
+        return int.from_bytes(hashlib.blake2b(Path(member.name).stem.encode(), digest_size=8).digest(), "big")
+
+    bound = int(SET_ASIDE * 2**64)
+    aside = sorted((m for m in photographs if rank(m) < bound), key=lambda m: (rank(m), str(m.shard)))
+    teach = [m for m in photographs if rank(m) >= bound]
+    return teach, (aside or list(photographs))[:limit]
+
+
+@final
+class Crops(Dataset[tuple[Tensor, Tensor]]):
+    """Random training crops by position: item i of a run is always the same, whatever came before.
+
+    An item is ``(1, S, S)`` float32 luma in [0, 1] and ``(2, S, S)`` float32 chroma in [-0.5, 0.5].
+    """
+
+    def __init__(
+        self, photographs: Sequence[Member], *, size: int, seed: int, smallest: float, stretch: float, aging: float
+    ) -> None:
+        self.photographs = photographs
+        self.size = size
+        self.seed = seed
+        self.smallest = smallest
+        self.stretch = stretch
+        self.aging = aging
+
+    def __len__(self) -> int:
+        return len(self.photographs)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
+        epoch, place = divmod(position, len(self.photographs))
+        member = self.photographs[_order(self.seed, epoch, len(self.photographs))[place]]
+        rng = np.random.default_rng((self.seed, position))
+        rgb = np.asarray(random_crop(Image.fromarray(member.read()), self.size, rng, smallest=self.smallest, stretch=self.stretch))
+        luma, chroma = color.split(rgb)
+        if rng.random() < self.aging:
+            luma = age(luma, rng)
+        return torch.from_numpy(luma[None]), torch.from_numpy(chroma)
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch, 1)).permutation(count)
+
+
+@final
+class Positions:
+    """Give this process the positions of its rows of every batch, from a position on, without end."""
+
+    def __init__(self, start: int, batch: int, *, rank: int, world: int) -> None:
+        self.start, self.batch, self.rank, self.world = start, batch, rank, world
+
+    def __iter__(self) -> Iterator[list[int]]:
+        position = self.start
+        while True:
+            yield list(range(position + self.rank, position + self.batch, self.world))
+            position += self.batch
+
+
+def random_crop(
+    image: Image.Image, size: int, rng: np.random.Generator, *, smallest: float, stretch: float
+) -> Image.Image:
+    """Cut a random part of a picture, scale it to ``size`` x ``size`` and mirror half of them."""
+    width, height = image.size
+    side = min(width, height) * rng.uniform(smallest, 1)
+    aspect = math.exp(rng.uniform(-stretch, stretch) / 2)
+    wide, high = min(side * aspect, width), min(side / aspect, height)
+    left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
+    crop = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + wide, top + high))
+    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop
+
+
+def center_crop(image: Image.Image, size: int) -> Image.Image:
+    """Cut the largest centered square of a picture and scale it to ``size`` x ``size``."""
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+
+
+def age(luma: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Make ``(H, W)`` luma in [0, 1] look like an old print's: other contrast, and at times blur or grain."""
+    gamma = math.exp(rng.normal(0, 0.25))
+    low, high = rng.uniform(0, 0.15), rng.uniform(0.85, 1)
+    if rng.random() < 0.4:
+        picture = Image.fromarray((luma * 255 + 0.5).clip(0, 255).astype(np.uint8))
+        luma = np.asarray(picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.4))), dtype=np.float32) / 255
+    luma = low + (high - low) * np.clip(luma, 0, 1) ** gamma
+    if rng.random() < 0.5:
+        grain = rng.normal(0, rng.uniform(0.01, 0.06), luma.shape)
+        luma = luma + grain
+    return np.clip(luma, 0, 1).astype(np.float32)
+
+
+def validation(photographs: Sequence[Member], size: int) -> tuple[Tensor, Tensor]:
+    """Load centered squares for validation: ``(N, 1, S, S)`` luma and ``(N, 2, S, S)`` chroma."""
+    pairs = [color.split(np.asarray(center_crop(Image.fromarray(member.read()), size))) for member in photographs]
+    return (
+        torch.from_numpy(np.stack([luma[None] for luma, _ in pairs])),
+        torch.from_numpy(np.stack([chroma for _, chroma in pairs])),
+    )

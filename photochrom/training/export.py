@@ -1,0 +1,206 @@
+"""Write a trained generator as one self-describing ONNX file, and prove that it answers as torch does."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import io
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from photochrom import __version__
+from photochrom.errors import TrainingError
+from photochrom.model import CARD_FORMAT, CARD_KEY, Card, Model
+from photochrom.shards import shards
+from photochrom.training import checkpoint, dataset, validate
+from photochrom.training.config import from_table
+from photochrom.training.generators import BinGenerator, Encoder, Generator, build
+from photochrom.training.layers import InvertedResidual
+
+OPSET = 18
+TOLERANCE = 1 / 255
+"""Largest difference between torch and ONNX that may ship: one level of 8-bit chroma."""
+HALF_FROM = 256
+"""Weights of at least so many numbers are stored as float16; onnxruntime widens them once, when it loads."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, and how it was checked."""
+
+    path: Path
+    bytes: int
+    largest_difference: float
+    """Largest |torch - ONNX| of chroma over the checked inputs, in units of the range 1."""
+    card: Card
+
+
+@final
+class _Shipped(nn.Module):
+    """The graph that ships: luma and temperature in, chroma out."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, luma: Tensor, temperature: Tensor) -> Tensor:
+        return self.generator.decode(self.generator(luma), temperature)
+
+
+def export(
+    run: Path, output: Path, *, data: list[Path] | None = None, name: str | None = None, newest: bool = False
+) -> Export:
+    """Export a run's averaged generator at its best checkpoint.
+
+    The vividness scale is calibrated on the validation photographs of the run's own training data.
+
+    Args:
+        run: a folder that ``photochrom train`` made.
+        output: the ONNX file to write; an existing one is replaced.
+        data: the prepared data of the run; None takes the folders that the run noted.
+        name: the model's name in its card; None takes the run folder's.
+        newest: take the newest checkpoint instead of the best.
+
+    Raises:
+        TrainingError: if the run has no checkpoint, or torch and ONNX differ by more than one level of 8-bit chroma.
+        DataError: if the training data are not there.
+    """
+    path = run / (checkpoint.NEWEST if newest or not (run / checkpoint.BEST).exists() else checkpoint.BEST)
+    if not path.exists():
+        raise TrainingError(f"'{run}' has no checkpoint: expected a folder of `photochrom train`")
+    state = checkpoint.load(path)
+    config = from_table(state["config"])
+    generator = build(config.generator, pretrained=False)
+    generator.load_state_dict(state["average"])
+    generator.eval().requires_grad_(False)
+    folders = data or [Path(folder) for folder in json.loads((run / "config.json").read_text(encoding="utf-8"))["data"]]
+    members = dataset.index(folders)
+    teach, aside = dataset.set_aside(members, config.validation_photographs)
+    held = dataset.validation(aside, config.size)
+    progress = state["progress"]
+    card = Card(
+        name=name or run.resolve().name,
+        generator=config.generator,
+        size=config.size,
+        stride=generator.stride,
+        fixed=not isinstance(generator, BinGenerator),
+        vividness=validate.calibrate(generator, held),
+        mean_chroma=tuple(state["statistics"]["mean_chroma"]),
+        training={
+            "config": state["config"],
+            "data": {"sets": sorted(shards(folders, "train")), "photographs": len(teach)},
+            "seed": config.seed,
+            "commit": _commit(),
+            "images_seen": progress["images_seen"],
+            "hours": round(progress["seconds"] / 3600, 3),
+            "versions": {"photochrom": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
+        },
+    )
+    content = to_onnx(generator, card)
+    difference = largest_difference(generator, Model(content, source=str(output)), held[0][:4])
+    if difference > TOLERANCE:
+        raise TrainingError(f"torch and ONNX differ by {difference:.2g}: expected at most {TOLERANCE:.2g}; nothing was written")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    part = output.with_name(output.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, output)
+    return Export(output, len(content), difference, card)
+
+
+def to_onnx(generator: Generator, card: Card) -> bytes:
+    """Convert a generator to an ONNX file with batch norm folded in, float16 storage of weights, and its card."""
+    network = _Shipped(_folded(generator)).eval()
+    height, width = card.size, card.size + card.stride
+    luma = torch.zeros(2, 1, height, width)
+    dimensions = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    shapes: dict[str, Any] = {"luma": dimensions, "temperature": None}
+    if card.fixed:
+        luma, shapes = torch.zeros(2, 1, height, height), {"luma": {0: torch.export.Dim.DYNAMIC}, "temperature": None}
+    program = torch.onnx.export(
+        network,
+        (luma, torch.tensor(1.0)),
+        input_names=["luma", "temperature"],
+        output_names=["chroma"],
+        dynamic_shapes=shapes,
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    buffer = io.BytesIO()
+    program.save(buffer)
+    graph = onnx.load_model_from_string(buffer.getvalue())
+    _store_as_half(graph)
+    graph.doc_string = ""
+    for node in graph.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    del graph.graph.value_info[:]
+    del graph.metadata_props[:]
+    graph.ir_version = min(graph.ir_version, 10)  # onnxruntime 1.18 reads up to 10
+    table = dataclasses.asdict(card) | {"format": CARD_FORMAT}
+    onnx.helper.set_model_props(graph, {CARD_KEY: json.dumps(table, sort_keys=True)})
+    onnx.checker.check_model(graph)
+    return graph.SerializeToString(deterministic=True)
+
+
+def largest_difference(generator: Generator, model: Model, luma: Tensor) -> float:
+    """Compare torch and ONNX on photographs, at three sizes and three temperatures; gives the largest |difference|."""
+    stride, size = generator.stride, model.card.size
+    worst = 0.0
+    shapes = {(size, size), (size, size + stride), (size + stride, size)} if isinstance(generator, BinGenerator) else {(size, size)}
+    for shape in sorted(shapes):
+        scaled = torch.nn.functional.interpolate(luma, shape, mode="bilinear")
+        for vividness in range(len(model.card.vividness)):
+            temperature, gain = model.decoding(vividness)
+            with torch.no_grad():
+                ours = (generator.decode(generator(scaled), temperature) * gain).clamp(-0.5, 0.5).numpy()
+            worst = max(worst, float(np.abs(ours - model.chroma(scaled.numpy(), vividness=vividness)).max()))
+    return worst
+
+
+def _folded(generator: Generator) -> Generator:
+    """Copy a generator with the encoder's batch norm folded into its convolutions."""
+    generator = copy.deepcopy(generator).eval()
+    for module in generator.modules():
+        pairs: list[tuple[str, str]] = []
+        if isinstance(module, Encoder):
+            pairs = [("stem", "stem_norm")]
+        elif isinstance(module, InvertedResidual):
+            pairs = [("depth", "depth_norm"), ("project", "project_norm")]
+            pairs += [("expand", "expand_norm")] if module.expands else []
+        for convolution, norm in pairs:
+            setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)))
+            setattr(module, norm, nn.Identity())
+    return generator
+
+
+def _store_as_half(graph: onnx.ModelProto) -> None:
+    """Keep large float32 weights as float16 and widen them by a Cast, which onnxruntime computes once."""
+    casts = []
+    for tensor in graph.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < HALF_FROM:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + ".half"))
+        casts.append(onnx.helper.make_node("Cast", [name + ".half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = list(graph.graph.node)
+    del graph.graph.node[:]
+    graph.graph.node.extend(casts + nodes)
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from photochrom.errors import ConfigError
+from photochrom.training import config
+
+STAGE = {"kind": "generator", "images": 100}
+GOOD = {"bins_weight": 1.0, "stages": [STAGE]}
+
+
+@pytest.mark.parametrize("name", config.presets())
+def test_every_preset_loads_and_survives_a_round_trip(name):
+    loaded = config.load(name)
+    assert config.from_table(json.loads(json.dumps(config.to_table(loaded)))) == loaded
+    assert loaded.images > 0
+
+
+def test_the_two_presets_are_there():
+    assert {"photochrom", "unet"} <= set(config.presets())
+
+
+def test_every_number_has_a_range():
+    numbers = {f for kind in (config.Config, config.Stage) for f, t in kind.__annotations__.items() if t in ("int", "float")}
+    assert numbers == set(config.LEAST)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (GOOD | {"lerning_rate": 1}, "unknown key 'lerning_rate'"),
+        (GOOD | {"bach": 1}, "did you mean batch"),
+        (GOOD | {"batch": 0}, "batch is 0: expected 1 or more"),
+        (GOOD | {"aging": 1.5}, "aging is 1.5: expected 0 to 1"),
+        (GOOD | {"batch": "many"}, "batch is 'many': expected an int"),
+        (GOOD | {"batch": True}, "batch is True: expected an int"),
+        (GOOD | {"ema": "x"}, "ema is 'x': expected a number"),
+        (GOOD | {"generator": "vgg"}, "expected one of photochrom, unet"),
+        (GOOD | {"size": 100}, "expected a multiple of 32"),
+        (GOOD | {"generator": "unet"}, "has no chroma bins"),
+        ({"stages": [STAGE]}, "needs bins_weight or l1_weight"),
+        ({}, "stages missing"),
+        (GOOD | {"stages": []}, "expected one or more tables"),
+        (GOOD | {"stages": [{"kind": "generator"}]}, "images missing"),
+        (GOOD | {"stages": [STAGE | {"rat": 1}]}, "did you mean rate"),
+        (GOOD | {"batch": 101}, "batch is 101, but the stages have 100 images"),
+    ],
+)
+def test_a_wrong_table_is_refused_in_one_line(table, said):
+    with pytest.raises(ConfigError) as caught:
+        config.from_table(table, where="my.toml")
+    assert said in str(caught.value) and "my.toml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_settings_replace_those_of_the_file():
+    loaded = config.load("photochrom", ["batch=16", "stages.0.images=320", "adversarial_loss=lsgan"])
+    assert (loaded.batch, loaded.stages[0].images, loaded.adversarial_loss) == (16, 320, "lsgan")
+
+
+@pytest.mark.parametrize("setting", ["batch", "stages.9.images=1", "stages.x.images=1", "no.such.key=1"])
+def test_a_setting_that_leads_nowhere_is_refused(setting):
+    with pytest.raises(ConfigError):
+        config.load("photochrom", [setting])
+
+
+def test_a_file_that_is_no_toml_or_not_there_is_refused(tmp_path):
+    bad = tmp_path / "bad.toml"
+    bad.write_text("batch = = 1")
+    for source in (bad, tmp_path / "none.toml", "nopreset"):
+        with pytest.raises(ConfigError, match=r"configuration"):
+            config.load(source)
