@@ -1,0 +1,210 @@
+"""Commands for those who make a model: prepare, train, export, evaluate."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from photochrom.cli.use import Bar
+from photochrom.errors import OptionError
+from photochrom.training.prepare import PrepareOptions
+
+if TYPE_CHECKING:
+    from photochrom.training.loop import Report
+
+Data = Annotated[list[Path], Parameter(consume_multiple=True)]
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+
+
+def prepare(
+    source: str,
+    /,
+    *,
+    output: Output,
+    options: Annotated[PrepareOptions | None, Parameter(name="*")] = None,
+) -> int:
+    """Turn photographs into the shards that training reads: small JPEGs in tar files, and a manifest.
+
+    Photographs that are unreadable, grey or toned, tiny, or copies of others are left out and counted.
+
+    Parameters
+    ----------
+    source
+        A folder, a zip, a tar, or a data set of the Hugging Face hub as hf:owner/name or hf:owner/name:split.
+    output
+        The folder to make.
+    """
+    from photochrom.training.manifest import describe
+    from photochrom.training.prepare import prepare as run
+
+    with Bar("Preparing") as bar:
+        manifest = run(source, output, options=options, progress=bar)
+    _table(f"{source} -> {output}", ("what", "figure"), describe(manifest))
+    return 0
+
+
+def train(
+    config: str,
+    /,
+    *,
+    data: Data,
+    output: Output,
+    devices: int = 1,
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    workers: int = 0,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+) -> int:
+    """Train a generator, or go on with a training that was stopped: the same command resumes it.
+
+    Parameters
+    ----------
+    config
+        A preset (photochrom, unet) or a TOML file.
+    data
+        Folders that `photochrom prepare` made.
+    output
+        The folder of the run.
+    devices
+        Processes, each with a device of its own. On a CPU, one for each core is the fastest.
+    accelerator
+        Kind of the devices.
+    workers
+        Processes for each device that decode photographs.
+    set_
+        Replace a setting of the configuration: --set batch=16 --set stages.0.images=50000.
+    """
+    from photochrom.training.config import load
+    from photochrom.training.loop import train as run
+
+    settings = load(config, set_ or [])
+    if devices < 1 or workers < 0:
+        raise OptionError(f"devices is {devices} and workers is {workers}: expected 1 or more, and 0 or more")
+    progress = run(
+        settings, data, run=output, devices=devices, accelerator=accelerator, workers=workers, report=Watcher(sys.stderr.isatty())
+    )
+    print(
+        f"{output}: {progress.images_seen} images in {progress.seconds / 3600:.2f} h; "
+        f"best at {progress.best_images} images, score {progress.best_score:.3f}"
+    )
+    return 0
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    output: Output,
+    data: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    name: str | None = None,
+    newest: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Write a run's generator as one self-describing ONNX file, and prove that ONNX Runtime answers as torch does.
+
+    Parameters
+    ----------
+    run
+        A folder of `photochrom train`.
+    output
+        The ONNX file to write; an existing one is replaced.
+    data
+        The run's prepared data, where they have moved: vividness is calibrated on the photographs set aside for validation.
+    name
+        The model's name in its card; by default that of the run's folder.
+    newest
+        Take the newest checkpoint instead of the one with the best validation score.
+    """
+    from photochrom.training.export import export as write
+
+    done = write(run, output, data=data, name=name, newest=newest)
+    print(f"{done.path}: {done.bytes / 1e6:.1f} MB; largest difference between torch and ONNX {done.largest_difference:.2g}")
+    return 0
+
+
+def evaluate(
+    model: Path | None = None,
+    /,
+    *,
+    data: Data,
+    split: Literal["test", "train"] = "test",
+    vividness: float = 1.0,
+    limit: int | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Score a model file on test photographs, against grey and against the mean chroma of the training photographs.
+
+    Parameters
+    ----------
+    model
+        A model file of `photochrom export`; without it, the model in the package.
+    data
+        Folders that `photochrom prepare` made.
+    split
+        Which shards.
+    vividness
+        From 0 (most faithful) over 1 to 2 (most vivid).
+    limit
+        Take at most so many photographs of each data set.
+    json
+        Print one JSON object instead of tables.
+    """
+    from photochrom import evaluate as scoring
+    with Bar("Scoring") as bar:
+        found = scoring.evaluate(model, data, split=split, vividness=vividness, limit=limit, progress=bar)
+    if json:
+        print(scoring.to_json(found))
+        return 0
+    _table(f"{found.model}, {found.split} photographs, vividness {found.vividness:g}", scoring.SCORE_COLUMNS, scoring.rows(found))
+    _table("The model's error below each baseline's, in percent of grey's", scoring.GAIN_COLUMNS, scoring.gain_rows(found))
+    return 0
+
+
+@dataclass
+class Watcher:
+    """Show a training: a bar on a terminal, a line for each line of the log elsewhere."""
+
+    terminal: bool
+    bar: Any = None
+
+    def __call__(self, report: Report) -> None:
+        """Show one report."""
+        left = (report.images - report.images_seen) / max(report.images_per_second, 1e-9)
+        text = "  ".join(f"{name} {value:.4g}" for name, value in (report.losses | report.validation).items())
+        line = f"{report.images_seen}/{report.images} images  {report.images_per_second:.1f}/s  {_time(left)} left  {text}"
+        if not self.terminal:
+            print(line, file=sys.stderr, flush=True)
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        if self.bar is None:
+            columns = (BarColumn(), TextColumn("{task.description}"))
+            self.bar = Progress(*columns, console=Console(stderr=True))
+            self.bar.start()
+            self.bar.add_task(line, total=report.images)
+        self.bar.update(0, completed=report.images_seen, description=line)
+        if report.validation or report.images_seen >= report.images:
+            self.bar.console.print(line)
+        if report.images_seen >= report.images:
+            self.bar.stop()
+
+
+def _time(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -1,0 +1,314 @@
+"""Read and write JPEG as marker segments and planes, so that no RGB picture is ever made.
+
+A JPEG file stores luma as a plane of its own: it is decoded alone, and encoded again beside two half-size planes of chroma.
+What else the file carries lies in marker segments before the first scan (ITU-T T.81, annex B); they travel as bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from photochrom.errors import OutputError, PhotoError
+
+Plane = NDArray[np.uint8]
+Segment = tuple[bytes, bytes]
+"""A marker (two bytes) and its payload, the length left out."""
+
+START, SCAN, END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+APP0, APP1, APP2, APP13, APP14 = b"\xff\xe0", b"\xff\xe1", b"\xff\xe2", b"\xff\xed", b"\xff\xee"
+COMMENT, TABLES = b"\xff\xfe", b"\xff\xdb"
+DEAD_LINKS = re.compile(
+    rb"""
+      \s(?:hdrgm:\w+|G?Camera:(?:MotionPhoto|MicroVideo)\w*)\s*=\s*(?:"[^"]*"|'[^']*')
+    | <(hdrgm:\w+|G?Camera:(?:MotionPhoto|MicroVideo)\w*|G?Container:Directory)\b[^>]*?(?:/>|>.*?</\1\s*>)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What XMP says of a gain map or a film behind the picture, neither of which is written again."""
+
+FRAMES = frozenset(bytes([0xFF, low]) for low in range(0xC0, 0xD0)) - {b"\xff\xc4", b"\xff\xc8", b"\xff\xcc"}
+PROGRESSIVE = frozenset({b"\xff\xc2", b"\xff\xc6", b"\xff\xca", b"\xff\xce"})
+
+JFIF = b"JFIF\0"
+EXIF = b"Exif\0\0"
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+ICC = b"ICC_PROFILE\0"
+
+PAYLOAD = 65533
+"""The most bytes that one segment holds: its length is 16 bits and counts itself."""
+
+LOWEST_QUALITY = 75
+"""Below it the encoder's steps for chroma are so coarse that new color shows as blocks, whatever the luma is."""
+
+HARMLESS = ("extraneous bytes before marker", "Invalid SOS parameters")
+"""Faults that the decoder reports and that leave every sample in place: padding, and numbers that a baseline scan ignores."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the segments before the first scan say."""
+
+    height: int
+    width: int
+    bits: int
+    """Bits per sample."""
+    channels: int
+    progressive: bool
+    inverted: bool
+    """Whether ink is stored as its absence, as Adobe does."""
+    luma_table: tuple[int, ...]
+    """The 64 quantization steps of the first component, in zigzag order; empty where the file defines none in time."""
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a JPEG file carries besides samples."""
+
+    exif: bytes | None
+    """A TIFF block, without JPEG's head."""
+    xmp: bytes | None
+    icc: bytes | None
+    dpi: tuple[float, float] | None
+    extras: tuple[Segment, ...]
+    """Density, extended XMP, Photoshop's IPTC block and comments, for another JPEG alone."""
+
+
+def parse(data: bytes) -> Header:
+    """Parse everything before the first scan.
+
+    Raises:
+        PhotoError: the segments break off or contradict each other.
+    """
+    segments = tuple(_segments(data))
+    frame = next(((marker, payload) for marker, payload in segments if marker in FRAMES), None)
+    if frame is None or len(frame[1]) < 9 or len(frame[1]) < 6 + 3 * frame[1][5]:
+        raise PhotoError("a damaged JPEG: its header breaks off; restore the file from a good copy")
+    marker, payload = frame
+    tables: dict[int, tuple[int, ...]] = {}
+    for kind, body in segments:
+        if kind == TABLES:
+            tables.update(_tables(body))
+    return Header(
+        height=int.from_bytes(payload[1:3]),
+        width=int.from_bytes(payload[3:5]),
+        bits=payload[0],
+        channels=payload[5],
+        progressive=marker in PROGRESSIVE,
+        inverted=any(kind == APP14 and body.startswith(b"Adobe") for kind, body in segments),
+        luma_table=tables.get(payload[8], ()),
+        segments=segments,
+    )
+
+
+def carried(segments: Iterable[Segment]) -> Carried:
+    """Pick the segments that stay true for another picture of the same size.
+
+    Adobe's APP14 would change the color transform; multi-picture and gain-map blocks point to bytes that are not written
+    again, and a signature would no longer hold: these and all unknown ones stay behind.
+    """
+    exif = xmp = dpi = None
+    profile: dict[int, bytes] = {}
+    pieces = 0
+    extras: list[Segment] = []
+    for marker, payload in segments:
+        if marker == APP0 and payload.startswith(JFIF) and len(payload) >= 12 and dpi is None:
+            extras.append((marker, payload[:12] + b"\0\0"))  # without its thumbnail, which is grey
+            dpi = _dpi(payload)
+        elif marker == APP1 and payload.startswith(EXIF):
+            exif = exif or payload[len(EXIF) :]
+        elif marker == APP1 and payload.startswith(XMP):
+            xmp = xmp or DEAD_LINKS.sub(b"", payload[len(XMP) :])
+        elif marker == APP2 and payload.startswith(ICC) and len(payload) > len(ICC) + 2:
+            number, pieces = payload[len(ICC)], payload[len(ICC) + 1]
+            profile[number] = payload[len(ICC) + 2 :]
+        elif marker in (APP13, COMMENT) or (marker == APP1 and payload.startswith(EXTENDED_XMP)):
+            extras.append((marker, payload))
+    whole = bool(profile) and sorted(profile) == list(range(1, pieces + 1))
+    icc = b"".join(profile[number] for number in sorted(profile)) if whole else None
+    density = dpi if dpi and min(dpi) > 0 else None
+    return Carried(exif=exif, xmp=xmp, icc=icc, dpi=density, extras=tuple(extras))
+
+
+def build(carried: Carried) -> list[Segment]:
+    """Lay out segments in their legal order: JFIF, EXIF, XMP, ICC, the rest as it was.
+
+    Raises:
+        OutputError: EXIF or XMP is larger than one segment holds.
+    """
+    segments = [extra for extra in carried.extras if extra[0] == APP0][:1]
+    if not segments and carried.dpi:
+        x, y = (min(round(value), 65535).to_bytes(2) for value in carried.dpi)
+        segments.append((APP0, JFIF + b"\x01\x01\x01" + x + y + b"\0\0"))
+    for name, head, payload in (("EXIF", EXIF, carried.exif), ("XMP", XMP, carried.xmp)):
+        if payload:
+            if len(head) + len(payload) > PAYLOAD:
+                limit = PAYLOAD - len(head)
+                raise OutputError(
+                    f"{len(payload)} bytes of {name} do not fit into JPEG, which holds {limit}; choose PNG or TIFF"
+                )
+            segments.append((APP1, head + payload))
+    if carried.icc:
+        step = PAYLOAD - len(ICC) - 2
+        pieces = [carried.icc[start : start + step] for start in range(0, len(carried.icc), step)]
+        segments += [(APP2, ICC + bytes([index, len(pieces)]) + piece) for index, piece in enumerate(pieces, 1)]
+    return segments + [extra for extra in carried.extras if extra[0] != APP0]
+
+
+def color_space(data: bytes) -> str:
+    """Name how the samples are coded: ``Gray``, ``YCbCr``, ``RGB``, ``CMYK`` or ``YCCK``.
+
+    Raises:
+        PhotoError: the decoder does not take the file.
+    """
+    try:
+        return str(simplejpeg.decode_jpeg_header(data, strict=False)[2])
+    except ValueError as error:
+        raise PhotoError(f"a JPEG that cannot be read ({error}); convert it to PNG or TIFF first") from error
+
+
+def decode(data: bytes, colorspace: str, *, header: Header) -> Plane:
+    """Decode samples; a file that lost some of them is refused, one that is odd only in form is taken.
+
+    Args:
+        data: the file.
+        colorspace: ``GRAY``, ``RGB`` or ``CMYK``.
+        header: what ``parse`` found.
+
+    Returns:
+        ``(H, W, channels)`` uint8, as stored in the file, neither turned nor inverted.
+
+    Raises:
+        PhotoError: samples are missing or damaged.
+    """
+    try:
+        return _decode(data, colorspace)
+    except ValueError as error:
+        fault, cause = str(error), error
+    if fault.startswith("Premature end") and not header.progressive:
+        # Where the end marker alone is missing, a second try with one shows no other fault. A progressive file is not given
+        # that chance: cut between two scans it would pass, blurred.
+        try:
+            return _decode(data + END, colorspace)
+        except ValueError:
+            raise PhotoError("a truncated JPEG: its last part is missing; restore the file from a good copy") from cause
+    if any(text in fault for text in HARMLESS):
+        # The decoder tells of the first fault only; Pillow stops where data end too soon.
+        try:
+            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+                image.load()
+        except OSError as error:
+            raise PhotoError(f"a damaged JPEG ({error}); restore the file from a good copy") from error
+        return _decode(data, colorspace, strict=False)
+    word = "truncated" if fault.startswith("Premature end") else "damaged"
+    raise PhotoError(f"a {word} JPEG ({fault}); restore the file from a good copy") from cause
+
+
+def thumbnail(data: bytes, *, side: int) -> Plane:
+    """Decode a color picture of a half to an eighth in size, its shorter side no smaller than asked where the file allows.
+
+    Returns:
+        ``(h, w, 3)`` uint8 RGB.
+    """
+    picture: Plane = simplejpeg.decode_jpeg(
+        data, colorspace="RGB", min_height=side, min_width=side, fastdct=True, fastupsample=True, strict=False
+    )
+    return picture
+
+
+def quality_of(table: tuple[int, ...]) -> int:
+    """Find the lowest quality whose luma steps are nowhere coarser than a source's, 75 at least.
+
+    With the encoder's own tables that is the source's quality: a second quantization with equal steps on the same grid then
+    changes next to nothing. With other tables the finest ratio decides, since a coefficient that the source kept must not
+    be lost; the price is a somewhat larger file.
+
+    Args:
+        table: 64 steps in zigzag order; an empty one gives 95, for a source that is not a JPEG.
+    """
+    if len(table) != 64:
+        return 95
+    fine = (quality for quality in range(LOWEST_QUALITY, 100) if all(map(int.__le__, _luma_table(quality), table)))
+    return next(fine, 100)
+
+
+def encode(luma: Plane, cb: Plane, cr: Plane, *, quality: int, segments: list[Segment]) -> bytes:
+    """Encode planes as a baseline JPEG, 4:2:0.
+
+    Args:
+        luma: ``(H, W)``.
+        cb: ``(ceil(H/2), ceil(W/2))``, 128 = no color.
+        cr: the same.
+        quality: 1 to 100, as libjpeg counts.
+        segments: what ``build`` made; an APP0 comes first and replaces the encoder's.
+
+    Raises:
+        OutputError: the picture is too large for JPEG.
+    """
+    height, width = luma.shape
+    if max(height, width) > 65500:
+        raise OutputError(f"{width} x {height} pixels do not fit into JPEG, which takes 65500 a side; choose PNG or TIFF")
+    planes = (np.ascontiguousarray(plane) for plane in (luma, cb, cr))
+    stream: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=quality)
+    body = 4 + int.from_bytes(stream[4:6])
+    if not segments or segments[0][0] != APP0:
+        segments = [(APP0, stream[6:body]), *segments]
+    spliced = [part for marker, payload in segments for part in (marker, (len(payload) + 2).to_bytes(2), payload)]
+    return b"".join([START, *spliced, stream[body:]])
+
+
+def _segments(data: bytes) -> Iterable[Segment]:
+    position = 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            position += 1  # padding between segments; the decoder reports it
+            continue
+        marker = data[position : position + 2]
+        if marker == b"\xff\xff":
+            position += 1  # a fill byte (T.81, B.1.1.2)
+            continue
+        if marker in (SCAN, END):
+            return
+        if marker[1] in (0x00, 0x01) or 0xD0 <= marker[1] <= 0xD8:
+            position += 2  # no length follows these
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4])
+        yield marker, data[position + 4 : position + 2 + length]
+        position += 2 + max(length, 2)
+
+
+def _tables(payload: bytes) -> Iterable[tuple[int, tuple[int, ...]]]:
+    position = 0
+    while position < len(payload):
+        wide, number = payload[position] >> 4, payload[position] & 15
+        body = payload[position + 1 : position + 65 + 64 * bool(wide)]
+        yield number, tuple(np.frombuffer(body, ">u2" if wide else "u1").tolist()) if len(body) % 64 == 0 else ()
+        position += 1 + len(body)
+
+
+def _dpi(jfif: bytes) -> tuple[float, float]:
+    per_inch = {1: 1.0, 2: 2.54}.get(jfif[7], 0.0)
+    return int.from_bytes(jfif[8:10]) * per_inch, int.from_bytes(jfif[10:12]) * per_inch
+
+
+def _decode(data: bytes, colorspace: str, *, strict: bool = True) -> Plane:
+    samples: Plane = simplejpeg.decode_jpeg(data, colorspace=colorspace, strict=strict)
+    return samples
+
+
+@cache
+def _luma_table(quality: int) -> tuple[int, ...]:
+    # Asked of the encoder itself, so that the two can never disagree.
+    grey = np.full((8, 8), 128, np.uint8)
+    stream = simplejpeg.encode_jpeg_yuv_planes(grey, grey[:4, :4].copy(), grey[:4, :4].copy(), quality=quality)
+    return parse(stream).luma_table

@@ -1,0 +1,149 @@
+"""Read and write the directories of TIFF, in which EXIF is stored too (TIFF 6.0, section 2; BigTIFF).
+
+Pillow writes the pixels of a TIFF; this module moves the tags, as bytes: text keeps its encoding, fractions their terms, and
+the EXIF and GPS directories go along, which Pillow leaves out of a compressed file.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+BITS, ORIENTATION, XMP, ICC = 258, 274, 700, 34675
+RESOLUTION = frozenset({282, 283, 296})
+DIRECTORIES = frozenset({34665, 34853, 40965})
+"""EXIF, GPS and, inside EXIF, interoperability."""
+
+CARRIED = frozenset({269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, ORIENTATION, *RESOLUTION, *DIRECTORIES})
+"""Tags that describe the photograph: names, devices, dates, rights; the others describe the layout of one file."""
+
+BLOCKS = frozenset({33723, 34377})
+"""IPTC's and Photoshop's blocks, which only a TIFF stores as tags."""
+
+BYTES, SHORT, LONG, FRACTION, UNDEFINED = 1, 3, 4, 5, 7
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of one value, by its type."""
+
+_ORDERS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
+
+
+@dataclass(frozen=True)
+class Value:
+    """The value of one tag: raw bytes in little-endian order, or a directory of its own."""
+
+    kind: int
+    data: bytes
+    directory: Directory = field(default_factory=dict)
+
+
+Directory = Mapping[int, Value]
+
+
+def read(data: bytes) -> Directory:
+    """Read the first directory of a TIFF or of an EXIF block; what reaches past the end is left out."""
+    order, big = _ORDERS.get(data[:4], ("", False))
+    if not order or len(data) < 16:
+        return {}
+    (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+    return _read(data, start, order=order, big=big)
+
+
+def block(directory: Directory) -> bytes | None:
+    """Write a directory as a block of its own, a TIFF without pixels, which is what EXIF is; none for no tags."""
+    return b"II*\0\x08\0\0\0" + _write(directory, 8, order="<") if directory else None
+
+
+def numbers(directory: Directory, tag: int) -> tuple[int, ...]:
+    """Give the numbers of an unsigned tag; none where it is missing or of another type."""
+    value = directory.get(tag)
+    width = {BYTES: "u1", SHORT: "<u2", LONG: "<u4"}.get(value.kind) if value else None
+    return tuple(np.frombuffer(value.data, width).tolist()) if value and width else ()
+
+
+def resolution(x: float, y: float) -> Directory:
+    """Make the three tags that state a resolution in dots per inch."""
+    fractions = (Value(FRACTION, struct.pack("<II", round(dpi * 1000), 1000)) for dpi in (x, y))
+    return dict(zip(sorted(RESOLUTION), (*fractions, Value(SHORT, b"\2\0")), strict=True))
+
+
+def carried(directory: Directory, tags: frozenset[int] = CARRIED) -> Directory:
+    """Keep some of the tags, by default those that describe the photograph."""
+    return {tag: value for tag, value in directory.items() if tag in tags}
+
+
+def splice(data: bytes, extra: Directory) -> bytes:
+    """Add tags to a TIFF: a new directory behind its end takes the place of the first one."""
+    order, _ = _ORDERS[data[:4]]
+    base = len(data) + len(data) % 2
+    directory = _write({**read(data), **extra}, base, order=order)
+    return b"".join([data[:4], struct.pack(order + "I", base), data[8:], b"\0" * (base - len(data)), directory])
+
+
+def orientation(exif: bytes | None) -> int:
+    """Read the orientation, 1 to 8; 1 where there is none or the block is damaged."""
+    found = numbers(read(exif or b""), ORIENTATION)
+    return found[0] if len(found) == 1 and 1 <= found[0] <= 8 else 1
+
+
+def without_thumbnail(exif: bytes | None) -> bytes | None:
+    """Unlink the thumbnail of an EXIF block, which would stay grey beside a color picture.
+
+    It is the second directory, and the link to it the four bytes behind the first. Nothing else is touched, so every
+    absolute offset stays true, those in a maker's private notes too.
+    """
+    order, _ = _ORDERS.get((exif or b"")[:4], ("", False))
+    if exif is None or not order or len(exif) < 16:
+        return exif
+    (start,) = struct.unpack_from(order + "I", exif, 4)
+    if start + 2 > len(exif):
+        return exif
+    (count,) = struct.unpack_from(order + "H", exif, start)
+    link = start + 2 + 12 * count
+    return exif[:link] + b"\0\0\0\0" + exif[link + 4 :] if link + 4 <= len(exif) else exif
+
+
+def _read(data: bytes, start: int, *, order: str, big: bool, depth: int = 0) -> Directory:
+    number, entry, word = ("Q", "HHQ", 8) if big else ("H", "HHI", 4)
+    head, step = struct.calcsize("<" + number), struct.calcsize("<" + entry) + word
+    if start + head > len(data):
+        return {}
+    count = min(struct.unpack_from(order + number, data, start)[0], 65535, (len(data) - start - head) // step)
+    directory: dict[int, Value] = {}
+    for position in range(start + head, start + head + step * count, step):
+        tag, kind, length = struct.unpack_from(order + entry, data, position)
+        size = SIZES.get(kind, 0) * length
+        place = position + step - word
+        nested = tag in DIRECTORIES and tag not in directory and depth < 2  # a damaged file may point to itself
+        if nested or size > word:
+            (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, place)
+        if nested and (inner := _read(data, place, order=order, big=big, depth=depth + 1)):
+            directory[tag] = Value(LONG, b"", inner)
+        elif tag not in DIRECTORIES and size and place + size <= len(data):
+            directory[tag] = Value(kind, _swapped(data[place : place + size], kind, order=order))
+    return directory
+
+
+def _write(directory: Directory, base: int, *, order: str) -> bytes:
+    """Lay out a directory for the offset ``base``: its entries, no link to another, then all values of over four bytes."""
+    entries, tail = [], b""
+    behind = base + 2 + 12 * len(directory) + 4
+    for tag, value in sorted(directory.items()):
+        if value.directory:
+            data, kind, count = struct.pack(order + "I", behind + len(tail)), LONG, 1
+            tail += _write(value.directory, behind + len(tail), order=order)
+        else:
+            data, kind, count = _swapped(value.data, value.kind, order=order), value.kind, len(value.data) // SIZES[value.kind]
+            if len(data) > 4:
+                data, tail = struct.pack(order + "I", behind + len(tail)), tail + data
+        entries.append(struct.pack(order + "HHI", tag, kind, count) + data.ljust(4, b"\0"))
+        tail += b"\0" * (len(tail) % 2)
+    return struct.pack(order + "H", len(entries)) + b"".join(entries) + b"\0\0\0\0" + tail
+
+
+def _swapped(data: bytes, kind: int, *, order: str) -> bytes:
+    """Turn the bytes of each number around where the file is big-endian; a fraction is two numbers."""
+    unit = 4 if kind in (FRACTION, 10) else SIZES[kind]
+    return data if order == "<" or unit == 1 else np.frombuffer(data, f"<u{unit}").byteswap().tobytes()

@@ -1,0 +1,233 @@
+"""Bring the network's low-resolution chroma to the size of a photograph, with its luma as the guide.
+
+The answer is a bicubic enlargement of the chroma plus the luma detail that the enlargement lacks, scaled by the local slope of
+chroma over luma::
+
+    c(x) = up(c)(x) + up(a)(x) * (Y(x) - up(blur(Y_low))(x)),   a = |rho| cov(c, Y) / (var(Y) + NOISE^2)
+
+The slope is the one of the fast guided filter (He & Sun 2015, arXiv 1505.00996, algorithm 2; He et al. 2010, equation 5) times
+the local correlation, so that grain, and texture that color does not follow, leave no trace. Unlike the guided filter, this
+keeps chroma as it is where luma says nothing. All distances are in chroma cells: no default depends on the picture's size.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom import color
+from photochrom.errors import OptionError
+
+Float = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+WINDOW = 0.8
+"""Standard deviation of the window in which a slope is fitted, in chroma cells."""
+BLUR = 0.6
+"""Blur of the network's chroma that detail makes up for, in cells; more gives crisper color but trusts luma more."""
+NOISE = 0.04
+"""Standard deviation of luma, in [0, 1], below which it is taken for noise."""
+CHROMA_NOISE = 0.003
+"""The same for chroma, in [-0.5, 0.5]."""
+REACH = 2
+"""A color may come from this many cells away, and none outside the range found there is made."""
+FINE = 4
+"""Points of the fitted model a cell: bicubic up to there, then linear, which looks the same and costs a third."""
+
+EXCESS = (color.BLUE_CB, color.RED_CR)
+"""Chroma times these is how much blue and red exceed luma: the form in which the gamut is cheapest to hold."""
+
+BAND_PIXELS = 1 << 17
+"""Output pixels that a thread works on at once: its temporary planes then stay in the processor's cache."""
+THREADS = 4
+"""More do not pay: memory is the limit."""
+
+
+def upsample(chroma: NDArray[np.floating], luma: Bytes, *, step: int) -> tuple[Bytes, Bytes]:
+    """Enlarge chroma to uint8 planes of the photograph's size or half of it, guided by its luma.
+
+    Color stops where luma has its edge, and stays inside the RGB gamut with its hue kept. At half size that holds for every
+    color that a triangle filter (weights 3/4 and 1/4, as JPEG decoders have) makes of the planes.
+
+    Args:
+        chroma: ``(2, h, w)`` Cb, Cr in [-0.5, 0.5], of any size; it covers the whole picture.
+        luma: ``(H, W)`` uint8.
+        step: 1 for planes of full size, 2 for half size (rounded up).
+
+    Returns:
+        Cb and Cr, each ``(ceil(H / step), ceil(W / step))`` uint8; 128 is no color.
+
+    Raises:
+        OptionError: the step, a shape, a type or a value is not as said above.
+    """
+    _check(chroma, luma, step=step)
+    height, width = (-(-side // step) for side in luma.shape)
+    rows, columns = min(chroma.shape[1], height), min(chroma.shape[2], width)
+    low = [_area(plane.astype(np.float32), rows, columns) for plane in chroma]
+    model = _fit(low, shrink(luma, rows, columns), height, width)
+
+    result = np.empty((2, height, width), np.uint8)
+    band = max(4, BAND_PIXELS // width)
+
+    def work(top: int) -> None:
+        rows = slice(top, min(top + band, height))
+        guide, dark, bright = _guide(luma, rows, step=step)
+        blue, red = (_apply([part[rows] for part in parts], guide) for parts in model)
+        factor = _headroom(blue, red, dark, bright)
+        for plane, scale, out in zip((blue, red), EXCESS, result, strict=True):
+            np.multiply(plane, factor, out=plane)
+            # A hair less than 128: a uniform plane that lies on a tie must not flicker. No value is below 0.
+            out[rows] = cv2.convertScaleAbs(plane, alpha=1 / scale, beta=127.998)
+
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        list(pool.map(work, range(0, height, band)))
+    return result[0], result[1]
+
+
+def shrink(luma: Bytes, height: int, width: int) -> Float:
+    """Average luma over the cells of a grid that covers it, at hardly more than the cost of reading it.
+
+    Args:
+        luma: ``(H, W)`` uint8.
+        height: rows of the grid, in [1, H].
+        width: columns of the grid, in [1, W].
+
+    Returns:
+        ``(height, width)`` float32 in [0, 255].
+    """
+    rows, columns = (float(side) for side in luma.shape)
+    # cv2 halves forty times faster than it averages over cells of any other size; the exact rest is left to _area.
+    while rows >= 4 * height and columns >= 4 * width:
+        odd = luma.shape[0] % 2, luma.shape[1] % 2
+        if any(odd):
+            luma = cast(Bytes, cv2.copyMakeBorder(luma, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE))
+        luma = cast(Bytes, cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA))
+        rows, columns = rows / 2, columns / 2
+    return _area(luma.astype(np.float32), height, width, rows=rows, columns=columns)
+
+
+def _check(chroma: NDArray[Any], luma: NDArray[Any], *, step: int) -> None:
+    if step not in (1, 2):
+        raise OptionError(f"step is {step!r}, expected 1 (full-size chroma) or 2 (half-size)")
+    if luma.ndim != 2 or luma.dtype != np.uint8 or not luma.size:
+        raise OptionError(f"luma is {luma.dtype} of shape {luma.shape}, expected uint8 (H, W): pass the grey plane alone")
+    if chroma.ndim != 3 or chroma.shape[0] != 2 or not chroma.size:
+        raise OptionError(f"chroma has the shape {chroma.shape}, expected (2, h, w): pass one photograph's Cb and Cr")
+    if not np.isfinite(chroma).all():
+        raise OptionError("chroma holds NaN or infinity, expected numbers in [-0.5, 0.5]: check the model that made it")
+
+
+def _area(plane: Float, height: int, width: int, *, rows: float = 0, columns: float = 0) -> Float:
+    """Average the first ``rows`` and ``columns`` pixels (may be fractions; 0: all) over a grid of cells."""
+    if plane.shape == (height, width) and (rows or height) == height and (columns or width) == width:
+        return plane
+    down = _average(plane, height, rows or plane.shape[0])
+    return np.ascontiguousarray(_average(down.T, width, columns or plane.shape[1]).T, np.float32)
+
+
+def _average(plane: NDArray[Any], cells: int, length: float) -> NDArray[Any]:
+    """Average the first ``length`` rows over cells of equal height, as differences of sums from the top.
+
+    A product of matrices would do it in one line, but its library's threads wait for each other on a busy machine.
+    """
+    edges = np.linspace(0, length, cells + 1)
+    whole = np.minimum(edges.astype(np.intp), len(plane) - 1)
+    above = np.cumsum(plane, axis=0, dtype=np.float64)[whole] - plane[whole]
+    sums = above + (edges - whole)[:, None] * plane[whole]
+    return cast(NDArray[Any], np.diff(sums, axis=0) * (cells / length))
+
+
+def _fit(chroma: list[Float], luma: Float, height: int, width: int) -> list[list[Float]]:
+    """Fit ``excess = offset + slope * Y``, between bounds, to chroma in [-0.5, 0.5] and luma in [0, 255] of one low resolution.
+
+    Returns:
+        For blue and red: offset, slope, lower and upper bound in levels of 255, stretched to the output's height, but with
+        ``FINE`` columns a cell: the rest is left to each band of rows, so that bands join without a seam.
+    """
+    rows, columns = luma.shape
+    fine = min(FINE * rows, height), min(FINE * columns, width)
+    smooth = _resize(_blur(luma, BLUR), *fine, cv2.INTER_CUBIC)
+    near = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
+    model = []
+    for plane, slope, scale in zip(chroma, _slopes(chroma, luma * np.float32(1 / 255)), EXCESS, strict=True):
+        excess = plane * np.float32(255 * scale)
+        slope_fine = _resize(slope * np.float32(scale), *fine)
+        offset = _resize(excess, *fine, cv2.INTER_CUBIC) - slope_fine * smooth
+        bounds = [_resize(cast(Float, morph(excess, near)), *fine) for morph in (cv2.erode, cv2.dilate)]
+        model.append([_resize(part, height, fine[1]) for part in (offset, slope_fine, *bounds)])
+    return model
+
+
+def _slopes(chroma: list[Float], luma: Float) -> list[Float]:
+    """Give the slope of each chroma plane over luma around each cell, weakened where they correlate little."""
+    center = _blur(luma, WINDOW)
+    variance = np.maximum(_blur(luma * luma, WINDOW) - center * center, 0) + NOISE**2
+    spread = np.full_like(luma, CHROMA_NOISE**2)
+    shared = np.zeros_like(luma)
+    slopes = []
+    for plane in chroma:
+        mean = _blur(plane, WINDOW)
+        covariance = _blur(plane * luma, WINDOW) - mean * center
+        spread += np.maximum(_blur(plane * plane, WINDOW) - mean * mean, 0)
+        shared += covariance * covariance
+        slopes.append(covariance / variance)
+    correlation = np.sqrt(shared / (variance * spread))
+    return [cast(Float, slope * correlation) for slope in slopes]
+
+
+def _blur(plane: Float, deviation: float) -> Float:
+    return cast(Float, cv2.GaussianBlur(plane, (5, 5), deviation, borderType=cv2.BORDER_REFLECT))
+
+
+def _resize(plane: Float, height: int, width: int, kind: int = cv2.INTER_LINEAR) -> Float:
+    return cast(Float, cv2.resize(plane, (width, height), interpolation=kind))
+
+
+def _guide(luma: Bytes, rows: slice, *, step: int) -> tuple[Bytes, Bytes, Bytes]:
+    """Give the luma of some output rows, and the darkest and brightest luma that each of their colors can meet."""
+    if step == 1:
+        return luma[rows], luma[rows], luma[rows]
+    height, width = luma.shape
+    top, bottom = 2 * rows.start - 1, 2 * rows.stop + 1
+    inside = luma[max(top, 0) : bottom]
+    # One pixel around the band, an odd last row or column twice: sample i meets the pixels 2i - 1 to 2i + 2.
+    above, below = max(-top, 0), max(bottom - height, 0)
+    padded = cv2.copyMakeBorder(inside, above, below, 1, 1 + width % 2, cv2.BORDER_REPLICATE)
+    size = padded.shape[1] // 2 - 1, padded.shape[0] // 2 - 1
+    half = cv2.resize(padded[1:-1, 1:-1], size, interpolation=cv2.INTER_AREA)
+    return cast(Bytes, half), _extreme(padded, np.minimum), _extreme(padded, np.maximum)
+
+
+def _extreme(padded: NDArray[Any], pick: np.ufunc) -> Bytes:
+    """Reduce each 4 x 4 pixels, every 2 pixels, to the minimum or maximum: ``(2 n + 2, 2 m + 2)`` to ``(n, m)``."""
+    pairs = pick(padded[::2], padded[1::2])
+    fours = pick(pairs[:-1], pairs[1:])
+    # Splitting as if even and odd columns were channels is ten times faster than a stride.
+    pairs = pick(*cv2.split(fours.reshape(len(fours), -1, 2)))
+    return cast(Bytes, pick(pairs[:, :-1], pairs[:, 1:]))
+
+
+def _apply(parts: list[Float], guide: Bytes) -> Float:
+    """Evaluate the model of one color at the guide's pixels, in levels around 0."""
+    plane, slope, lower, upper = (_resize(part, *guide.shape) for part in parts)
+    np.multiply(slope, guide, out=slope)
+    np.add(plane, slope, out=plane)
+    # Not np.clip, which takes four times as long with arrays for bounds.
+    np.maximum(plane, lower, out=plane)
+    return np.minimum(plane, upper, out=plane)
+
+
+def _headroom(blue: Float, red: Float, dark: Bytes, bright: Bytes) -> Float:
+    """Find the factor of ``color.headroom`` that suits two lumas at once, from the excess over luma, in levels of 255."""
+    green = cv2.addWeighted(blue, -color.KB / color.KG, red, -color.KR / color.KG, 0)
+    most = np.maximum(np.maximum(blue, red), green)
+    least = np.minimum(np.minimum(blue, red), green)
+    # The excesses average to 0, so most >= 0 >= least but for rounding.
+    up = (255 - bright) / np.add(most, 1e-3, out=most)
+    down = dark / np.subtract(1e-3, least, out=least)
+    return cast(Float, cv2.threshold(np.minimum(up, down, out=up), 1, 0, cv2.THRESH_TRUNC)[1])

@@ -1,0 +1,98 @@
+"""Make the photographs, profiles and files that the tests of reading and writing share."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+DATA = Path(os.environ.get("PHOTOCHROM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def data(*parts: str) -> Path:
+    """Give a path among the shared photographs, or skip the test where there are none."""
+    path = DATA.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    return path
+
+
+def scene(height: int, width: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    """Paint an (H, W, 3) picture with areas, edges, a gradient and grain, in many hues."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(30, 226, (max(2, height // 24), max(2, width // 24), 3)).astype(np.uint8)
+    picture = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)).astype(float)
+    picture += 20 * (np.indices((height, width)).sum(0) // 16 % 2)[..., None] + rng.normal(0, 2, (height, width, 1))
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def grey(height: int, width: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    return np.array(Image.fromarray(scene(height, width, seed=seed)).convert("L"))
+
+
+def file(picture: NDArray[np.uint8] | Image.Image, kind: str, options: dict[str, object] | None = None) -> bytes:
+    """Write a picture with Pillow."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **(options or {}))
+    return buffer.getvalue()
+
+
+def opened(content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    return image
+
+
+def luma(content: bytes) -> NDArray[np.int64]:
+    """Decode a file and convert it to grey as anybody would."""
+    return np.asarray(opened(content).convert("L")).astype(np.int64)
+
+
+def exif(orientation: int = 1) -> bytes:
+    """Make an EXIF block with a maker, an exposure, a place and the orientation."""
+    block = Image.Exif()
+    block[271], block[274] = "Kodak", orientation
+    block.get_ifd(0x8769)[33434] = (1, 125)
+    block.get_ifd(0x8825)[1] = "N"
+    return block.tobytes()
+
+
+def chroma(shape: tuple[int, ...], *, seed: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Make gentle random chroma of a size."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(125, 132, shape).astype(np.uint8), rng.integers(125, 132, shape).astype(np.uint8)
+
+
+def gamma_curve(gamma: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
+
+
+def dot_gain_curve() -> bytes:
+    """A tabulated curve that is no power of anything, as scanners and presses have it."""
+    table = np.linspace(0, 1, 256) ** 1.75 * 0.97 + 0.003
+    return b"curv\0\0\0\0" + struct.pack(">I", 256) + np.rint(table * 65535).astype(">u2").tobytes()
+
+
+def grey_profile(curve: bytes, *, connection: bytes = b"XYZ ", version: int = 2) -> bytes:
+    """Build an ICC profile for one channel from its tone curve."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    text = b"desc\0\0\0\0" + struct.pack(">I", 2) + b"g\0" + b"\0" * 78
+    parts = {b"desc": text, b"cprt": b"text\0\0\0\0-\0", b"wtpt": white, b"kTRC": curve}
+    offset, table, body = 132 + 12 * len(parts), b"", b""
+    for tag, part in parts.items():
+        table += struct.pack(">4sII", tag, offset + len(body), len(part))
+        body += part + b"\0" * (-len(part) % 4)
+    head = struct.pack(">I4x4B4s4s4s12x4s", offset + len(body), version, 16, 0, 0, b"mntr", b"GRAY", connection, b"acsp")
+    head = (head.ljust(68, b"\0") + white[8:]).ljust(128, b"\0")
+    return head + struct.pack(">I", len(parts)) + table + body
+
+
+def srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

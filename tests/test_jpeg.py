@@ -1,0 +1,297 @@
+"""JPEG by planes: quality, segments, faults, odd sizes, and no RGB on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from typing import Any
+
+import making
+import numpy as np
+import pytest
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from photochrom import jpeg, photo, planes
+from photochrom.errors import OutputError, PhotoError
+
+
+def recolored(content: bytes) -> bytes:
+    source = photo.read(content)
+    return photo.encode(source, *making.chroma(planes.half(source.luma.shape)))
+
+
+def insert(content: bytes, *segments: tuple[bytes, bytes]) -> bytes:
+    parts = [part for marker, body in segments for part in (marker, (len(body) + 2).to_bytes(2), body)]
+    return b"".join([content[:2], *parts, content[2:]])
+
+
+def scan_from_zero_to_zero(content: bytes) -> bytes:
+    """Put a wrong end of the spectrum into the header of a baseline scan, as some cameras do."""
+    place = content.index(b"\xff\xda")
+    place += int.from_bytes(content[place + 2 : place + 4])
+    assert content[place] == 63
+    return content[:place] + b"\0" + content[place + 1 :]
+
+
+@pytest.mark.parametrize("quality", [90, 95, 98])
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_rows": 2}])
+def test_luma_is_kept_within_two(quality: int, options: dict[str, Any]) -> None:
+    for picture in (making.scene(203, 301), making.grey(203, 301)):
+        content = making.file(picture, "JPEG", {"quality": quality, **options})
+        stored = simplejpeg.decode_jpeg(content, colorspace="GRAY")[..., 0]
+        assert np.array_equal(photo.read(content).luma, stored)
+        written = simplejpeg.decode_jpeg(recolored(content), colorspace="GRAY")[..., 0]
+        assert np.mean(np.abs(written.astype(int) - stored) <= 2) >= 0.99
+        # What anybody sees who converts to grey, with gentle chroma inside the gamut.
+        assert np.mean(np.abs(making.luma(recolored(content)) - stored) <= 2) >= 0.99
+
+
+def test_the_colors_are_those_given() -> None:
+    source = photo.read(making.file(making.grey(64, 96), "JPEG", {"quality": 95}))
+    out = making.opened(photo.encode(source, np.full((32, 48), 100, np.uint8), np.full((32, 48), 160, np.uint8)))
+    out.draft("YCbCr", None)
+    pixels = np.asarray(making.opened(photo.encode(source, *(np.full((32, 48), value, np.uint8) for value in (100, 160)))))
+    blueness = pixels[..., 2].astype(float) - np.asarray(out.convert("L"))
+    assert abs(np.median(blueness) / 1.772 + 28) < 2
+
+
+@pytest.mark.parametrize("quality", [75, 80, 90, 97, 100])
+def test_quality_follows_the_source(quality: int) -> None:
+    assert photo.read(making.file(making.grey(16, 16), "JPEG", {"quality": quality})).quality == quality
+
+
+def test_quality_has_a_floor_and_is_never_coarser() -> None:
+    assert photo.read(making.file(making.grey(16, 16), "JPEG", {"quality": 30})).quality == jpeg.LOWEST_QUALITY
+    flat = [[12] * 64, [12] * 64]
+    source = photo.read(making.file(making.grey(64, 64), "JPEG", {"qtables": flat}))
+    table = jpeg.parse(recolored(making.file(making.grey(64, 64), "JPEG", {"qtables": flat}))).luma_table
+    assert max(table) <= 12
+    assert max(jpeg._luma_table(source.quality - 1)) > 12  # and no finer than that asks for
+    assert jpeg.quality_of(()) == 95
+
+
+def test_a_file_of_quality_75_keeps_its_size() -> None:
+    content = making.file(making.grey(300, 400), "JPEG", {"quality": 75})
+    assert 0.8 < len(recolored(content)) / len(content) < 1.3
+
+
+def test_no_rgb_picture_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = making.file(making.scene(900, 1200), "JPEG", {"quality": 92})
+    decode = simplejpeg.decode_jpeg
+
+    def watched(*args: Any, **options: Any) -> NDArray[np.uint8]:
+        picture = decode(*args, **options)
+        assert picture.shape[2] == 1 or picture.shape[0] * picture.shape[1] <= 900 * 1200 / 16
+        return picture
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("this way leads through RGB")
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", watched)
+    monkeypatch.setattr(planes, "to_rgb", forbidden)
+    monkeypatch.setattr(planes, "split", forbidden)
+    monkeypatch.setattr(Image, "open", forbidden)
+    assert recolored(content)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 31), (1, 700), (700, 1), (3, 8), (8, 9), (16, 16)])
+def test_odd_sizes(size: tuple[int, int]) -> None:
+    for picture in (making.grey(*size), making.scene(*size)):
+        content = making.file(picture, "JPEG", {"quality": 95})
+        out = recolored(content)
+        assert making.opened(out).size == (size[1], size[0])
+        source = simplejpeg.decode_jpeg(content, colorspace="GRAY")[..., 0]
+        # Blocks that reach past the border are filled anew, so that these small pictures change more than large ones.
+        assert np.abs(simplejpeg.decode_jpeg(out, colorspace="GRAY")[..., 0].astype(int) - source).mean() <= 2
+
+
+def test_segments_are_carried_in_legal_order() -> None:
+    profile = making.srgb_profile() + b"\0" * 70_000  # two segments
+    pieces = [profile[:65519], profile[65519:]]
+    head = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>mine</x:xmpmeta>"
+    extended = jpeg.EXTENDED_XMP + hashlib.md5(head).hexdigest().encode() + b"\0\0\0\x09\0\0\0\0" + b"extension"
+    iptc = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x02\x1c\x02"
+    content = insert(
+        making.file(making.grey(40, 50), "JPEG", {"quality": 90, "dpi": (300, 200)}),
+        (jpeg.COMMENT, b"Aunt Ada, 1912"),
+        (jpeg.APP13, iptc),
+        *((jpeg.APP2, jpeg.ICC + bytes([number, 2]) + piece) for number, piece in reversed(list(enumerate(pieces, 1)))),
+        (jpeg.APP1, extended),
+        (jpeg.APP1, jpeg.XMP + head),
+        (jpeg.APP1, making.exif(orientation=6)),
+        (jpeg.APP2, b"MPF\0" + b"\0" * 40),
+        (b"\xff\xeb", b"JP\0\1signed"),
+    )
+    out = recolored(content)
+    found = [(marker, body) for marker, body in jpeg.parse(out).segments if 0xE0 <= marker[1] <= 0xEF or marker == jpeg.COMMENT]
+    assert [marker[1] for marker, _ in found] == [0xE0, 0xE1, 0xE1, 0xE2, 0xE2, 0xFE, 0xED, 0xE1]
+    assert found[0][1][7:12] == b"\x01\x01\x2c\x00\xc8"  # 300 by 200 dots an inch
+    assert found[1][1] == making.exif(orientation=6)
+    assert found[2][1] == jpeg.XMP + head
+    assert found[3][1][12:14] + found[4][1][12:14] == b"\1\2\2\2"
+    assert [body for _, body in found[5:]] == [b"Aunt Ada, 1912", iptc, extended]
+    image = making.opened(out)
+    assert image.info["icc_profile"] == profile
+    assert image.info["dpi"] == (300, 200)
+    assert image.getexif()[274] == 6
+
+
+def test_adobes_segment_is_not_carried() -> None:
+    content = making.file(making.scene(40, 50), "JPEG", {"quality": 95, "keep_rgb": True})
+    assert jpeg.color_space(content) == "RGB"
+    out = recolored(content)
+    assert jpeg.color_space(out) == "YCbCr"
+    assert not [marker for marker, _ in jpeg.parse(out).segments if marker == jpeg.APP14]
+    assert np.mean(np.abs(making.luma(out) - making.luma(content)) <= 2) >= 0.99
+
+
+def thumbnail_of(block: bytes) -> dict[int, Any]:
+    loaded = Image.Exif()
+    loaded.load(block)
+    return loaded.get_ifd(1)
+
+
+def test_the_grey_thumbnail_is_unlinked_and_nothing_else_moves() -> None:
+    block, small = bytearray(making.exif()), making.file(making.grey(8, 8), "JPEG")
+    assert block[6:14] == b"MM\0*\0\0\0\x08"
+    link, behind = 16 + 12 * int.from_bytes(block[14:16]), len(block) - 6
+    block[link : link + 4] = behind.to_bytes(4)
+    block += struct.pack(">HHHIIHHIII", 2, 0x201, 4, 1, behind + 30, 0x202, 4, 1, len(small), 0) + small
+    content = making.file(making.grey(40, 50), "JPEG", {"exif": bytes(block)})
+    assert thumbnail_of(making.opened(content).info["exif"])
+    out = making.opened(recolored(content))
+    assert not thumbnail_of(out.info["exif"])
+    assert out.getexif()[271] == "Kodak"
+    assert out.getexif().get_ifd(0x8769) == making.opened(content).getexif().get_ifd(0x8769)
+    assert sum(a != b for a, b in zip(out.info["exif"], block, strict=True)) <= 4
+
+
+def test_what_xmp_says_of_a_gain_map_is_cut_out() -> None:
+    source = photo.read(making.data("odd", "sharp__gain-map.jpg"))
+    assert source.xmp is not None
+    for gone in (b"hdrgm:Version", b"Directory", b"Item:Length"):
+        assert gone not in source.xmp
+    assert source.xmp.count(b"<rdf:Description") == source.xmp.count(b"</rdf:Description>") == 1
+    kept = b"<rdf:Description dc:title='hdrgm' GCamera:MicroVideoOffset='77' xmp:Rating=\"5\"/>"
+    assert jpeg.DEAD_LINKS.sub(b"", kept) == b"<rdf:Description dc:title='hdrgm' xmp:Rating=\"5\"/>"
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.995])
+def test_a_truncated_file_is_refused(options: dict[str, Any], share: float) -> None:
+    content = making.file(making.scene(200, 300), "JPEG", {"quality": 90, **options})
+    with pytest.raises(PhotoError, match="truncated JPEG"):
+        photo.read(content[: int(len(content) * share)])
+    with pytest.raises(PhotoError, match="damaged JPEG"):
+        photo.read(content[: int(len(content) * share)] + jpeg.END)
+
+
+def test_a_lost_stretch_is_refused() -> None:
+    content = making.file(making.scene(200, 300), "JPEG", {"quality": 90, "restart_marker_rows": 1})
+    with pytest.raises(PhotoError, match="damaged JPEG"):
+        photo.read(content[: len(content) // 2] + content[len(content) // 2 + 900 :])
+
+
+def test_a_cut_in_the_header_is_refused() -> None:
+    content = making.file(making.scene(200, 300), "JPEG")
+    for length in (3, 20, 100, 170, content.index(b"\xff\xda")):
+        with pytest.raises(PhotoError, match="JPEG"):
+            photo.read(content[:length])
+
+
+def test_faults_that_lose_nothing_are_taken() -> None:
+    content = making.file(making.scene(200, 300), "JPEG", {"quality": 90})
+    whole = photo.read(content).luma
+    for odd in (
+        content[:-2],  # no end marker
+        content[:-2] + b"\0" * 40 + jpeg.END,  # padding in the scan
+        content + b"a film" * 1000,  # something appended
+        insert(content[:2] + b"\xff\xff" + content[2:]),  # fill bytes
+        scan_from_zero_to_zero(content),
+    ):
+        assert np.array_equal(photo.read(odd).luma, whole)
+
+
+def test_a_progressive_file_without_its_end_is_refused() -> None:
+    content = making.file(making.scene(64, 64), "JPEG", {"progressive": True})
+    with pytest.raises(PhotoError, match="truncated"):
+        photo.read(content[:-2])
+
+
+def test_a_harmless_fault_does_not_hide_a_cut() -> None:
+    content = scan_from_zero_to_zero(making.file(making.scene(200, 300), "JPEG"))
+    with pytest.raises(PhotoError, match="truncated"):
+        photo.read(content[: len(content) // 2])
+
+
+def test_twelve_bits_are_refused() -> None:
+    content = bytearray(making.file(making.grey(16, 16), "JPEG"))
+    content[content.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(PhotoError, match="12 bits a channel"):
+        photo.read(bytes(content))
+
+
+@pytest.mark.parametrize("name", ["Pillow__pil_sample_cmyk.jpg", "sharp__Channel_digital_image_CMYK_color_no_profile.jpg"])
+def test_ink(name: str) -> None:
+    path = making.data("odd", name)
+    source = photo.read(path)
+    with Image.open(path) as image:
+        plain = np.asarray(image.convert("RGB").convert("L")).astype(int)
+    assert np.abs(source.luma.astype(int) - plain).max() <= 1
+    out = recolored(path.read_bytes())
+    assert making.opened(out).mode == "RGB"
+    assert np.mean(np.abs(making.luma(out) - source.luma) <= 6) >= 0.99
+
+
+def test_a_cmyk_file_is_read_by_its_profile() -> None:
+    inks = np.zeros((32, 48, 4), np.uint8)
+    inks[..., 3] = np.arange(48) * 5
+    content = making.file(Image.fromarray(inks, "CMYK"), "JPEG", {"quality": 95, "icc_profile": making.srgb_profile()})
+    source = photo.read(content)
+    assert source.icc is None
+    assert np.abs(source.luma[16].astype(int) - (255 - np.arange(48) * 5)).max() <= 4
+
+
+def test_xyb_is_converted_by_its_profile() -> None:
+    source = photo.read(making.data("odd", "libvips__sample-xyb.jpg"))
+    with Image.open(making.data("odd", "libvips__sample-xyb.jpg")) as image:
+        assert np.abs(source.luma.astype(int) - np.asarray(image.convert("L"))).mean() > 10  # what the raw samples would say
+    assert source.icc is None
+
+
+def test_metadata_too_large_for_a_segment_is_refused() -> None:
+    content = making.file(making.grey(8, 8), "WEBP", {"lossless": True, "xmp": b"x" * 70_000})
+    source = photo.read(content)
+    with pytest.raises(OutputError, match="70000 bytes of XMP"):
+        photo.encode(source, *making.chroma((4, 4)), format="JPEG")
+
+
+def test_sides_too_long_for_jpeg_are_refused() -> None:
+    source = photo.from_array(np.zeros((1, 70_000), np.uint8))
+    with pytest.raises(OutputError, match="70000 x 1"):
+        photo.encode(source, *making.chroma((1, 35_000)), format="JPEG")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_flipped_bytes_end_in_a_photograph_or_one_clear_line(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    content = bytearray(
+        making.file(making.scene(40, 60), "JPEG", {"exif": making.exif(), "icc_profile": making.srgb_profile()})
+    )
+    for place in rng.integers(2, len(content), 1 + seed % 8):
+        content[place] = rng.integers(256)
+    try:
+        recolored(bytes(content))
+    except PhotoError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 300
+
+
+def test_arithmetic_of_density() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(making.grey(8, 8)).save(buffer, "PNG", dpi=(600, 300))
+    out = photo.encode(photo.read(buffer.getvalue()), *making.chroma((4, 4)), format="JPEG")
+    assert making.opened(out).info["dpi"] == (600, 300)

@@ -1,0 +1,79 @@
+"""Grey, toned, color or blank: on made pictures with known answers, and on real old photographs where they are at hand."""
+
+from __future__ import annotations
+
+import making
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from photochrom import photo
+from photochrom.judge import judge, judge_picture
+
+
+def toned(luma: NDArray[np.uint8], cb: float, cr: float) -> NDArray[np.uint8]:
+    """Tone a picture as a print: most in the middle, none in black and white; with the noise of JPEG."""
+    light = luma.astype(float)
+    strength = np.sin(np.pi * light / 255)
+    planes = (light + 1.402 * cr * strength, light - (0.344 * cb + 0.714 * cr) * strength, light + 1.772 * cb * strength)
+    noise = np.random.default_rng(3).normal(0, 1.5, (*luma.shape, 3))
+    return np.clip(np.stack(planes, -1) + noise, 0, 255).astype(np.uint8)
+
+
+def kind(picture: NDArray[np.uint8], quality: int = 75) -> str:
+    return judge(photo.read(making.file(picture, "JPEG", {"quality": quality}))).kind
+
+
+def test_one_channel_is_grey_by_itself() -> None:
+    found = judge(photo.from_array(making.grey(60, 80)))
+    assert (found.kind, found.figure) == ("grey", 0)
+
+
+def test_grey_stored_in_three_channels_is_grey() -> None:
+    assert kind(np.repeat(making.grey(200, 300)[..., None], 3, 2), quality=60) == "grey"
+
+
+@pytest.mark.parametrize(
+    ("name", "cb", "cr"), [("sepia", -24, 13), ("cyanotype", 40, -30), ("selenium", 6, 8), ("faded", -18, -4)]
+)
+def test_tones_are_toned(name: str, cb: float, cr: float) -> None:
+    assert kind(toned(making.grey(200, 300), cb, cr)) == "toned", name
+
+
+def test_a_stamp_on_a_print_changes_nothing() -> None:
+    picture = toned(making.grey(200, 300), -24, 13)
+    picture[10:50, 10:60] = (200, 20, 30)  # 3 % of it
+    assert kind(picture) == "toned"
+
+
+def test_a_color_photograph_is_color() -> None:
+    found = judge(photo.from_array(making.scene(200, 300)))
+    assert found.kind == "color"
+    assert found.figure >= 1
+    assert "\n" not in found.reason
+
+
+def test_a_pale_color_photograph_is_color() -> None:
+    scene = making.scene(200, 300).astype(float)
+    light = scene.mean(-1, keepdims=True)
+    assert kind((light + (scene - light) * 0.5).astype(np.uint8)) == "color"
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_an_empty_page_is_blank(level: int) -> None:
+    rng = np.random.default_rng(0)
+    page = np.clip(rng.normal(level, 2, (600, 800)), 0, 255).astype(np.uint8)
+    assert judge(photo.from_array(page)).kind == "blank"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 2)])
+def test_tiny_pictures_are_judged(shape: tuple[int, int]) -> None:
+    picture = making.scene(*shape)
+    assert judge_picture(picture[..., 0].copy(), picture).kind in ("grey", "toned", "color", "blank")
+
+
+def test_old_photographs_are_not_called_color() -> None:
+    paths = sorted(path for path in making.data("legacy").iterdir() if path.suffix in (".jpg", ".png"))
+    assert len(paths) > 40
+    kinds = [judge(photo.read(path)).kind for path in paths]
+    assert kinds.count("color") + kinds.count("blank") <= 2, kinds
