@@ -38,6 +38,8 @@ def prepare(
         A folder, a zip, a tar, or a data set of the Hugging Face hub as hf:owner/name or hf:owner/name:split.
     output
         The folder to make.
+    options
+        How to prepare.
     """
     from photochrom.training.manifest import describe
     from photochrom.training.prepare import prepare as run
@@ -85,7 +87,13 @@ def train(
     if devices < 1 or workers < 0:
         raise OptionError(f"devices is {devices} and workers is {workers}: expected 1 or more, and 0 or more")
     progress = run(
-        settings, data, run=output, devices=devices, accelerator=accelerator, workers=workers, report=Watcher(sys.stderr.isatty())
+        settings,
+        data,
+        run=output,
+        devices=devices,
+        accelerator=accelerator,
+        workers=workers,
+        report=Watcher(sys.stderr.isatty()),
     )
     print(
         f"{output}: {progress.images_seen} images in {progress.seconds / 3600:.2f} h; "
@@ -153,12 +161,15 @@ def evaluate(
         Print one JSON object instead of tables.
     """
     from photochrom import evaluate as scoring
+
     with Bar("Scoring") as bar:
         found = scoring.evaluate(model, data, split=split, vividness=vividness, limit=limit, progress=bar)
     if json:
         print(scoring.to_json(found))
         return 0
-    _table(f"{found.model}, {found.split} photographs, vividness {found.vividness:g}", scoring.SCORE_COLUMNS, scoring.rows(found))
+    _table(
+        f"{found.model}, {found.split} photographs, vividness {found.vividness:g}", scoring.SCORE_COLUMNS, scoring.rows(found)
+    )
     _table("The model's error below each baseline's, in percent of grey's", scoring.GAIN_COLUMNS, scoring.gain_rows(found))
     return 0
 

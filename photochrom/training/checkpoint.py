@@ -25,6 +25,8 @@ class Progress:
     seconds: float = 0.0
     best_score: float = float("inf")
     best_images: int = 0
+    collapsed_lines: int = 0
+    """Lines of the log in a row at which the discriminator's loss was near 0."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -222,7 +222,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 def _check(config: Config, where: str) -> None:
     if config.generator == "unet" and config.bins_weight:
-        raise ConfigError(f"{where}: bins_weight is {config.bins_weight:g}, but the generator unet has no chroma bins; set it to 0")
+        raise ConfigError(
+            f"{where}: bins_weight is {config.bins_weight:g}, but the generator unet has no chroma bins; set it to 0"
+        )
     if config.generator == "unet" and config.size % 128:
         raise ConfigError(f"{where}: size is {config.size}, but the generator unet takes multiples of 128")
     if config.size % 32:

@@ -72,7 +72,9 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         epoch, place = divmod(position, len(self.photographs))
         member = self.photographs[_order(self.seed, epoch, len(self.photographs))[place]]
         rng = np.random.default_rng((self.seed, position))
-        rgb = np.asarray(random_crop(Image.fromarray(member.read()), self.size, rng, smallest=self.smallest, stretch=self.stretch))
+        rgb = np.asarray(
+            random_crop(Image.fromarray(member.read()), self.size, rng, smallest=self.smallest, stretch=self.stretch)
+        )
         luma, chroma = color.split(rgb)
         if rng.random() < self.aging:
             luma = age(luma, rng)
@@ -98,9 +100,7 @@ class Positions:
             position += self.batch
 
 
-def random_crop(
-    image: Image.Image, size: int, rng: np.random.Generator, *, smallest: float, stretch: float
-) -> Image.Image:
+def random_crop(image: Image.Image, size: int, rng: np.random.Generator, *, smallest: float, stretch: float) -> Image.Image:
     """Cut a random part of a picture, scale it to ``size`` x ``size`` and mirror half of them."""
     width, height = image.size
     side = min(width, height) * rng.uniform(smallest, 1)
@@ -124,12 +124,12 @@ def age(luma: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float
     low, high = rng.uniform(0, 0.15), rng.uniform(0.85, 1)
     if rng.random() < 0.4:
         picture = Image.fromarray((luma * 255 + 0.5).clip(0, 255).astype(np.uint8))
-        luma = np.asarray(picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.4))), dtype=np.float32) / 255
-    luma = low + (high - low) * np.clip(luma, 0, 1) ** gamma
+        luma = np.asarray(picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.4)))).astype(np.float32) / np.float32(255)
+    faded = low + (high - low) * np.clip(luma, 0, 1) ** gamma
     if rng.random() < 0.5:
-        grain = rng.normal(0, rng.uniform(0.01, 0.06), luma.shape)
-        luma = luma + grain
-    return np.clip(luma, 0, 1).astype(np.float32)
+        faded = faded + rng.normal(0, rng.uniform(0.01, 0.06), luma.shape)
+    result: NDArray[np.float32] = np.clip(faded, 0, 1).astype(np.float32)
+    return result
 
 
 def validation(photographs: Sequence[Member], size: int) -> tuple[Tensor, Tensor]:

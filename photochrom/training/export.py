@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import io
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +55,7 @@ class _Shipped(nn.Module):
         return self.generator.decode(self.generator(luma), temperature)
 
 
-def export(
-    run: Path, output: Path, *, data: list[Path] | None = None, name: str | None = None, newest: bool = False
-) -> Export:
+def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str | None = None, newest: bool = False) -> Export:
     """Export a run's averaged generator at its best checkpoint.
 
     The vividness scale is calibrated on the validation photographs of the run's own training data.
@@ -113,7 +109,7 @@ def export(
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(output.name + ".part")
     part.write_bytes(content)
-    os.replace(part, output)
+    part.replace(output)
     return Export(output, len(content), difference, card)
 
 
@@ -137,9 +133,7 @@ def to_onnx(generator: Generator, card: Card) -> bytes:
         verbose=False,
     )
     assert program is not None
-    buffer = io.BytesIO()
-    program.save(buffer)
-    graph = onnx.load_model_from_string(buffer.getvalue())
+    graph = program.model_proto
     _store_as_half(graph)
     graph.doc_string = ""
     for node in graph.graph.node:
@@ -151,14 +145,17 @@ def to_onnx(generator: Generator, card: Card) -> bytes:
     table = dataclasses.asdict(card) | {"format": CARD_FORMAT}
     onnx.helper.set_model_props(graph, {CARD_KEY: json.dumps(table, sort_keys=True)})
     onnx.checker.check_model(graph)
-    return graph.SerializeToString(deterministic=True)
+    content: bytes = graph.SerializeToString(deterministic=True)
+    return content
 
 
 def largest_difference(generator: Generator, model: Model, luma: Tensor) -> float:
     """Compare torch and ONNX on photographs, at three sizes and three temperatures; gives the largest |difference|."""
     stride, size = generator.stride, model.card.size
     worst = 0.0
-    shapes = {(size, size), (size, size + stride), (size + stride, size)} if isinstance(generator, BinGenerator) else {(size, size)}
+    shapes = (
+        {(size, size), (size, size + stride), (size + stride, size)} if isinstance(generator, BinGenerator) else {(size, size)}
+    )
     for shape in sorted(shapes):
         scaled = torch.nn.functional.interpolate(luma, shape, mode="bilinear")
         for vividness in range(len(model.card.vividness)):

@@ -1,7 +1,7 @@
 """Build the generators: networks that take luma and give chroma.
 
-Every generator maps ``(N, 1, H, W)`` luma in [0, 1], H and W multiples of ``stride``, to a *prediction*, and its ``decode`` maps
-the prediction and a temperature to ``(N, 2, h, w)`` chroma (Cb, Cr) in [-0.5, 0.5].
+Every generator maps ``(N, 1, H, W)`` luma in [0, 1], H and W multiples of ``stride``, to a *prediction*, and its ``decode``
+maps the prediction and a temperature to ``(N, 2, h, w)`` chroma (Cb, Cr) in [-0.5, 0.5].
 """
 
 from __future__ import annotations
@@ -132,9 +132,11 @@ class BinGenerator(nn.Module):
         self.register_buffer("bins", torch.from_numpy(color.bins()), persistent=False)
         self.head = nn.Conv2d(widths[2], len(self.bins), 1)
         for module in (self.lateral, *self.decoder):
+            assert isinstance(module, nn.Conv2d) and module.bias is not None
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             nn.init.zeros_(module.bias)
         nn.init.normal_(self.head.weight, std=0.01)
+        assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
 
     def features(self, luma: Tensor) -> Tensor:

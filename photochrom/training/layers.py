@@ -28,7 +28,8 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, C, H, W)``, H and W multiples of the stride."""
-        return super().forward(F.pad(x, self.uneven) if self.uneven else x)
+        answer: Tensor = super().forward(F.pad(x, self.uneven) if self.uneven else x)
+        return answer
 
 
 @final
@@ -50,7 +51,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, before, H, W)`` to ``(N, after, H / stride, W / stride)``."""
-        inner = F.relu6(self.expand_norm(self.expand(x))) if self.expands else x
+        inner: Tensor = F.relu6(self.expand_norm(self.expand(x))) if self.expands else x
         inner = F.relu6(self.depth_norm(self.depth(inner)))
         inner = self.project_norm(self.project(inner))
         return x + inner if self.shortcut else inner
@@ -66,7 +67,8 @@ class BatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Normalize ``(N, C, H, W)`` by channel."""
         if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-            return super().forward(x)
+            alone: Tensor = super().forward(x)
+            return alone
         count = x.numel() / x.shape[1] * dist.get_world_size()
         mean = all_reduce_sum(x.sum((0, 2, 3))) / count
         centered = x - mean[:, None, None]
@@ -81,7 +83,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 def all_reduce_sum(x: Tensor) -> Tensor:
     """Sum a tensor over all processes, with gradients."""
-    total: Tensor = functional_collectives.all_reduce(x, "sum", dist.group.WORLD)
+    total: Tensor = functional_collectives.all_reduce(x, "sum", list(range(dist.get_world_size())))
     return total
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -111,7 +112,8 @@ def _supervised_step(fabric: Fabric, networks: Networks, luma: Tensor, chroma: T
 def update_average(networks: Networks, decay: float) -> None:
     """Move the averaged weights toward the generator's by ``1 - decay``; buffers are copied."""
     with torch.no_grad():
-        ours, theirs = list(networks.average.parameters()), list(networks.generator.parameters())
+        ours: list[Tensor] = list(networks.average.parameters())
+        theirs: list[Tensor] = list(networks.generator.parameters())
         torch._foreach_lerp_(ours, theirs, 1 - decay)
         for mine, its in zip(networks.average.buffers(), networks.generator.buffers(), strict=True):
             mine.copy_(its)
@@ -125,9 +127,8 @@ def _update(
     used = [p for p in parameters if p.grad is not None]
     gradients = [p.grad for p in used if p.grad is not None]
     if fabric.world_size > 1:
-        flat = torch.cat([g.flatten() for g in gradients])
-        flat = fabric.all_reduce(flat, reduce_op="mean")
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        flat: Any = fabric.all_reduce(torch.cat([g.flatten() for g in gradients]), reduce_op="mean")
+        for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
     if clip:
         torch.nn.utils.clip_grad_norm_(used, clip)

@@ -22,20 +22,20 @@ COLORFULNESS = (0.65, 1.0)
 
 
 @torch.no_grad()
-def answers(generator: Generator, luma: Tensor, temperature: float, device: torch.device) -> Tensor:
-    """Predict ``(N, 2, S, S)`` chroma for ``(N, 1, S, S)`` luma, in small batches, on the CPU."""
+def answers(generator: Generator, luma: Tensor, temperature: float) -> Tensor:
+    """Predict ``(N, 2, S, S)`` chroma for ``(N, 1, S, S)`` luma in small batches, and bring it to the CPU."""
     generator.eval()
+    device = next(generator.parameters()).device
     parts = []
-    for part in luma.split(32):
-        part = part.to(device)
-        chroma = generator.decode(generator(part).float(), temperature)
+    for part in torch.split(luma, 32):
+        chroma = generator.decode(generator(part.to(device)).float(), temperature)
         if chroma.shape[2:] != part.shape[2:]:
             chroma = F.interpolate(chroma, part.shape[2:], mode="bilinear", align_corners=False)
         parts.append(chroma.cpu())
     return torch.cat(parts)
 
 
-def score(generator: Generator, held: tuple[Tensor, Tensor], temperature: float, *, device: torch.device) -> dict[str, float]:
+def score(generator: Generator, held: tuple[Tensor, Tensor], temperature: float) -> dict[str, float]:
     """Measure a generator on held photographs.
 
     Returns:
@@ -44,7 +44,7 @@ def score(generator: Generator, held: tuple[Tensor, Tensor], temperature: float,
         scaled to 60 % of the truth's magnitude, so that a dull and a vivid generator compare fairly. Lower is better.
     """
     luma, chroma = held
-    answer = answers(generator, luma, temperature, device)
+    answer = answers(generator, luma, temperature)
     share = float(_magnitude(answer) / _magnitude(chroma))
     vivid = answer * (VIVID / max(share, 0.05))
     return {
@@ -55,12 +55,10 @@ def score(generator: Generator, held: tuple[Tensor, Tensor], temperature: float,
     }
 
 
-def sample_sheet(
-    generator: Generator, held: tuple[Tensor, Tensor], path: Path, *, temperature: float, device: torch.device, count: int = 24
-) -> None:
+def sample_sheet(generator: Generator, held: tuple[Tensor, Tensor], path: Path, *, temperature: float, count: int = 24) -> None:
     """Save a sheet of the first held photographs: grey, generated, truth, four photographs to a row."""
     luma, chroma = (part[:count] for part in held)
-    answer = answers(generator, luma, temperature, device)
+    answer = answers(generator, luma, temperature)
     triples = []
     for plane, guess, truth in zip(luma.numpy(), answer.numpy(), chroma.numpy(), strict=True):
         triples.append(np.concatenate([color.join(plane[0], c) for c in (np.zeros_like(truth), guess, truth)], 1))
@@ -91,7 +89,7 @@ def calibrate(generator: Generator, held: tuple[Tensor, Tensor]) -> tuple[tuple[
     luma, chroma = held
     rows = [(1.0, 1.0)]
     target = colorfulness(luma, chroma)
-    answer = answers(generator, luma, SHARPENED, torch.device("cpu"))
+    answer = answers(generator, luma, SHARPENED)
     for share in COLORFULNESS:
         low, high = 0.5, 8.0
         for _ in range(12):

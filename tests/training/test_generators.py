@@ -43,7 +43,7 @@ def test_the_unet_halves_six_times_then_once_more_and_comes_back():
     assert chroma.shape == (1, 2, 128, 128) and chroma.abs().max() <= 0.5
 
 
-def test_the_luma_stem_answers_as_the_color_one_does_to_grey(pretrained):
+def test_the_luma_stem_answers_as_the_color_one_does_to_grey():
     rgb = Encoder(3).eval()
     rgb.load_imagenet()
     grey = Encoder(1).eval()

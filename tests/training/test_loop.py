@@ -67,7 +67,14 @@ def uninterrupted(prepared, tmp_path_factory):
 
 
 def test_a_run_leaves_all_its_parts(uninterrupted):
-    assert {p.name for p in uninterrupted.iterdir()} >= {"config.json", "log.csv", "validation.csv", "newest.pt", "best.pt", "samples"}
+    assert {p.name for p in uninterrupted.iterdir()} >= {
+        "config.json",
+        "log.csv",
+        "validation.csv",
+        "newest.pt",
+        "best.pt",
+        "samples",
+    }
     assert any((uninterrupted / "tensorboard").iterdir()) and any((uninterrupted / "samples").iterdir())
     rows = losses(uninterrupted)
     assert [int(row["images_seen"]) for row in rows] == list(range(4, 33, 4))
@@ -102,7 +109,19 @@ def test_killed_and_run_again_it_goes_on_as_if_never_stopped(uninterrupted, prep
     plain = {k: v for k, v in config.to_table(TINY).items() if k != "stages"}
     lines = "\n".join(f"{k} = {str(v).lower() if isinstance(v, bool) else repr(v)}" for k, v in plain.items())
     table.write_text(f"{lines}\n{stages}\n".replace("'", '"'))
-    command = [sys.executable, "-m", "photochrom", "train", str(table), "--data", str(prepared), "-o", str(run), "--accelerator", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "photochrom",
+        "train",
+        str(table),
+        "--data",
+        str(prepared),
+        "-o",
+        str(run),
+        "--accelerator",
+        "cpu",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not ((run / "newest.pt").exists() and len(losses(run)) >= 3) and time.monotonic() < deadline:
@@ -129,7 +148,7 @@ def test_two_processes_give_the_losses_of_one(uninterrupted, prepared, tmp_path)
                 assert float(ours[name]) == pytest.approx(float(value), rel=2e-3, abs=2e-3), name
 
 
-def test_it_learns_one_photograph_by_heart(prepared, tmp_path):
+def test_it_learns_one_photograph_by_heart(tmp_path):
     settings = dataclasses.replace(
         cut(TINY, 16), stages=(config.Stage("generator", 240, rate=3e-3),), smallest_crop=1.0, stretch=0.0, aging=0.0,
         log_every=24, checkpoint_every=240, validate_every=240,
@@ -155,7 +174,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_checkpoint(prepare
 
 
 def test_a_collapsed_discriminator_stops_the_run(prepared, tmp_path):
-    settings = dataclasses.replace(TINY, collapse=100.0, stages=(config.Stage("critic", 400),), checkpoint_every=1000, validate_every=1000)
+    settings = dataclasses.replace(
+        TINY, collapse=100.0, stages=(config.Stage("critic", 400),), checkpoint_every=1000, validate_every=1000
+    )
     with pytest.raises(TrainingError, match=r"discriminator has collapsed.*200 images"):
         train(settings, prepared, tmp_path / "run")
 

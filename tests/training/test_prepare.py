@@ -603,3 +603,13 @@ def test_the_loader_reads_the_shards(forty: Path, tmp_path: Path) -> None:
     members = shards.members(paths)
     assert [member.name for member in members] == [f"{kept.key}.jpg" for kept in manifest.photographs if kept.split == "train"]
     assert members[0].read().shape == (128, 128, 3)
+
+
+def test_the_webdataset_library_reads_the_shards(tmp_path: Path) -> None:
+    import webdataset
+
+    prepare(str(folder(tmp_path / "in", range(8))), tmp_path / "out", options=replace(ONE, test_share=0.0))
+    [shard] = (tmp_path / "out").glob("train-*.tar")
+    samples = list(webdataset.WebDataset(str(shard), shardshuffle=False, empty_check=False))
+    assert sorted(sample["__key__"] + ".jpg" for sample in samples) == sorted(pictures(tmp_path / "out"))
+    assert all(Image.open(io.BytesIO(sample["jpg"])).size == (128, 128) for sample in samples)

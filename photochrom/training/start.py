@@ -1,0 +1,108 @@
+"""Build what a training run works with, new or from its newest checkpoint, and give it back as a checkpoint's state."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+
+from photochrom import color
+from photochrom.training import checkpoint, dataset
+from photochrom.training.checkpoint import Progress
+from photochrom.training.config import Config, to_table
+from photochrom.training.discriminators import PatchGAN
+from photochrom.training.generators import BinGenerator, build
+from photochrom.training.losses import BinCrossEntropy, Perceptual
+from photochrom.training.step import Networks
+
+
+def set_up(fabric: Fabric, config: Config, crops: dataset.Crops, run: Path) -> tuple[Networks, dict[str, Any], Progress]:
+    """Build networks, optimizers and the data's statistics, or load them from the run's newest checkpoint.
+
+    Raises:
+        TrainingError: if the checkpoint is damaged.
+    """
+    path = run / checkpoint.NEWEST
+    state = checkpoint.load(path) if path.exists() else None
+    torch.manual_seed(config.seed)
+    generator = build(config.generator, pretrained=config.pretrained and state is None)
+    discriminator = PatchGAN(config.discriminator_width)
+    if state:
+        statistics = state["statistics"]
+        generator.load_state_dict(state["generator"])
+        discriminator.load_state_dict(state["discriminator"])
+    else:
+        statistics = chroma_statistics(crops)
+        if isinstance(generator, BinGenerator):
+            calibrate_norms(generator, crops)
+    average = deepcopy(generator)
+    if state:
+        average.load_state_dict(state["average"])
+    for network in (generator, average, discriminator):
+        network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoder = list(generator.encoder.parameters()) if isinstance(generator, BinGenerator) and config.pretrained else []
+    known = {id(p) for p in encoder}
+    others = [p for p in generator.parameters() if id(p) not in known]
+    groups = [{"params": others, "share": 1.0}, {"params": encoder, "share": config.encoder_rate}]
+    options: dict[str, Any] = {"betas": (config.beta1, config.beta2), "weight_decay": config.weight_decay, "fused": True}
+    adversarial = any(stage.kind == "adversarial" for stage in config.stages)
+    perceptual = Perceptual().to(fabric.device).eval() if config.perceptual_weight and adversarial else None
+    prior = torch.tensor(statistics["prior"]) if config.rebalance < 1 else None
+    networks = Networks(
+        generator=generator.train(),
+        average=average.eval().requires_grad_(False),
+        discriminator=discriminator.train(),
+        generator_optimizer=torch.optim.AdamW([g for g in groups if g["params"]], **options),
+        discriminator_optimizer=torch.optim.AdamW([{"params": list(discriminator.parameters()), "share": 1.0}], **options),
+        bins=BinCrossEntropy(prior, config.rebalance).to(fabric.device),
+        perceptual=perceptual,
+    )
+    if state:
+        networks.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        networks.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+    return networks, statistics, Progress(**state["progress"]) if state else Progress()
+
+
+def state_of(config: Config, networks: Networks, statistics: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Collect what a checkpoint holds: all that ``set_up`` needs to go on."""
+    return {
+        "config": to_table(config),
+        "statistics": statistics,
+        "progress": asdict(progress),
+        "generator": networks.generator.state_dict(),
+        "average": networks.average.state_dict(),
+        "discriminator": networks.discriminator.state_dict(),
+        "generator_optimizer": networks.generator_optimizer.state_dict(),
+        "discriminator_optimizer": networks.discriminator_optimizer.state_dict(),
+    }
+
+
+def chroma_statistics(crops: dataset.Crops, count: int = 2048) -> dict[str, Any]:
+    """Measure the first crops of a run: mean chroma, and the share of each chroma bin (smoothed by one pixel in all)."""
+    table = torch.from_numpy(color.bin_table())
+    histogram, total = torch.ones(len(color.bins())) / len(color.bins()), torch.zeros(2, dtype=torch.float64)
+    count = min(count, len(crops))
+    for position in range(count):
+        _, chroma = crops[position]
+        small = torch.nn.functional.avg_pool2d(chroma, 4)
+        total += small.double().mean((1, 2))
+        cells = (small / color.BIN_STEP).round().long().clamp(-10, 10) + 10
+        histogram += torch.bincount(table[cells[0], cells[1]].flatten(), minlength=len(histogram))
+    return {"prior": (histogram / histogram.sum()).tolist(), "mean_chroma": (total / count).tolist()}
+
+
+def calibrate_norms(generator: BinGenerator, crops: dataset.Crops, count: int = 256) -> None:
+    """Measure the encoder's batch norm statistics on luma, in place of those of color photographs."""
+    norms = [m for m in generator.encoder.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    with torch.no_grad():
+        for start in range(0, min(count, len(crops)), 32):
+            generator.encoder(torch.stack([crops[i][0] for i in range(start, min(start + 32, len(crops)))]))
+    generator.train()
