@@ -99,7 +99,8 @@ def bin_table() -> NDArray[np.int64]:
     index = _grid()
     cells = np.stack(np.meshgrid(np.arange(-10, 11), np.arange(-10, 11), indexing="ij"), -1)
     distance = ((cells[:, :, None] - index) ** 2).sum(-1)
-    return distance.argmin(-1)
+    nearest: NDArray[np.int64] = distance.argmin(-1)
+    return nearest
 
 
 def _grid() -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Print the reference of the command line as Markdown, from the command line itself: ``make docs`` writes docs/cli.md with it."""
+"""Print the reference of the command line as Markdown, from the command line itself; ``make docs`` keeps it in docs/cli.md."""
 
 from __future__ import annotations
 

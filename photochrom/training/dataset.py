@@ -25,6 +25,8 @@ from photochrom.shards import Member, Split, members, shards
 
 SET_ASIDE = 0.03
 """Share of the training photographs, by key, that validation may take."""
+MOUNTED = 0.35
+"""Share of the aged crops that lie in the border of a print."""
 
 
 def index(folders: Sequence[Path], split: Split = "train") -> list[Member]:
@@ -78,6 +80,8 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         luma, chroma = color.split(rgb)
         if rng.random() < self.aging:
             luma = age(luma, rng)
+            if rng.random() < MOUNTED:
+                mount(luma, chroma, rng)
         return torch.from_numpy(luma[None]), torch.from_numpy(chroma)
 
 
@@ -130,6 +134,16 @@ def age(luma: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float
         faded = faded + rng.normal(0, rng.uniform(0.01, 0.06), luma.shape)
     result: NDArray[np.float32] = np.clip(faded, 0, 1).astype(np.float32)
     return result
+
+
+def mount(luma: NDArray[np.float32], chroma: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Cover the rim of a crop with colorless paper or black card, as around an old print; changes both arrays in place."""
+    paper = rng.uniform(0.45, 1) if rng.random() < 0.85 else rng.uniform(0, 0.2)
+    rim = np.zeros(luma.shape, bool)
+    for side, width in enumerate(rng.uniform(0.02, 0.16, 4) * (rng.random(4) < 0.8) * len(luma)):
+        np.rot90(rim, side)[: round(width)] = True
+    luma[rim] = np.clip(paper + rng.normal(0, 0.01, rim.sum()), 0, 1)
+    chroma[:, rim] = 0
 
 
 def validation(photographs: Sequence[Member], size: int) -> tuple[Tensor, Tensor]:

@@ -37,15 +37,17 @@ def test_crops_have_shape_and_range_and_unaged_ones_are_luma_and_chroma_of_one_p
     assert chroma.abs().max() > 0.02
 
 
-def test_aging_changes_luma_alone(prepared):
+def test_aging_changes_luma_and_takes_color_from_borders_alone(prepared):
     plain, aged = crops(prepared, aging=0), crops(prepared, aging=1)
-    changed = 0
-    for position in range(8):
-        assert torch.equal(plain[position][1], aged[position][1])
-        changed += not torch.equal(plain[position][0], aged[position][0])
-        low, high = aged[position][0].aminmax()
-        assert low >= 0 and high <= 1
-    assert changed == 8
+    bordered = 0
+    for position in range(24):
+        (luma, chroma), (old, faded) = plain[position], aged[position]
+        assert not torch.equal(luma, old) and old.min() >= 0 and old.max() <= 1
+        kept = (faded == chroma).all(0)
+        assert (faded[:, ~kept] == 0).all()
+        assert kept[16:48, 16:48].all()
+        bordered += not kept.all()
+    assert 3 <= bordered <= 14
 
 
 def test_two_processes_share_the_batches_of_one():
