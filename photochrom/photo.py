@@ -79,7 +79,7 @@ class Photo:
     dpi: tuple[float, float] | None = None
     extras: tuple[tuple[bytes, bytes], ...] = ()
     """What only the source's own format can carry: segments of JPEG, chunks of PNG, blocks of TIFF."""
-    quality: int = 95
+    quality: int = jpeg.KEEPING
     """Of a JPEG made from it: 1 to 100."""
     lossless: bool = True
     """Whether a WebP made from it keeps every pixel."""
@@ -286,13 +286,18 @@ def _read_tiff(data: bytes, max_pixels: int) -> Photo:
         compression = {"tiff_jpeg": "jpeg"}.get(name := str(image.info.get("compression", "raw")), name)
         photo = _photo(image, format="TIFF", exif=tiff.block(tiff.carried(directory)))
     # Pillow turns a TIFF as it loads it, and no other format.
-    luma, alpha = (None if plane is None else stored(plane, photo.orientation) for plane in (photo.luma, photo.alpha))
+    channels = None if photo.thumbnail is None else np.moveaxis(photo.thumbnail, -1, 0)
+    luma, alpha, turned = (
+        None if plane is None else np.ascontiguousarray(stored(plane, photo.orientation))
+        for plane in (photo.luma, photo.alpha, channels)
+    )
     assert luma is not None
     blocks = tiff.block(tiff.carried(directory, tiff.BLOCKS))
     return replace(
         photo,
-        luma=np.ascontiguousarray(luma),
+        luma=luma,
         alpha=alpha,
+        thumbnail=None if turned is None else np.moveaxis(turned, 0, -1),
         compression=compression if compression in TIFF_COMPRESSIONS else "tiff_adobe_deflate",
         extras=((b"tags", blocks),) if blocks else (),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 DATA = Path(os.environ.get("PHOTOCHROM_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -59,7 +59,7 @@ def exif(orientation: int = 1) -> bytes:
     """Make an EXIF block with a maker, an exposure, a place and the orientation."""
     block = Image.Exif()
     block[271], block[274] = "Kodak", orientation
-    block.get_ifd(0x8769)[33434] = (1, 125)
+    block.get_ifd(0x8769)[33434] = TiffImagePlugin.IFDRational(1, 125)
     block.get_ifd(0x8825)[1] = "N"
     return block.tobytes()
 

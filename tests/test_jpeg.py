@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from photochrom import jpeg, photo, planes
 from photochrom.errors import OutputError, PhotoError
@@ -36,10 +36,10 @@ def scan_from_zero_to_zero(content: bytes) -> bytes:
     return content[:place] + b"\0" + content[place + 1 :]
 
 
-@pytest.mark.parametrize("quality", [90, 95, 98])
+@pytest.mark.parametrize("quality", [90, 92, 93, 95, 96, 98])
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_rows": 2}])
 def test_luma_is_kept_within_two(quality: int, options: dict[str, Any]) -> None:
-    for picture in (making.scene(203, 301), making.grey(203, 301)):
+    for picture in (making.scene(403, 501), making.grey(403, 501)):
         content = making.file(picture, "JPEG", {"quality": quality, **options})
         stored = simplejpeg.decode_jpeg(content, colorspace="GRAY")[..., 0]
         assert np.array_equal(photo.read(content).luma, stored)
@@ -58,19 +58,30 @@ def test_the_colors_are_those_given() -> None:
     assert abs(np.median(blueness) / 1.772 + 28) < 2
 
 
-@pytest.mark.parametrize("quality", [75, 80, 90, 97, 100])
+@pytest.mark.parametrize("quality", [75, 80, 90, 92, 96, 100])
 def test_quality_follows_the_source(quality: int) -> None:
     assert photo.read(making.file(making.grey(16, 16), "JPEG", {"quality": quality})).quality == quality
 
 
+@pytest.mark.parametrize("quality", [93, 94, 95])
+def test_where_the_encoder_is_rough_a_finer_quality_is_taken(quality: int) -> None:
+    assert photo.read(making.file(making.grey(16, 16), "JPEG", {"quality": quality})).quality == jpeg.KEEPING
+
+
 def test_quality_has_a_floor_and_is_never_coarser() -> None:
     assert photo.read(making.file(making.grey(16, 16), "JPEG", {"quality": 30})).quality == jpeg.LOWEST_QUALITY
-    flat = [[12] * 64, [12] * 64]
-    source = photo.read(making.file(making.grey(64, 64), "JPEG", {"qtables": flat}))
-    table = jpeg.parse(recolored(making.file(making.grey(64, 64), "JPEG", {"qtables": flat}))).luma_table
-    assert max(table) <= 12
-    assert max(jpeg._luma_table(source.quality - 1)) > 12  # and no finer than that asks for
-    assert jpeg.quality_of(()) == 95
+    foreign = tuple(range(10, 74))
+    quality = jpeg.quality_of(foreign)
+    assert quality < 90
+    assert all(ours <= theirs for ours, theirs in zip(jpeg._luma_table(quality), foreign, strict=True))
+    assert any(ours > theirs for ours, theirs in zip(jpeg._luma_table(quality - 1), foreign, strict=True))
+
+
+def test_fine_tables_of_another_program_and_no_table_are_kept() -> None:
+    assert jpeg.quality_of((6,) * 64) == 98
+    assert jpeg.quality_of(()) == 98
+    content = making.file(making.grey(200, 304), "JPEG", {"qtables": [[5] * 64] * 2})
+    assert np.mean(np.abs(making.luma(recolored(content)) - making.luma(content)) <= 2) >= 0.99
 
 
 def test_a_file_of_quality_75_keeps_its_size() -> None:
@@ -100,11 +111,11 @@ def test_no_rgb_picture_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (17, 31), (1, 700), (700, 1), (3, 8), (8, 9), (16, 16)])
 def test_odd_sizes(size: tuple[int, int]) -> None:
     for picture in (making.grey(*size), making.scene(*size)):
-        content = making.file(picture, "JPEG", {"quality": 95})
+        content = making.file(picture, "JPEG", {"quality": 100})
         out = recolored(content)
         assert making.opened(out).size == (size[1], size[0])
         source = simplejpeg.decode_jpeg(content, colorspace="GRAY")[..., 0]
-        # Blocks that reach past the border are filled anew, so that these small pictures change more than large ones.
+        # Blocks that reach past the border are filled anew, so that small pictures change more than large ones.
         assert np.abs(simplejpeg.decode_jpeg(out, colorspace="GRAY")[..., 0].astype(int) - source).mean() <= 2
 
 
@@ -151,7 +162,7 @@ def test_adobes_segment_is_not_carried() -> None:
 def thumbnail_of(block: bytes) -> dict[int, Any]:
     loaded = Image.Exif()
     loaded.load(block)
-    return loaded.get_ifd(1)
+    return loaded.get_ifd(ExifTags.IFD.IFD1)
 
 
 def test_the_grey_thumbnail_is_unlinked_and_nothing_else_moves() -> None:

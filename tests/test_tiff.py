@@ -22,11 +22,11 @@ def block(order: str) -> bytes:
     entries = [
         struct.pack(order + "HHII", 270, 2, len(TEXT) + 1, tail),
         struct.pack(order + "HHIHH", 274, 3, 1, 6, 0),
-        struct.pack(order + "HHII", 282, 5, 1, tail + 24),
-        struct.pack(order + "HHII", 34665, 4, 1, tail + 32),
+        struct.pack(order + "HHII", 282, 5, 1, tail + 32),
+        struct.pack(order + "HHII", 34665, 4, 1, tail + 40),
     ]
-    inner = struct.pack(order + "HHHIII", 1, 33434, 5, 1, tail + 32 + 18, 0) + struct.pack(order + "II", 1, 125)
-    body = (TEXT + b"\0").ljust(24, b"\0") + struct.pack(order + "II", 600, 2) + inner
+    inner = struct.pack(order + "HHHIII", 1, 33434, 5, 1, tail + 40 + 18, 0) + struct.pack(order + "II", 1, 125)
+    body = (TEXT + b"\0").ljust(32, b"\0") + struct.pack(order + "II", 600, 2) + inner
     return magic + struct.pack(order + "IH", 8, 4) + b"".join(entries) + b"\0\0\0\0" + body
 
 

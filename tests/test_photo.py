@@ -1,0 +1,387 @@
+"""One photograph in, one out: every format and kind of samples, all that travels along, every refusal."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import making
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from photochrom import photo, planes
+from photochrom.errors import OptionError, OutputError, PhotoError
+
+LOSSLESS: dict[str, dict[str, Any]] = {
+    "PNG": {},
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"lossless": True, "exact": True},
+}
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>mine</x:xmpmeta>"
+
+
+def samples(mode: str) -> Image.Image:
+    """Make a picture of 45 x 38 pixels in a mode."""
+    image = Image.fromarray(making.scene(45, 38))
+    alpha = Image.fromarray(making.grey(45, 38, seed=5))
+    if mode in ("LA", "RGBA"):
+        image = image.convert(mode)
+        image.putalpha(alpha)
+        return image
+    if mode == "P":
+        return image.quantize(64)
+    return image.convert(mode)
+
+
+def recolored(source: photo.Photo, format: photo.Format | None = None) -> bytes:
+    """Write with gentle chroma where there is room for it, and none near black and white."""
+    cb, cr = making.chroma(source.luma.shape)
+    edge = (source.luma < 8) | (source.luma > 247)
+    cb[edge] = cr[edge] = 128
+    return photo.encode(source, cb, cr, format=format)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_lossless_formats_keep_every_luma_and_alpha(kind: str, mode: str) -> None:
+    image = samples(mode)
+    if kind == "WEBP" and mode in ("1", "LA", "P"):
+        image = image.convert("RGBA" if mode == "LA" else "RGB")
+    content = making.file(image, kind, LOSSLESS[kind])
+    source = photo.read(content)
+    assert source.format == kind
+    grey = np.asarray(
+        making.opened(content).convert("L") if mode != "P" else making.opened(content).convert("RGB").convert("L")
+    )
+    assert np.array_equal(source.luma, grey)
+    assert (source.thumbnail is None) == (making.opened(content).mode in ("1", "L", "LA"))
+    out = making.opened(recolored(source))
+    assert out.format == kind
+    assert out.mode == ("RGBA" if mode in ("LA", "RGBA") else "RGB")
+    assert np.array_equal(making.luma(recolored(source)), source.luma)
+    colored = np.ptp(np.asarray(out.convert("RGB")).astype(int), -1).max() > 0
+    assert colored or mode == "1"  # black and white have no room for color
+    if mode in ("LA", "RGBA"):
+        assert source.alpha is not None
+        assert np.array_equal(np.asarray(out.getchannel("A")), np.asarray(image.getchannel("A")))
+    else:
+        assert source.alpha is None
+
+
+def test_transparency_of_a_palette_and_of_one_value() -> None:
+    palette = samples("P")
+    palette.info["transparency"] = 3
+    source = photo.read(making.file(palette, "PNG"))
+    assert source.alpha is not None
+    assert np.array_equal(source.alpha == 0, np.asarray(palette) == 3)
+    grey = samples("L")
+    value = int(np.asarray(grey)[0, 0])
+    source = photo.read(making.file(grey, "PNG", {"transparency": value}))
+    assert source.alpha is not None
+    assert source.thumbnail is None
+    assert np.array_equal(source.alpha == 0, np.asarray(grey) == value)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB"])
+def test_other_spaces_in_tiff(mode: str) -> None:
+    scene = making.scene(45, 38)
+    image = Image.fromarray(scene)
+    if mode == "LAB":
+        grey = making.grey(45, 38)
+        image = Image.merge("LAB", [Image.fromarray(grey), *[Image.new("L", (38, 45), 0)] * 2])
+        content = making.file(image, "TIFF")
+        source = photo.read(content)
+        assert np.corrcoef(source.luma.ravel(), grey.ravel())[0, 1] > 0.99
+    else:
+        content = making.file(image.convert(mode), "TIFF")
+        source = photo.read(content)
+        assert np.abs(source.luma.astype(int) - making.grey(45, 38)).max() <= 1
+    assert making.opened(recolored(source)).mode == "RGB"
+    assert np.array_equal(making.luma(recolored(source)), source.luma)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "group4"])
+def test_the_compression_of_a_tiff_is_kept(compression: str) -> None:
+    image = samples("1" if compression == "group4" else "L")
+    source = photo.read(making.file(image, "TIFF", {"compression": compression}))
+    out = making.opened(recolored(source))
+    assert out.info["compression"] == ("tiff_adobe_deflate" if compression == "group4" else compression)
+
+
+def test_a_lossy_webp_stays_lossy() -> None:
+    scene = making.scene(200, 300)
+    source = photo.read(making.file(scene, "WEBP", {"quality": 80}))
+    assert not source.lossless
+    out = recolored(source)
+    assert b"VP8 " in out[:64] or b"VP8 " in out
+    assert np.mean(np.abs(making.luma(out) - source.luma)) < 2
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_what_a_photograph_carries_comes_along(kind: photo.Format) -> None:
+    profile = making.srgb_profile()
+    options: dict[str, Any] = {"exif": making.exif(), "icc_profile": profile, "dpi": (300, 300)}
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Author", "Ada")
+    text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    options |= {"PNG": {"pnginfo": text}, "TIFF": {"tiffinfo": {700: XMP}}}.get(kind, {"xmp": XMP})
+    if kind == "WEBP":
+        del options["dpi"]
+    content = making.file(making.grey(40, 50), kind, options)
+    if kind == "TIFF":  # Pillow writes either tiffinfo or EXIF, so that the latter is added here
+        from photochrom import tiff
+
+        content = tiff.splice(content, tiff.carried(tiff.read(making.exif()[6:])))
+    before, out = making.opened(content), making.opened(recolored(photo.read(content)))
+    assert out.info["icc_profile"] == profile
+    assert out.getexif()[271] == "Kodak"
+    assert out.getexif().get_ifd(0x8769)[33434] == 1 / 125
+    assert out.getexif().get_ifd(0x8825)[1] == "N"
+    assert (out.tag_v2[700] if kind == "TIFF" else out.info["xmp"]) == XMP
+    assert out.info.get("dpi") == before.info.get("dpi")
+    if kind == "PNG":
+        assert out.text["Author"] == "Ada"
+
+
+@pytest.mark.parametrize("target", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_another_format_carries_it_too(kind: photo.Format, target: photo.Format) -> None:
+    options = {"exif": making.exif(orientation=8), "icc_profile": making.srgb_profile()}
+    source = photo.read(making.file(making.grey(40, 50), kind, options))
+    assert source.orientation == 8
+    back = photo.read(recolored(source, target))
+    assert (back.format, back.orientation, back.icc) == (target, 8, source.icc)
+    assert back.luma.shape == source.luma.shape
+    assert np.mean(np.abs(back.luma.astype(int) - source.luma) <= 2) >= (0.99 if target != "WEBP" else 0.7)
+    assert making.opened(recolored(source, target)).getexif()[271] == "Kodak"
+
+
+def test_resolution_crosses_formats() -> None:
+    source = photo.read(making.file(making.grey(16, 16), "JPEG", {"dpi": (600, 600)}))
+    for target in ("PNG", "TIFF"):
+        assert making.opened(recolored(source, target)).info["dpi"] == pytest.approx((600, 600), abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_a_grey_profile_becomes_one_for_rgb(kind: str) -> None:
+    source = photo.read(making.file(making.grey(16, 16), kind, {"icc_profile": making.grey_profile(making.dot_gain_curve())}))
+    out = making.opened(recolored(source))
+    assert out.mode == "RGB"
+    assert out.info["icc_profile"][16:20] == b"RGB "
+    assert making.dot_gain_curve() in out.info["icc_profile"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pixels_stay_as_stored_and_the_tag_beside_them(kind: str, orientation: int) -> None:
+    stored = making.grey(24, 40)
+    options: dict[str, Any] = {"exif": making.exif(orientation)} | ({"lossless": True} if kind == "WEBP" else {})
+    source = photo.read(making.file(Image.fromarray(stored), kind, options))
+    assert source.orientation == orientation
+    assert source.luma.shape == stored.shape
+    assert np.mean(np.abs(source.luma.astype(int) - stored)) < 3
+    back = photo.read(recolored(source))
+    assert back.orientation == orientation
+    assert np.mean(np.abs(back.luma.astype(int) - stored)) < 3
+
+
+def test_colors_of_a_turned_tiff_land_in_place() -> None:
+    source = photo.read(making.file(making.grey(24, 40), "TIFF", {"exif": making.exif(6)}))
+    cb = np.full((24, 40), 128, np.uint8)
+    cb[:12] = 140
+    back = photo.read(photo.encode(source, cb, np.full_like(cb, 128)))
+    assert back.thumbnail is not None
+    blue = back.thumbnail[..., 2].astype(int) - back.thumbnail[..., 1]
+    assert blue.shape == (24, 40)  # not turned, as nothing is
+    assert blue[:12].mean() > blue[12:].mean() + 10
+
+
+def deep_png(color_type: int, channels: int) -> bytes:
+    rows = b"".join(b"\0" + b"\x12\x34" * channels * 4 for _ in range(4))
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, color_type, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    body = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize(("color_type", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_sixteen_bits_of_png_are_refused(color_type: int, channels: int) -> None:
+    content = deep_png(color_type, channels)
+    making.opened(content)  # a sound file, which Pillow would cut to 8 bits
+    with pytest.raises(PhotoError, match="16 bits a channel"):
+        photo.read(content)
+
+
+@pytest.mark.parametrize("name", ["sharp__tifftag-photoshop.tiff", "libvips__sample.tif", "sharp__16-bit-grey-alpha.png"])
+def test_real_files_of_sixteen_bits_are_refused(name: str) -> None:
+    with pytest.raises(PhotoError, match=f"{name}: 16 bits a channel"):
+        photo.read(making.data("odd", name))
+
+
+def test_deep_tiff_is_refused() -> None:
+    for mode in ("I;16", "I", "F"):
+        with pytest.raises(PhotoError, match=r"(16|32) bits a channel"):
+            photo.read(making.file(Image.new(mode, (4, 4)), "TIFF"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_several_pictures_in_one_file_are_refused(kind: str) -> None:
+    two = {"save_all": True, "append_images": [Image.fromarray(255 - making.grey(9, 9))]}
+    with pytest.raises(PhotoError, match=r"animated|2 pages"):
+        photo.read(making.file(making.grey(9, 9), kind, two))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_the_limit_is_named_and_so_is_the_way_round_it(kind: str) -> None:
+    content = making.file(making.grey(20, 30), kind)
+    assert photo.read(content, max_pixels=600).luma.shape == (20, 30)
+    with pytest.raises(PhotoError, match=r"30 x 20 = 600 pixels, over the limit of 599; raise it with --max-pixels"):
+        photo.read(content, max_pixels=599)
+
+
+def test_our_limit_replaces_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert photo.read(making.file(making.grey(20, 30), "PNG")).luma.shape == (20, 30)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("share", [0, 0.02, 0.3, 0.9])
+def test_a_cut_file_is_refused_in_one_line_with_its_name(kind: str, share: float, tmp_path: Path) -> None:
+    content = making.file(making.scene(90, 120), kind)
+    path = tmp_path / "aunt ada.jpg"
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(PhotoError) as caught:
+        photo.read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    assert "0x" not in str(caught.value)
+
+
+def test_what_is_no_photograph(tmp_path: Path) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("Dear Ada,\n" * 50)
+    with pytest.raises(PhotoError, match=r"text\.jpg: not a photograph"):
+        photo.read(text)
+    with pytest.raises(PhotoError, match="standard input: the file is empty"):
+        photo.read(b"", name="standard input")
+    with pytest.raises(PhotoError, match=r"none\.jpg: cannot be read \(No such file"):
+        photo.read(tmp_path / "none.jpg")
+    with pytest.raises(PhotoError, match="is a folder"):
+        photo.read(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("seed", range(12))
+def test_flipped_bytes_end_in_a_photograph_or_one_clear_line(kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    content = bytearray(making.file(making.scene(40, 60), kind, {"exif": making.exif(), "icc_profile": making.srgb_profile()}))
+    for place in rng.integers(4, len(content), 1 + seed % 6):
+        content[place] = rng.integers(256)
+    try:
+        recolored(photo.read(bytes(content), max_pixels=1_000_000))
+    except PhotoError as error:
+        assert "\n" not in str(error)
+
+
+def test_arrays() -> None:
+    scene, grey = making.scene(20, 30), making.grey(20, 30)
+    colored, plain = photo.from_array(scene), photo.from_array(grey[:, ::-1])
+    assert np.array_equal(colored.luma, grey)
+    assert colored.thumbnail is not None
+    assert np.array_equal(plain.luma, grey[:, ::-1])
+    assert plain.thumbnail is None
+    rgb = photo.to_array(plain, *making.chroma((10, 15)))
+    assert rgb.shape == (20, 30, 3)
+    assert rgb.dtype == np.uint8
+    with pytest.raises(OptionError, match="format is None"):
+        photo.encode(plain, *making.chroma((20, 30)))
+    assert making.opened(photo.encode(plain, *making.chroma((20, 30)), format="PNG")).size == (30, 20)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8), np.zeros(4, np.uint8)]
+)
+def test_other_arrays_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(PhotoError, match="uint8 of shape"):
+        photo.from_array(array)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
+def test_pillow_images(mode: str) -> None:
+    image = samples(mode)
+    image.info |= {"exif": making.exif(5), "icc_profile": making.srgb_profile(), "dpi": (300, 300)}
+    source = photo.from_pil(image)
+    assert (source.orientation, source.format, source.dpi) == (5, None, (300, 300))
+    out = photo.to_pil(source, *making.chroma(source.luma.shape))
+    assert out.mode == ("RGBA" if mode in ("LA", "RGBA") else "RGB")
+    assert out.size == image.size
+    assert out.getexif()[274] == 5
+    assert out.info["dpi"] == (300, 300)
+    assert out.info.get("icc_profile") == (None if mode == "CMYK" else making.srgb_profile())
+
+
+def test_a_pillow_image_of_an_open_file() -> None:
+    image = Image.open(io.BytesIO(making.file(making.grey(20, 30), "TIFF", {"exif": making.exif(6)})))
+    source = photo.from_pil(image)
+    assert (source.format, source.orientation, source.luma.shape) == ("TIFF", 1, (30, 20))  # Pillow has turned it
+    out = photo.to_pil(source, *making.chroma(source.luma.shape))
+    assert out.getexif()[271] == "Kodak"
+    assert 273 not in out.getexif()
+    cut = making.file(making.scene(90, 120), "PNG")
+    with pytest.raises(PhotoError, match="cannot be loaded"):
+        photo.from_pil(Image.open(io.BytesIO(cut[: len(cut) // 2])))
+    with pytest.raises(PhotoError, match="mode I;16"):
+        photo.from_pil(Image.new("I;16", (4, 4)))
+
+
+def test_jpeg_has_no_room_for_transparency() -> None:
+    source = photo.read(making.file(samples("RGBA"), "PNG"))
+    with pytest.raises(OutputError, match="transparent in part"):
+        recolored(source, "JPEG")
+    opaque = samples("RGB").convert("RGBA")
+    assert making.opened(recolored(photo.read(making.file(opaque, "PNG")), "JPEG")).mode == "RGB"
+
+
+def test_sides_too_long_for_webp() -> None:
+    source = photo.from_array(np.zeros((1, 20_000), np.uint8))
+    with pytest.raises(OutputError, match="20000 x 1 pixels cannot be written as WEBP"):
+        photo.encode(source, *making.chroma((1, 20_000)), format="WEBP")
+
+
+def test_the_step_of_chroma() -> None:
+    source = photo.read(making.file(making.grey(9, 9), "JPEG"))
+    assert (photo.chroma_step(source), photo.chroma_step(source, "PNG")) == (2, 1)
+    assert planes.half(source.luma.shape) == (5, 5)
+    with pytest.raises(OptionError, match="chroma is uint8"):
+        photo.encode(source, *making.chroma((4, 4)))
+    with pytest.raises(OptionError, match="format is GIF"):
+        photo.encode(source, *making.chroma((9, 9)), format="GIF")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (17, 31), (2000, 3)])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_odd_sizes(kind: str, size: tuple[int, int]) -> None:
+    for picture in (making.grey(*size), making.scene(*size)):
+        source = photo.read(making.file(picture, kind, LOSSLESS[kind]))
+        assert making.opened(photo.encode(source, *making.chroma(planes.half(size)))).size == size[::-1]
+        assert np.array_equal(making.luma(recolored(source)), source.luma)
+
+
+def test_chunks_of_png_stay() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 45455))
+    info.add(b"tIME", struct.pack(">HBBBBB", 1912, 4, 15, 2, 20, 0))
+    info.add_text("Title", "Am Fluß", zip=True)
+    out = recolored(photo.read(making.file(making.grey(9, 9), "PNG", {"pnginfo": info})))
+    from photochrom import png
+
+    chunks = dict(png.parse(out))
+    assert chunks[b"gAMA"] == struct.pack(">I", 45455)
+    assert chunks[b"tIME"][:2] == b"\x07\x78"
+    assert making.opened(out).text["Title"] == "Am Fluß"
