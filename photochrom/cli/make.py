@@ -17,7 +17,7 @@ from photochrom.training.prepare import PrepareOptions
 if TYPE_CHECKING:
     from photochrom.training.loop import Report
 
-Data = Annotated[list[Path], Parameter(consume_multiple=True)]
+Data = Annotated[list[Path], Parameter(consume_multiple=True, negative="")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 
 
@@ -59,7 +59,7 @@ def train(
     devices: int = 1,
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     workers: int = 0,
-    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
 ) -> int:
     """Train a generator, or go on with a training that was stopped: the same command resumes it.
 
@@ -107,7 +107,7 @@ def export(
     /,
     *,
     output: Output,
-    data: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    data: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative="")] = None,
     name: str | None = None,
     newest: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:

@@ -52,7 +52,7 @@ class Config:
     bins_weight: float = 0.0
     """Weight of the cross-entropy over chroma bins (generator ``photochrom`` alone)."""
     l1_weight: float = 0.0
-    """Weight of the mean absolute error of chroma, in units of 0..255."""
+    """Weight of the mean absolute error of chroma, which spans -0.5 to 0.5 (the log shows the error in levels of 255)."""
     perceptual_weight: float = 0.0
     """Weight of the perceptual loss on the frozen ImageNet encoder, in adversarial stages."""
     rebalance: float = 1.0
