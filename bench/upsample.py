@@ -1,4 +1,4 @@
-"""Print what chroma upsampling is worth, in dB, and what it costs: ``python bench/upsample.py``.
+"""Print what chroma upsampling is worth, in dB, and what it costs: ``python -m bench upsample``.
 
 Photographs in color are made the network's answer by averaging their chroma over cells: "ideal" as it is, "soft" blurred by 0.8
 cells as a network's answer is, "wrong" soft with slow errors of 0.03 on top, "grain" soft under luma with noise of 0.06.
@@ -176,7 +176,11 @@ def memory():
             )
 
 
-if __name__ == "__main__":
+def main():
     memory()
     speed()
     quality()
+
+
+if __name__ == "__main__":
+    main()

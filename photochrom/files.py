@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -69,7 +68,7 @@ def save(data: bytes, path: Path, *, overwrite: bool = False) -> None:
     Raises:
         OutputError: the target exists and may not be overwritten, or its folder cannot be written.
     """
-    draft = path.parent / f".photochrom-{secrets.token_hex(8)}.part"
+    draft = path.parent / f".photochrom-{os.urandom(8).hex()}.part"
     try:
         with draft.open("xb") as file:
             file.write(data)

@@ -10,6 +10,7 @@ import io
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -237,9 +238,11 @@ def _read_jpeg(data: bytes, max_pixels: int) -> Photo:
         image = Image.fromarray(jpeg.decode(data, "RGB", header=header))
         luma, alpha, thumbnail = planes.split(image, carried.icc)
     else:
-        luma, alpha, thumbnail = jpeg.decode(data, "GRAY", header=header)[..., 0], None, None
-        if space != "Gray":
-            thumbnail = planes.thumbnail(Image.fromarray(jpeg.thumbnail(data, side=planes.THUMBNAIL_SIDE // 2)))
+        # A small picture costs nearly as much as luma, since either reads all of the file's bits: a thread of its own hides it.
+        with ThreadPoolExecutor(1) as pool:
+            small = pool.submit(jpeg.thumbnail, data, side=planes.THUMBNAIL_SIDE // 2) if space != "Gray" else None
+            luma, alpha = jpeg.decode(data, "GRAY", header=header)[..., 0], None
+            thumbnail = planes.thumbnail(Image.fromarray(small.result())) if small else None
     return Photo(
         luma=luma,
         alpha=alpha,

@@ -1,0 +1,86 @@
+"""Print how fast Photochrom is, beside what is asked of it: ``python -m bench [NAME...]``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+from importlib.metadata import version
+
+from bench import speed, upsample
+
+TABLES = {"warm": speed.warm, "cold": speed.cold, "memory": speed.memory, "network": speed.network}
+LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
+HEAD = ("", "Photochrom", "Pillow", "ratio", "required", "", "processor ms", "Pillow's", "ratio")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", default=list(TABLES), help=f"{', '.join(TABLES)} (all without a NAME), or upsample"
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="how often each is run")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - {*TABLES, "upsample"}
+    if unknown or arguments.rounds < 1:
+        parser.error(f"unknown: {', '.join(unknown)}" if unknown else "--rounds must be 1 or more")
+    machine = {
+        "processors": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        **{name: version(name) for name in LIBRARIES},
+    }
+    rows = [row for name in arguments.names if name in TABLES for row in TABLES[name](arguments.rounds)]
+    if arguments.json:
+        print(json.dumps({"machine": machine, "rounds": arguments.rounds, "rows": [as_dict(row) for row in rows]}, indent=2))
+    elif rows:
+        print("; ".join(f"{name} {value}" for name, value in machine.items()))
+        print(f"Medians of {arguments.rounds} rounds side by side; 12 megapixels but where said; peak memory is the largest.\n")
+        print_table([HEAD, *map(cells, rows)])
+        if machine["load"] > 0.5:
+            print(f"\nOther programs were running (load {machine['load']}): times are too long, ratios are what counts.")
+    if "upsample" in arguments.names:
+        upsample.main()
+
+
+def as_dict(row: speed.Row) -> dict[str, object]:
+    return dataclasses.asdict(row) | {name: getattr(row, name) for name in ("ratio", "processor_ratio", "verdict")}
+
+
+def cells(row: speed.Row) -> tuple[str, ...]:
+    required = f"{row.required_ratio:.1f} x" if row.required_ratio else amount(row.required, row.unit)
+    return (
+        row.name,
+        amount(row.ours, row.unit),
+        amount(row.pillow, row.unit),
+        ratio(row.ratio),
+        required and f"<= {required}",
+        row.verdict,
+        amount(row.processor),
+        amount(row.pillow_processor),
+        ratio(row.processor_ratio),
+    )
+
+
+def amount(value: float | None, unit: str = "") -> str:
+    return "" if value is None else f"{value:.{0 if value >= 100 else 1}f} {unit}".rstrip()
+
+
+def ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f} x"
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    """Print a table that is Markdown too."""
+    widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        print("| " + " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) + " |")
+        if number == 0:
+            print("|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|")
+
+
+if __name__ == "__main__":
+    main()
