@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from photochrom import photo as photos
-from photochrom.api import MARK, beside
-from photochrom.colorizer import Colorizer, Options
+from photochrom.api import MARK, beside, color_file, with_ending
+from photochrom.colorizer import Colorizer
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
+from photochrom.photo import SUFFIXES, Format
 
 Status = Literal["colored", "skipped", "failed"]
 
@@ -24,6 +24,8 @@ class Task:
     source: Path
     target: Path
     error: PhotochromError | None = None
+    contents: bytes | None = None
+    """The photograph itself, where it comes from no file."""
 
 
 @dataclass(frozen=True)
@@ -38,145 +40,123 @@ class Outcome:
     error: str | None
 
 
-def plan(inputs: Sequence[Path], output: Path | None, *, options: Options | None = None) -> list[Task]:
+def plan(inputs: Sequence[Path], output: Path | None = None, *, format: Format | None = None) -> list[Task]:
     """List the photographs of some files and folders, however deep, each with the place of its result.
 
-    Without an output, ``name.color.jpg`` lies beside ``name.jpg``, and files named so are not taken for sources. With an
-    output folder, the tree of an input folder is mirrored in it; several input folders keep their own names in it.
+    Without an output, ``name.color.jpg`` lies beside ``name.jpg``. With an output folder, the tree of an input folder is
+    mirrored in it; several input folders keep their own names in it. Inside folders, hidden files, linked folders, the output
+    folder and files named as results are (``name.color.jpg``) are left out. A photograph that cannot have its result, because
+    it would replace a source or another result, is listed with the reason.
 
     Args:
         inputs: photographs and folders.
         output: a file, for one photograph; or a folder; or none.
-        options: whose ``format`` the results are named for.
+        format: what the results are named for; none keeps the names.
 
     Raises:
         OptionError: if an output file is named for several photographs, or its suffix is not one that is written.
         PhotoError: if there is no photograph at all.
     """
-    format = (options or Options()).format
-    folders = [path for path in inputs if path.is_dir()]
-    single = output is not None and len(inputs) == 1 and not folders and is_file_name(output)
-    if output is not None and not single and not output.is_dir() and is_file_name(output):
-        raise OptionError(f"'{output}' is one file for several photographs: name a folder")
-    if single and output is not None:
-        check_suffix(output, format)
-        return [_task(inputs[0], output)]
+    folders = {path for path in inputs if _is_folder(path)}
+    if output is not None and output.suffix and not _is_folder(output):
+        if len(inputs) == 1 and not folders:
+            check_suffix(output, format)
+            return _checked([Task(inputs[0], output)])
+        if output.suffix.lower() in SUFFIXES:
+            raise OptionError(f"'{output}' is one file for several photographs: name a folder")
     tasks: list[Task] = []
     for path in inputs:
-        if path.is_dir():
-            found = [p for p in _walk(path) if not (output is None and p.stem.endswith(MARK))]
-            if output is not None:
-                base = output / path.resolve().name if len(folders) > 1 else output
-                tasks += [_task(p, _renamed(base / p.relative_to(path), format)) for p in found if not _inside(p, output, path)]
-            else:
-                tasks += [_task(p, beside(p, format)) for p in found]
-        elif output is not None:
-            tasks.append(_task(path, _renamed(output / path.name, format)))
-        else:
-            tasks.append(_task(path, beside(path, format)))
+        base = output / path.resolve().name if output is not None and path in folders and len(folders) > 1 else output
+        for task in _below(path, leave=output) if path in folders else [Task(path, Path(path.name))]:
+            target = beside(task.source, format) if base is None else with_ending(base / task.target, format)
+            tasks.append(replace(task, target=target))
     if not tasks:
-        raise PhotoError(f"{', '.join(map(str, inputs))}: no photograph is here; expected files named {', '.join(photos.SUFFIXES)}")
-    return _without_collisions(tasks)
-
-
-def is_file_name(path: Path) -> bool:
-    """Tell whether an output names a file: it has a suffix and is no folder."""
-    return bool(path.suffix) and not path.is_dir()
+        raise PhotoError(f"{', '.join(map(str, inputs))}: no photograph is here; expected files named {', '.join(SUFFIXES)}")
+    return _checked(tasks)
 
 
 def run(colorizer: Colorizer, tasks: Sequence[Task], *, overwrite: bool = False) -> Iterator[Outcome]:
     """Color photographs one after another; yields what became of each, in order."""
     for task in tasks:
         begin = time.perf_counter()
+        status: Status = "failed"
         judgement: str | None = None
-        output: str | None = None
-        error: str | None = None
-        status: Status = "colored"
+        problem: PhotochromError | None = None
         try:
             if task.error:
                 raise task.error
-            if not overwrite and task.target.exists():
-                raise exists(task.target)
-            result = colorizer.colorize(photos.read(task.source, max_pixels=colorizer.options.max_pixels))
+            result = color_file(task.source, task.target, colorizer=colorizer, overwrite=overwrite, contents=task.contents)
             judgement = result.judgement.kind
-            if result.chroma is None:
-                status = "skipped"
-            else:
-                data = photos.encode(result.photo, *result.chroma, format=target_format(task.target, colorizer.options))
-                _save(data, task.target, overwrite=overwrite)
-                output = os.fspath(task.target)
-        except PhotochromError as problem:
-            status, error = "failed", _named(task.source, one_line(problem))
+            status = "skipped" if result.chroma is None else "colored"
+        except PhotochromError as error:
+            problem = error
         except MemoryError:
-            status, error = "failed", f"{task.source}: memory ran out; nothing was written; free some or color fewer at a time"
-        yield Outcome(os.fspath(task.source), output, status, round(time.perf_counter() - begin, 4), judgement, error)
+            problem = OutputError(f"{task.source}: memory ran out, nothing was written; free some, or color a smaller copy")
+        except Exception as error:  # a fault of ours or of a library must not cost the photographs that follow
+            problem = OutputError(f"{task.source}: failed by {type(error).__name__} ({error}); please report this")
+        output = os.fspath(task.target) if status == "colored" else None
+        seconds = round(time.perf_counter() - begin, 4)
+        yield Outcome(os.fspath(task.source), output, status, seconds, judgement, one_line(problem) if problem else None)
 
 
-def target_format(target: Path, options: Options) -> photos.Format | None:
-    """Tell the format of a result: the one asked for, or that of its name."""
-    return options.format or photos.SUFFIXES.get(target.suffix.lower())
-
-
-def exists(target: Path) -> OutputError:
-    """Make the error for a result that is there already."""
-    return OutputError(f"{target}: exists already; choose another name or allow it to be overwritten (--overwrite)")
-
-
-def check_suffix(output: Path, format: photos.Format | None) -> None:
+def check_suffix(output: Path, format: Format | None) -> None:
     """Refuse an output file whose name ends in no format that is written, or in another than the one asked for."""
-    kind = photos.SUFFIXES.get(output.suffix.lower())
+    kind = SUFFIXES.get(output.suffix.lower())
     if kind is None:
-        raise OptionError(f"'{output}': the ending '{output.suffix}' is not written; expected {', '.join(photos.SUFFIXES)}")
+        expected = f"expected a name that ends in {', '.join(SUFFIXES)}, or a folder that exists"
+        raise OptionError(f"'{output}' names no file that can be written: {expected}")
     if format is not None and kind != format:
-        raise OptionError(f"the output '{output}' is a {kind} by its name, but the format asked for is {format}; drop one of them")
+        raise OptionError(f"the output '{output}' is a {kind} by its name, but {format} is asked for: drop one of them")
 
 
-def _save(data: bytes, target: Path, *, overwrite: bool) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{target.parent}: cannot be made ({error.strerror}); choose another folder") from error
-    photos.save(data, target, overwrite=overwrite)
+def _below(folder: Path, *, leave: Path | None) -> Iterator[Task]:
+    """List the photographs below a folder, sorted, the targets relative to it; a folder that cannot be listed is a failure."""
+    hidden = leave and leave.resolve()
+    errors: list[OSError] = []
+    for place, names, files in os.walk(folder, onerror=errors.append):
+        here = Path(place)
+        names[:] = sorted(name for name in names if not name.startswith(".") and (here / name).resolve() != hidden)
+        for source in (here / name for name in sorted(files) if not name.startswith(".")):
+            if source.suffix.lower() in SUFFIXES and not source.stem.endswith(MARK):
+                yield Task(source, source.relative_to(folder))
+    for error in errors:
+        source = Path(error.filename)
+        reason = f"{source}: cannot be listed ({error.strerror}); check its permissions"
+        yield Task(source, source.relative_to(folder), PhotoError(reason))
 
 
-def _named(source: Path, message: str) -> str:
-    return message if str(source) in message else f"{source}: {message}"
-
-
-def _task(source: Path, target: Path) -> Task:
-    if photos.same_file(source, target):
-        return Task(source, target, OutputError(f"{source}: the result would replace its source; choose another output"))
-    return Task(source, target)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """List the photographs below a folder, sorted; links to folders are not followed, hidden files are left out."""
-    for place, names, files in os.walk(folder):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in photos.SUFFIXES:
-                yield Path(place) / name
-
-
-def _inside(source: Path, output: Path, folder: Path) -> bool:
-    """Tell whether a source lies in the output folder that itself lies below the input: a result of an earlier run."""
-    inner = output.resolve()
-    return inner != folder.resolve() and folder.resolve() in inner.parents and inner in source.resolve().parents
-
-
-def _renamed(target: Path, format: photos.Format | None) -> Path:
-    if format is None or photos.SUFFIXES.get(target.suffix.lower()) == format:
-        return target
-    return target.with_suffix(next(ending for ending, kind in photos.SUFFIXES.items() if kind == format))
-
-
-def _without_collisions(tasks: list[Task]) -> list[Task]:
+def _checked(tasks: Sequence[Task]) -> list[Task]:
+    """Refuse results that would replace a source or each other; what is named twice is listed once."""
+    sources = {_identity(task.source): task.source for task in tasks}
     taken: dict[Path, Path] = {}
     checked = []
     for task in tasks:
+        if taken.get(task.target) == task.source:
+            continue
         first = taken.setdefault(task.target, task.source)
-        if first is not task.source and task.error is None:
-            reason = f"{task.source}: its result '{task.target}' is already that of {first}; color them into two folders"
-            task = Task(task.source, task.target, OutputError(reason))  # noqa: PLW2901
-        checked.append(task)
+        there = _identity(task.target)
+        error = task.error
+        if error is None and there and there in sources:
+            reason = f"the result '{task.target}' would replace the photograph {sources[there]}; choose another output"
+            error = OutputError(f"{task.source}: {reason}")
+        elif error is None and first != task.source:
+            reason = f"the result '{task.target}' is that of {first} already; color them into two folders"
+            error = OutputError(f"{task.source}: {reason}")
+        checked.append(replace(task, error=error))
     return checked
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, a folder above that is closed: whoever opens the path says so
+        return False
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tell files apart whatever names and links lead to them; none for one that is not there."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # ValueError: a name that no system takes
+        return None
+    return found.st_dev, found.st_ino

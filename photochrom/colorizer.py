@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import photo as photos
-from photochrom.errors import OptionError
+from photochrom.errors import OptionError, PhotoError
 from photochrom.judge import Judgement, judge
 from photochrom.model import Model
 from photochrom.photo import Format, Photo
@@ -32,7 +32,7 @@ class Options:
     vividness: float = 1.0
     """From 0 (most faithful: the expected chroma) over 1 to 2 (most vivid)."""
     on_color: OnColor = "skip"
-    """What to do with a photograph that is in color already."""
+    """What to do with a photograph that is in color already: leave it, color it by its luma, or raise PhotoError."""
     format: Format | None = None
     """Format to write; none keeps the source's."""
     max_pixels: int = photos.MAX_PIXELS
@@ -41,7 +41,7 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         if not 0 <= self.vividness <= 2:
-            raise OptionError(f"vividness is {self.vividness:g}: expected 0 (most faithful) to 2 (most vivid)")
+            raise OptionError(f"vividness is {self.vividness}: expected 0 (most faithful) to 2 (most vivid)")
         if self.on_color not in get_args(OnColor):
             raise OptionError(f"on_color is '{self.on_color}': expected one of {', '.join(get_args(OnColor))}")
         if self.format is not None and self.format not in get_args(Format):
@@ -57,7 +57,7 @@ class Result:
     photo: Photo
     judgement: Judgement
     chroma: tuple[Plane, Plane] | None
-    """Cb and Cr, uint8, 128 = no color, of the photograph's size or half of it; none where it was skipped as already in color."""
+    """Cb and Cr, uint8, 128 = no color, of the photograph's size or half of it; none where it was skipped."""
 
 
 @final
@@ -86,12 +86,12 @@ class Colorizer:
         """Find the colors of a photograph; ``photo.encode`` and ``photo.to_array`` lay them over its luma.
 
         Raises:
-            OptionError: if the photograph is in color already and ``on_color`` is "error".
+            PhotoError: if the photograph is in color already and ``on_color`` is "error".
         """
         judgement = judge(photo)
         if judgement.kind == "color" and self.options.on_color != "recolor":
             if self.options.on_color == "error":
-                raise OptionError(f"the photograph is in color already ({judgement.reason}); use on_color='recolor' to color it anew")
+                raise in_color(judgement)
             return Result(photo, judgement, None)
         low = self.small_chroma(photo.luma, orientation=photo.orientation)
         step = photos.chroma_step(photo, self.options.format)
@@ -114,11 +114,16 @@ class Colorizer:
 
         Returns:
             ``(2, H, W)`` or ``(N, 2, H, W)`` float32 Cb, Cr in [-0.5, 0.5], in steps of 1/255, inside the RGB gamut.
+
+        Raises:
+            OptionError: if luma has another type or shape.
         """
+        if luma.dtype != np.uint8 or luma.ndim not in (2, 3) or 0 in luma.shape:
+            raise OptionError(f"luma is {luma.dtype} of shape {luma.shape}: expected uint8 of shape (H, W) or (N, H, W)")
         if luma.ndim == 3:
             return np.stack([self.chroma(plane) for plane in luma])
         planes = upsample(self.small_chroma(luma), luma, step=1)
-        return (np.stack(planes).astype(np.float32) - 128) / 255
+        return (np.stack(planes).astype(np.float32) - np.float32(128)) / np.float32(255)
 
     def paint(self, luma: Plane) -> Plane:
         """Color ``(H, W)`` uint8 luma, without judging it first; gives ``(H, W, 3)`` uint8 RGB."""
@@ -132,7 +137,12 @@ class Colorizer:
         else:
             scale = size / min(luma.shape)
             high, wide = (min(max(round(side * scale / stride), 1), LONGEST * size // stride) * stride for side in luma.shape)
-        small = shrink(luma, min(high, luma.shape[0]), min(wide, luma.shape[1]))
+        small = shrink(luma, min(high, luma.shape[0]), min(wide, luma.shape[1])) / np.float32(255)
         if small.shape != (high, wide):
-            small = cv2.resize(small, (wide, high), interpolation=cv2.INTER_CUBIC)
-        return np.clip(small / 255, 0, 1)
+            small = np.asarray(cv2.resize(small, (wide, high), interpolation=cv2.INTER_CUBIC), np.float32)
+        return small.clip(0, 1)
+
+
+def in_color(judgement: Judgement, *, name: str = "the photograph") -> PhotoError:
+    """Make the error for a photograph that is in color already."""
+    return PhotoError(f"{name} is in color already: {judgement.reason}; on_color 'recolor' (--on-color recolor) colors it anew")

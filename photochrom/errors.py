@@ -2,7 +2,7 @@
 
     PhotochromError            everything that Photochrom raises on purpose
     ├── OptionError            an option or a combination of options makes no sense
-    ├── PhotoError             a photograph cannot be read
+    ├── PhotoError             a photograph cannot be read, or is in color already
     ├── OutputError            a result cannot be written
     ├── ModelError             a model file is missing, damaged or not one of ours
     ├── DataError              a folder of training photographs cannot be used
@@ -24,7 +24,7 @@ class OptionError(PhotochromError, ValueError):
 
 
 class PhotoError(PhotochromError):
-    """A photograph cannot be read."""
+    """A photograph cannot be read, or is in color already."""
 
 
 class OutputError(PhotochromError):

@@ -268,8 +268,13 @@ def encode(luma: Plane, cb: Plane, cr: Plane, *, quality: int, segments: list[Se
     height, width = luma.shape
     if max(height, width) > 65500:
         raise OutputError(f"{width} x {height} pixels do not fit into JPEG, which takes 65500 a side; choose PNG or TIFF")
-    planes = (np.ascontiguousarray(plane) for plane in (luma, cb, cr))
-    stream: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=quality)
+    if height % 2 or width % 2:
+        # The encoder reads luma up to even sides, past the end of an odd plane: there it must find the last row and column.
+        luma = np.pad(luma, ((0, height % 2), (0, width % 2)), "edge")[:height, :width]
+    else:
+        luma = np.ascontiguousarray(luma)
+    cb, cr = np.ascontiguousarray(cb), np.ascontiguousarray(cr)
+    stream: bytes = simplejpeg.encode_jpeg_yuv_planes(luma, cb, cr, quality=quality)
     body = 4 + int.from_bytes(stream[4:6])
     if not segments or segments[0][0] != APP0:
         segments = [(APP0, stream[6:body]), *segments]

@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, final
 
@@ -64,12 +63,15 @@ class Model:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Idle threads would spin for their next work and take the processors from decoding, upsampling and other sessions.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
             metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # onnxruntime raises a dozen kinds, with no common base of its own
-            raise ModelError(f"cannot load the model '{source}': {one_line(error)}; expected a file of `photochrom export`") from error
+            reason = f"{one_line(error)}; expected a file of `photochrom export`"
+            raise ModelError(f"cannot load the model '{source}': {reason}") from error
         self.card = _card(metadata, source)
         self._data = data
 
@@ -81,11 +83,12 @@ class Model:
             ModelError: if there is no such file, or it is damaged or not one of ours.
         """
         if path is None:
-            path = Path(str(resources.files("photochrom"))) / "weights" / BUNDLED
+            path = Path(__file__).parent / "weights" / BUNDLED
         try:
             data = Path(path).read_bytes()
         except OSError as error:
-            raise ModelError(f"cannot read the model '{path}': {error.strerror}; expected a file of `photochrom export`") from error
+            reason = f"{error.strerror}; expected a file of `photochrom export`"
+            raise ModelError(f"cannot read the model '{path}': {reason}") from error
         return cls(data, source=str(path), threads=threads)
 
     @cached_property
@@ -106,8 +109,8 @@ class Model:
         temperature, gain = self.decoding(vividness)
         feeds = {"luma": np.ascontiguousarray(luma, dtype=np.float32), "temperature": np.array(temperature, np.float32)}
         feeds = {item.name: feeds[item.name] for item in self._session.get_inputs()}
-        answer: Float = self._session.run(["chroma"], feeds)[0]
-        return np.clip(answer * np.float32(gain), -0.5, 0.5)
+        answer: Float = self._session.run(["chroma"], feeds)[0] * np.float32(gain)
+        return answer.clip(-0.5, 0.5)
 
     def decoding(self, vividness: float) -> tuple[float, float]:
         """Give the temperature and the gain for a vividness in [0, 2]; raises OptionError outside."""
@@ -128,6 +131,9 @@ def _card(metadata: dict[str, str], source: str) -> Card:
             raise ModelError(f"'{source}' has a card of another format: expected {CARD_FORMAT}; update photochrom")
         table["vividness"] = tuple((float(t), float(g)) for t, g in table["vividness"])
         table["mean_chroma"] = tuple(table["mean_chroma"])
-        return Card(**table)
-    except (ValueError, KeyError, TypeError) as error:
+        card = Card(**table)
+        if len(card.vividness) != 3 or len(card.mean_chroma) != 2 or card.size < 1 or card.stride < 1:
+            raise ValueError("vividness has not three rows, mean_chroma not two numbers, or size or stride is not above 0")
+        return card
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the card of the model '{source}' is damaged: {one_line(error)}; export the model again") from error

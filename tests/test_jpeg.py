@@ -119,6 +119,21 @@ def test_odd_sizes(size: tuple[int, int]) -> None:
         assert np.abs(simplejpeg.decode_jpeg(out, colorspace="GRAY")[..., 0].astype(int) - source).mean() <= 2
 
 
+@pytest.mark.parametrize("size", [(201, 300), (200, 301), (201, 301)])
+def test_odd_sizes_are_filled_by_their_last_row_and_column(size: tuple[int, int]) -> None:
+    height, width = size
+    luma = making.grey(*size)
+    cb, cr = making.chroma(planes.half(size))
+    even = np.pad(luma, ((0, height % 2), (0, width % 2)), "edge")
+    expected = simplejpeg.decode_jpeg(jpeg.encode(even, cb, cr, quality=95, segments=[]), colorspace="GRAY")[:height, :width]
+    for value in range(0, 256, 51):
+        # What lies behind the plane in memory must not reach the file.
+        memory = np.full(luma.size + 4 * width, value, np.uint8)
+        memory[: luma.size] = luma.ravel()
+        content = jpeg.encode(memory[: luma.size].reshape(size), cb, cr, quality=95, segments=[])
+        assert np.array_equal(simplejpeg.decode_jpeg(content, colorspace="GRAY"), expected)
+
+
 def test_segments_are_carried_in_legal_order() -> None:
     profile = making.srgb_profile() + b"\0" * 70_000  # two segments
     pieces = [profile[:65519], profile[65519:]]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import cyclopts
 
 from photochrom import __version__
-from photochrom.errors import PhotochromError, one_line
+from photochrom.errors import OptionError, PhotochromError, one_line
 
 app = cyclopts.App(
     name="photochrom",
     help="Put color into black-and-white photographs, and train and measure the models that do it.",
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 COMMANDS = {
     "colorize": ("use", "Color photographs: files, folders, or standard input."),
@@ -24,6 +28,7 @@ COMMANDS = {
     "train": ("make", "Train a generator, or go on with a training that was stopped."),
     "export": ("make", "Write a run's generator as one self-describing ONNX file."),
     "evaluate": ("make", "Score a model on test photographs against grey and mean chroma."),
+    "study": ("study", "Train and score a grid of data sets, generators, regularizers and seeds, and write a report."),
 }
 for command, (module, summary) in COMMANDS.items():
     app.command(f"photochrom.cli.{module}:{command}", name=command, help=summary)  # imported when it is called
@@ -33,10 +38,17 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 failed in part or whole, 2 misused, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _prepare_streams()
     try:
-        code = app(arguments, exit_on_error=False, print_error=False)
+        if "" in given:
+            raise OptionError("an argument is empty; a path that is meant to be the current folder is '.'")
+        code = app(given, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except cyclopts.CycloptsError as error:
         code = _say(f"{one_line(error)} See `photochrom --help`.", MISUSED)
+    except OptionError as error:
+        code = _say(one_line(error), MISUSED)
     except PhotochromError as error:
         code = _say(one_line(error), FAILED)
     except ModuleNotFoundError as error:
@@ -44,11 +56,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         code = _say(f"this command needs '{error.name}', which is not installed; pip install 'photochrom[train]'", FAILED)
     except KeyboardInterrupt:
-        code = _say("interrupted", INTERRUPTED)
+        code = _say("interrupted; what was finished is kept", INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader is gone; Python would complain about it once more on leaving
+        # The reader is gone. Python would try to write the rest once more on leaving, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
+    except MemoryError:
+        code = _say("memory ran out; free some, or give smaller photographs", FAILED)
+    except OSError as error:
+        code = _say(f"the system refused: {one_line(error)}; make room or choose another place", FAILED)
     sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Let every name of a file be printed, and nothing of what Pillow warns of."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be no text at all
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", module="PIL")  # a damaged tag is no news to a user, a damaged photograph has its line
 
 
 def _say(message: str, code: int) -> int:

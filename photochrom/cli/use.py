@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json as jsonlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
-from photochrom.errors import OptionError, PhotochromError
+from photochrom.errors import OptionError, PhotochromError, one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,8 +25,16 @@ FormatName = Literal["jpeg", "png", "webp", "tiff"]
 STREAM = Path("-")
 
 
+def _inputs(_: object, tokens: Sequence[Token]) -> list[Path]:
+    """Take `-` for standard input, and nothing else that begins so: it would be a misspelled option."""
+    for token in tokens:
+        if token.value.startswith("-") and token.value != "-":
+            raise ValueError(f"there is no option {token.value}; a file of that name is ./{token.value}.")
+    return [Path(token.value) for token in tokens]
+
+
 def colorize(
-    inputs: Annotated[list[Path], Parameter(name="INPUT", consume_multiple=True, allow_leading_hyphen=True)],
+    inputs: Annotated[list[Path], Parameter(name="INPUT", consume_multiple=True, allow_leading_hyphen=True, converter=_inputs)],
     /,
     *,
     output: Output = None,
@@ -64,19 +73,24 @@ def colorize(
     from photochrom.colorizer import Options
 
     options = Options(vividness=vividness, on_color=on_color, format=_format(format), max_pixels=max_pixels)
-    if STREAM in inputs:
-        return _stream(inputs, output, options, model, overwrite=overwrite, json=json)
     from photochrom import batch
 
-    tasks = batch.plan(inputs, output, options=options)
-    outcomes = batch.run(_load(model, options), tasks, overwrite=overwrite)
+    if STREAM in inputs:
+        _check_stream(inputs, output, json=json)
+        if output is None:
+            return _to_stdout(options, model)
+        batch.check_suffix(output, options.format)
+        tasks = [batch.Task(STREAM, output, contents=sys.stdin.buffer.read())]
+    else:
+        tasks = batch.plan(inputs, output, format=options.format)
     counts = dict.fromkeys(("colored", "skipped", "failed"), 0)
+    colorizer = _load(model, options)
     with Bar("Coloring") as bar:
-        for done, outcome in enumerate(outcomes, 1):
+        for done, outcome in enumerate(batch.run(colorizer, tasks, overwrite=overwrite), 1):
             counts[outcome.status] += 1
             _tell(outcome, json=json)
             bar(done, len(tasks))
-    if len(tasks) > 1 and not json:
+    if len(tasks) > 1 and sys.stdout.isatty():
         print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     return 1 if counts["failed"] else 0
 
@@ -148,12 +162,12 @@ def info(
             photo = files.read(path)
         except PhotochromError as error:
             failed += 1
-            print(f"photochrom: {error}", file=sys.stderr)
+            print(f"photochrom: {one_line(error)}", file=sys.stderr)
             continue
         judgement = judge(photo)
         carried = [name for name in ("exif", "xmp", "icc", "alpha") if getattr(photo, name) is not None]
         facts = {
-            "source": str(path),
+            "source": os.fspath(path),
             "format": photo.format,
             "width": photo.luma.shape[1],
             "height": photo.luma.shape[0],
@@ -184,7 +198,10 @@ class Bar:
             from rich.console import Console
             from rich.progress import Progress
 
-            self._progress = Progress(*Progress.get_default_columns(), console=Console(stderr=True), transient=True)
+            # Results that go elsewhere than to the terminal must not be drawn above the bar.
+            to_terminal = sys.stdout.isatty()
+            columns = Progress.get_default_columns()
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=to_terminal)
             self._progress.start()
             self._progress.add_task(self._label, total=None)
         return self
@@ -199,33 +216,22 @@ class Bar:
             self._progress.update(self._progress.task_ids[0], completed=done, total=total)
 
 
-def _stream(
-    inputs: Sequence[Path], output: Path | None, options: Options, model: Path | None, *, overwrite: bool, json: bool
-) -> int:
-    from photochrom import photo
-    from photochrom.api import colorize as color_bytes
-
+def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) -> None:
     if len(inputs) > 1:
         raise OptionError("'-' is standard input: it stands alone, without other photographs")
-    if json and output is None:
-        raise OptionError("--json and the photograph would both go to standard output; name a file with -o, or drop --json")
-    if output is not None:
-        import time
+    if output is None and json:
+        raise OptionError("--json and the photograph would both go to standard output: name a file with -o, or drop --json")
+    if output is None and sys.stdout.isatty():
+        raise OptionError("the photograph would go to a terminal: name a file with -o, or redirect standard output")
 
-        from photochrom import batch
 
-        batch.check_suffix(output, options.format)
-        if not overwrite and output.exists():
-            raise batch.exists(output)
-        options = dataclasses.replace(options, format=batch.target_format(output, options))
-        begin = time.perf_counter()
-    data = color_bytes(sys.stdin.buffer.read(), colorizer=_load(model, options))
-    if output is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return 0
-    photo.save(data, output, overwrite=overwrite)
-    _tell(batch.Outcome("-", str(output), "colored", round(time.perf_counter() - begin, 4), None, None), json=json)
+def _to_stdout(options: Options, model: Path | None) -> int:
+    from photochrom import photo
+    from photochrom.api import encoded
+
+    read = photo.read(sys.stdin.buffer.read(), max_pixels=options.max_pixels, name="standard input")
+    sys.stdout.buffer.write(encoded(read, _load(model, options), name="standard input"))
+    sys.stdout.buffer.flush()
     return 0
 
 

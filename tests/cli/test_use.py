@@ -1,0 +1,375 @@
+"""The command line of those who use a model: what it writes, prints and returns."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import making
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from photochrom import __version__, api
+from photochrom.cli import main
+from photochrom.colorizer import Colorizer
+
+COMMAND = [sys.executable, "-m", "photochrom", "colorize"]
+
+Run = Callable[..., tuple[int, list[str], list[str]]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in a fresh folder; gives its exit code and the lines of its two streams."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, list[str], list[str]]:
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out.splitlines(), err.splitlines()
+
+    return call
+
+
+def put(name: str, picture: np.ndarray | None = None) -> Path:
+    """Write a photograph, grey unless one is given, in the format of its name."""
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(making.grey(48, 64) if picture is None else picture).save(path)
+    return path
+
+
+def tree() -> list[str]:
+    return sorted(path.as_posix() for path in Path().rglob("*") if path.is_file())
+
+
+def chroma(path: str) -> float:
+    """Mean distance of the largest and the smallest channel of a file."""
+    with Image.open(path) as image:
+        return float(np.ptp(np.asarray(image.convert("RGB")).astype(int), -1).mean())
+
+
+def test_one_photograph(run: Run) -> None:
+    put("a.jpg")
+    assert run("colorize", "a.jpg") == (0, ["a.jpg -> a.color.jpg"], [])
+    assert tree() == ["a.color.jpg", "a.jpg"]
+    assert chroma("a.color.jpg") > 0.5
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"), [("x.jpg", "JPEG"), ("x.PNG", "PNG"), ("deep/er/x.webp", "WEBP"), ("x.tiff", "TIFF")]
+)
+def test_an_output_file_says_its_format(run: Run, output: str, kind: str) -> None:
+    put("a.jpg")
+    assert run("colorize", "a.jpg", "-o", output) == (0, [f"a.jpg -> {output}"], [])
+    with Image.open(output) as image:
+        assert image.format == kind
+
+
+def test_folders(run: Run) -> None:
+    for name in ("in/a.jpg", "in/deep/b.png", "c.tif"):
+        put(name)
+    assert run("colorize", "in", "c.tif", "-o", "out") == (
+        0,
+        ["in/a.jpg -> out/a.jpg", "in/deep/b.png -> out/deep/b.png", "c.tif -> out/c.tif"],
+        [],
+    )
+    assert [name for name in tree() if name.startswith("out/")] == ["out/a.jpg", "out/c.tif", "out/deep/b.png"]
+    code, out, _ = run("colorize", "in")
+    assert (code, out) == (0, ["in/a.jpg -> in/a.color.jpg", "in/deep/b.png -> in/deep/b.color.png"])
+    code, _, err = run("colorize", "in")  # results of earlier runs are no sources
+    assert code == 1
+    assert len(err) == 2
+    assert all("exists already" in line for line in err)
+
+
+def test_a_format(run: Run) -> None:
+    for name in ("in/a.jpg", "in/b.png"):
+        put(name)
+    assert run("colorize", "in", "-o", "out", "--format", "webp")[:2] == (
+        0,
+        ["in/a.jpg -> out/a.webp", "in/b.png -> out/b.webp"],
+    )
+    assert run("colorize", "in/a.jpg", "--format", "png")[1] == ["in/a.jpg -> in/a.color.png"]
+    with Image.open("in/a.color.png") as image:
+        assert image.format == "PNG"
+
+
+def test_overwrite(run: Run) -> None:
+    put("a.jpg")
+    Path("x.jpg").write_bytes(b"precious")
+    code, out, err = run("colorize", "a.jpg", "-o", "x.jpg")
+    assert (code, out) == (1, [])
+    assert err == ["photochrom: a.jpg: x.jpg: exists already; choose another name, or allow it to be replaced (--overwrite)"]
+    assert Path("x.jpg").read_bytes() == b"precious"
+    assert run("colorize", "a.jpg", "-o", "x.jpg", "--overwrite")[0] == 0
+    assert chroma("x.jpg") > 0.5
+
+
+def test_vividness(run: Run) -> None:
+    put("a.png", np.array(Image.fromarray(data.coffee()).convert("L")))
+    figures = []
+    for vividness in ("0", "1", "2"):
+        assert run("colorize", "a.png", "-o", f"{vividness}.png", "--vividness", vividness)[0] == 0
+        figures.append(chroma(f"{vividness}.png"))
+    assert figures == sorted(set(figures))
+
+
+def test_what_is_in_color_already(run: Run) -> None:
+    put("a.png", making.scene(48, 64))
+    code, out, err = run("colorize", "a.png")
+    assert (code, out, err) == (0, ["a.png: skipped, it is in color already; --on-color recolor colors it anew"], [])
+    code, out, err = run("colorize", "a.png", "--on-color", "error")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("photochrom: a.png: the photograph is in color already: ")
+    assert tree() == ["a.png"]
+    assert run("colorize", "a.png", "--on-color", "recolor")[:2] == (0, ["a.png -> a.color.png"])
+
+
+def test_another_model(run: Run) -> None:
+    put("a.png")
+    model = Path(api.__file__).parent / "weights" / "photochrom.onnx"
+    Path("mine.onnx").write_bytes(model.read_bytes())
+    assert run("colorize", "a.png", "--model", "mine.onnx")[0] == 0
+    assert run("colorize", "a.png", "-o", "b.png")[0] == 0
+    assert Path("a.color.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_json(run: Run) -> None:
+    put("in/a.jpg")
+    put("in/b.png", making.scene(48, 64))
+    Path("in/c.jpg").write_bytes(b"")
+    code, out, err = run("colorize", "in", "-o", "out", "--json")
+    assert (code, err) == (1, [])
+    found = [json.loads(line) for line in out]
+    assert all(list(row) == ["source", "output", "status", "seconds", "judgement", "error"] for row in found)
+    assert all(isinstance(row.pop("seconds"), float) for row in found)
+    assert found == [
+        {"source": "in/a.jpg", "output": "out/a.jpg", "status": "colored", "judgement": "grey", "error": None},
+        {"source": "in/b.png", "output": None, "status": "skipped", "judgement": "color", "error": None},
+        {
+            "source": "in/c.jpg",
+            "output": None,
+            "status": "failed",
+            "judgement": None,
+            "error": "in/c.jpg: the file is empty; restore it from a good copy",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", [b'quo"te.jpg', b"back\\slash.jpg", b"new\nline.jpg", b"not-\xff-text.jpg", "päß 🎞.jpg".encode()]
+)
+def test_names_of_every_kind(run: Run, name: bytes) -> None:
+    Path("in").mkdir()
+    source = Path("in") / os.fsdecode(name)
+    source.write_bytes(making.file(making.grey(20, 20), "JPEG"))
+    code, out, err = run("colorize", "in", "-o", "out", "--json")
+    assert (code, len(out), err) == (0, 1, [])
+    row = json.loads(out[0])
+    assert os.fsencode(row["source"]) == b"in/" + name
+    assert os.fsencode(row["output"]) == b"out/" + name
+    assert (Path("out") / os.fsdecode(name)).exists()
+    code, out, err = run("colorize", "in", "-o", "out")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert run("colorize", "in", "-o", "out", "--overwrite")[0] == 0
+    assert run("info", str(source))[0] == 0
+
+
+@pytest.fixture
+def standard_input(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    def give(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return give
+
+
+def test_standard_input_to_standard_output(
+    standard_input: Callable[[bytes], None],
+    capfdbinary: pytest.CaptureFixture[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = making.file(making.grey(48, 64), "JPEG")
+    for options, kind in (((), "JPEG"), (("--format", "png"), "PNG")):
+        standard_input(content)
+        with pytest.raises(SystemExit) as left:
+            main(["colorize", "-", *options])
+        out, err = capfdbinary.readouterr()
+        assert (left.value.code, err) == (0, b"")
+        assert making.opened(out).format == kind
+    assert tree() == []
+
+
+def test_standard_input_to_a_file(run: Run, standard_input: Callable[[bytes], None]) -> None:
+    content = making.file(making.grey(48, 64), "JPEG")
+    standard_input(content)
+    assert run("colorize", "-", "-o", "x.png") == (0, ["- -> x.png"], [])
+    with Image.open("x.png") as image:
+        assert image.format == "PNG"
+    standard_input(content)
+    code, out, _ = run("colorize", "-", "-o", "y.jpg", "--json")
+    assert code == 0
+    row = json.loads(out[0])
+    assert (row["source"], row["output"], row["status"], row["judgement"]) == ("-", "y.jpg", "colored", "grey")
+    standard_input(content)
+    code, _, err = run("colorize", "-", "-o", "y.jpg")
+    assert (code, len(err)) == (1, 1)
+    assert "exists already" in err[0]
+
+
+def test_standard_input_is_refused_with_reason(run: Run, standard_input: Callable[[bytes], None]) -> None:
+    put("a.jpg")
+    for arguments, code, text in (
+        (("-", "a.jpg"), 2, "'-' is standard input: it stands alone"),
+        (("-", "--json"), 2, "--json and the photograph would both go to standard output"),
+        (("-", "-o", "folder"), 2, "names no file that can be written"),
+        (("-",), 1, "standard input: the file is empty"),
+    ):
+        standard_input(b"")
+        found = run("colorize", *arguments)
+        assert (found[0], found[1], len(found[2])) == (code, [], 1)
+        assert found[2][0].startswith("photochrom: ")
+        assert text in found[2][0]
+    standard_input(making.file(making.scene(40, 40), "PNG"))
+    assert "standard input is in color already" in run("colorize", "-")[2][0]
+    assert tree() == ["a.jpg"]
+
+
+def test_info(run: Run) -> None:
+    Path("a.jpg").write_bytes(making.file(making.grey(48, 64), "JPEG", {"exif": making.exif(6)}))
+    assert run("info", "a.jpg") == (0, ["a.jpg: JPEG, 64 x 48, orientation 6, with exif; grey (it has one channel)"], [])
+    code, out, err = run("info", "none.jpg", "a.jpg", "--json")
+    assert (code, len(out), len(err)) == (1, 1, 1)
+    assert json.loads(out[0])["judgement"] == "grey"
+
+
+def test_sheet(run: Run) -> None:
+    put("a.jpg")
+    assert run("sheet", "a.jpg", "-o", "sheet.jpg", "--height", "64") == (0, ["sheet.jpg"], [])
+    assert run("sheet", "a.jpg", "-o", "sheet.jpg", "--height", "64")[0] == 1
+
+
+def test_version_and_help(run: Run) -> None:
+    assert run("--version") == (0, [__version__], [])
+    for command in ("colorize", "sheet", "info"):
+        code, out, err = run(command, "--help")
+        assert (code, err) == (0, [])
+        assert any(command in line for line in out)
+
+
+def test_colorize_help_is_light() -> None:
+    code = "import sys; from photochrom.cli import main\ntry: main(['colorize', '--help'])\nfinally: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "onnxruntime", "cv2", "PIL", "numpy"} & set(done.stdout.splitlines()[-1].split())
+
+
+def on_terminal(arguments: list[str], folder: Path, *, pipe: bool) -> tuple[str, str]:
+    """Run a command whose standard error is a terminal; gives what went to the pipe, if any, and to the terminal."""
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if pipe else theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "200"},
+    ) as process:
+        os.close(theirs)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        piped = process.stdout.read() if process.stdout else b""
+        assert process.wait(60) == 0
+    os.close(ours)
+    return piped.decode(), shown.decode()
+
+
+def test_a_bar_on_a_terminal_and_results_in_the_pipe(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "in" / name).write_bytes(making.file(making.grey(40, 40), "JPEG"))
+    piped, shown = on_terminal(["in", "-o", "out"], tmp_path, pipe=True)
+    assert piped == "in/a.jpg -> out/a.jpg\nin/b.jpg -> out/b.jpg\n"
+    assert "Coloring" in shown
+    assert "->" not in shown
+    _, shown = on_terminal(["in", "-o", "out2"], tmp_path, pipe=False)
+    assert "Coloring" in shown
+    assert "in/a.jpg -> out2/a.jpg" in shown
+    assert "2 colored" in shown
+
+
+def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/000.png").write_bytes(making.file(making.grey(900, 1200), "PNG"))
+    for index in range(1, 200):
+        os.link(tmp_path / "in/000.png", tmp_path / f"in/{index:03}.png")
+    with subprocess.Popen(
+        [*COMMAND, "in", "-o", "out", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        time.sleep(0.05)  # into the middle of a photograph
+        process.send_signal(signal.SIGINT)
+        rest, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "photochrom: interrupted; what was finished is kept\n"
+    reported = 1 + len(rest.splitlines())
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert 0 < len(names) < 200
+    assert names == [f"{index:03}.png" for index in range(len(names))]
+    assert reported <= len(names) <= reported + 1
+    for name in names:
+        with Image.open(tmp_path / "out" / name) as image:
+            image.load()
+
+
+def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(making.file(making.grey(40, 40), "JPEG"))
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*COMMAND, "a.jpg"], cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:
+    content = making.file(making.grey(40, 40), "JPEG")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*COMMAND, "-"], cwd=tmp_path, input=content, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "photochrom: the system refused: [Errno 28] No space left on device; make room or choose another place"
+    ]
+
+
+def test_the_model_is_loaded_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+    load = Colorizer.load.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(Colorizer, "load", classmethod(lambda *a, **k: loads.append(1) or load(*a, **k)))
+    for index in range(3):
+        put(f"in/{index}.png")
+    assert run("colorize", "in")[0] == 0
+    assert len(loads) == 1
