@@ -24,6 +24,7 @@ COMMANDS = {
     "colorize": ("use", "Color photographs: files, folders, or standard input."),
     "sheet": ("use", "Draw a contact sheet: grey, colorized, truth."),
     "info": ("use", "Say what a photograph is, and whether it is grey, toned, in color or blank."),
+    "card": ("use", "Print the card that a model file carries."),
     "prepare": ("make", "Turn photographs into the shards that training reads."),
     "train": ("make", "Train a generator, or go on with a training that was stopped."),
     "export": ("make", "Write a run's generator as one self-describing ONNX file."),

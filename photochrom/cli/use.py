@@ -186,6 +186,21 @@ def info(
     return 1 if failed else 0
 
 
+def card(model: Path | None = None, /) -> int:
+    """Print the card that a model file carries, as JSON: how it was trained, on what, and what it expects.
+
+    Parameters
+    ----------
+    model
+        A model file of `photochrom export`; without it, the model in the package.
+    """
+    from photochrom.model import Model
+
+    loaded = Model.load(model)
+    print(jsonlib.dumps({"sha256": loaded.hash, **dataclasses.asdict(loaded.card)}, indent=1))
+    return 0
+
+
 class Bar:
     """A progress bar on standard error where that is a terminal; call it with what is done and the total."""
 

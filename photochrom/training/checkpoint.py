@@ -27,6 +27,16 @@ class Progress:
     best_images: int = 0
     collapsed_lines: int = 0
     """Lines of the log in a row at which the discriminator's loss was near 0."""
+    grey_validations: int = 0
+    """Validations in a row with nearly grey answers."""
+    unimproved: int = 0
+    """Validations in a row without a better score."""
+    stopped_early: bool = False
+    """Whether the run ended because its patience did."""
+    lowest_generator_loss: float = float("inf")
+    """The lowest mean of the generator's whole loss between two lines of the log."""
+    lowest_generator_images: int = 0
+    """Images seen by then: the checkpoint that a choice by loss would keep."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

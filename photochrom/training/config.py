@@ -6,13 +6,15 @@ import dataclasses
 import difflib
 import tomllib
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from photochrom.errors import ConfigError
+
+Normalization = Literal["batch", "instance", "none"]
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,48 @@ class Config:
 
     stages: tuple[Stage, ...]
     """The stages, in order."""
-    generator: Literal["photochrom", "unet"] = "photochrom"
-    """Which generator to train."""
+    generator: Literal["photochrom", "unet", "unet-rgb", "encoder-decoder"] = "photochrom"
+    """Which generator to train; all but ``photochrom`` are the study's."""
+    generator_width: int = 64
+    """Channels of the first layer of a generator of the study."""
+    generator_dropout: float = 0.5
+    """Probability of dropout in the first two blocks on the way back of a generator of the study."""
+    generator_normalization: Literal["batch", "instance", "none"] = "batch"
+    """How a generator of the study normalizes its layers."""
+    skips: bool = False
+    """Skip connections in the generator ``encoder-decoder`` (the U-Nets have them always)."""
+    noise_at_generation: bool = False
+    """Keep dropout and the batch's own statistics when a generator of the study answers, as pix2pix does."""
     pretrained: bool = True
     """Start the encoder from ImageNet weights, where the generator has one."""
+    discriminator: Literal["patch70", "patch8", "global"] = "patch70"
+    """Which discriminator to train: patches of 70 px, the study's with an 8x8 grid at its end, or one score for all."""
     discriminator_width: int = 64
-    """Channels of the PatchGAN's first layer."""
-    adversarial_loss: Literal["bce", "lsgan", "hinge"] = "bce"
+    """Channels of the discriminator's first layer."""
+    discriminator_dropout: float = 0.0
+    """Probability of dropout in all layers of the discriminator but the first."""
+    discriminator_normalization: Literal["batch", "instance", "none"] = "batch"
+    """How the discriminator normalizes its layers."""
+    adversarial_loss: Literal["bce", "lsgan", "hinge", "wgan"] = "bce"
     """The form of the adversarial loss."""
+    critic_steps: int = 1
+    """Updates of the discriminator, each with a batch of its own, for each of the generator."""
+    spectral: Literal["none", "discriminator", "both"] = "none"
+    """Which network's convolutions have a spectral norm of 1."""
+    r1: float = 0.0
+    """Gamma of the R1 penalty on the discriminator."""
+    r1_every: int = 1
+    """Steps between two R1 penalties, each so many times as heavy."""
+    gradient_penalty: float = 0.0
+    """Weight of the gradient penalty of WGAN-GP on the discriminator."""
+    real_target: float = 1.0
+    """What the discriminator is to answer to true photographs, losses ``bce`` and ``lsgan``; below 1 it is label smoothing."""
+    instance_noise: float = 0.0
+    """Standard deviation, at the start, of the noise on the colors that the discriminator sees, in units of the range 1."""
+    instance_noise_share: float = 0.5
+    """Share of the run over which that noise falls to 0."""
+    augment: bool = False
+    """Show the discriminator true and generated photographs translated and partly covered (DiffAugment)."""
     adversarial_weight: float = 1.0
     """Weight of the adversarial loss in the generator's sum."""
     bins_weight: float = 0.0
@@ -67,6 +103,8 @@ class Config:
     """Smallest share of the short side that a crop takes."""
     stretch: float = 0.2
     """Largest random change of a crop's aspect ratio, as a logarithm."""
+    mirror: float = 0.5
+    """Probability that a crop is mirrored."""
     aging: float = 0.0
     """Probability that a crop's luma is aged: faded, blurred, grained."""
     batch: int = 32
@@ -98,7 +136,11 @@ class Config:
     sample_every: int = 19200
     """Crops between two sample sheets."""
     collapse: float = 0.01
-    """A discriminator whose loss stays below this for 50 log lines has collapsed and ends the run; 0 = never."""
+    """A discriminator whose loss stays below this for 50 log lines has collapsed; 0 = never."""
+    stop_on: Literal["none", "collapse", "grey", "both"] = "collapse"
+    """Which alarms end the run: a collapsed discriminator, or three validations in a row with nearly grey answers."""
+    patience: int = 0
+    """Validations in a row without a better score that end the run; 0 = never."""
 
     @property
     def images(self) -> int:
@@ -111,9 +153,14 @@ LEAST: dict[str, float] = {
     "bins_weight": 0, "l1_weight": 0, "perceptual_weight": 0, "rebalance": 0.01, "temperature": 0.01, "positions": 1,
     "size": 32, "smallest_crop": 0.05, "stretch": 0, "aging": 0, "batch": 1, "seed": 0, "encoder_rate": 0,
     "weight_decay": 0, "beta1": 0, "beta2": 0, "clip": 0, "ema": 0, "log_every": 1, "checkpoint_every": 1,
-    "validate_every": 1, "validation_photographs": 1, "sample_every": 1, "collapse": 0,
+    "validate_every": 1, "validation_photographs": 1, "sample_every": 1, "collapse": 0, "generator_width": 1,
+    "generator_dropout": 0, "discriminator_dropout": 0, "critic_steps": 1, "r1": 0, "r1_every": 1, "gradient_penalty": 0,
+    "real_target": 0.5, "instance_noise": 0, "instance_noise_share": 0.001, "mirror": 0, "patience": 0,
 }  # fmt: skip
-MOST: dict[str, float] = {"rebalance": 1, "smallest_crop": 1, "aging": 1, "beta1": 0.9999, "beta2": 0.99999, "ema": 0.99999}
+MOST: dict[str, float] = {
+    "rebalance": 1, "smallest_crop": 1, "aging": 1, "beta1": 0.9999, "beta2": 0.99999, "ema": 0.99999, "mirror": 1,
+    "generator_dropout": 0.95, "discriminator_dropout": 0.95, "real_target": 1, "instance_noise_share": 1,
+}  # fmt: skip
 
 
 def presets() -> dict[str, Path]:
@@ -221,16 +268,56 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 
 def _check(config: Config, where: str) -> None:
-    if config.generator == "unet" and config.bins_weight:
-        raise ConfigError(
-            f"{where}: bins_weight is {config.bins_weight:g}, but the generator unet has no chroma bins; set it to 0"
+    for wrong, said in _contradictions(config):
+        if wrong:
+            raise ConfigError(f"{where}: {said}")
+
+
+def _contradictions(c: Config) -> Iterator[tuple[bool, str]]:
+    """List what no configuration may have, with the sentence that says so."""
+    study, rgb = c.generator != "photochrom", c.generator in ("unet-rgb", "encoder-decoder")
+    learns = any(stage.kind == "generator" for stage in c.stages)
+    penalty = "r1" if c.r1 else "gradient_penalty"
+    yield (
+        study and bool(c.bins_weight),
+        f"bins_weight is {c.bins_weight:g}, but the generator {c.generator} has no chroma bins; set it to 0",
+    )
+    yield bool(c.size % 32), f"size is {c.size}: expected a multiple of 32"
+    yield (
+        study and c.size not in (32, 64) and bool(c.size % 128),
+        f"size is {c.size}, but the generator {c.generator} takes 32, 64 or multiples of 128",
+    )
+    for name in ("generator_width", "generator_normalization", "noise_at_generation"):
+        value = getattr(c, name)
+        yield (
+            not study and value != getattr(Config, name),
+            f"{name} is {value}, but the generator photochrom has but one form; leave it out, or take a generator of the study",
         )
-    if config.generator == "unet" and config.size % 128:
-        raise ConfigError(f"{where}: size is {config.size}, but the generator unet takes multiples of 128")
-    if config.size % 32:
-        raise ConfigError(f"{where}: size is {config.size}: expected a multiple of 32")
-    learns = any(stage.kind == "generator" for stage in config.stages)
-    if learns and not (config.bins_weight or config.l1_weight):
-        raise ConfigError(f"{where}: a generator stage needs bins_weight or l1_weight above 0")
-    if config.batch > config.images:
-        raise ConfigError(f"{where}: batch is {config.batch}, but the stages have {config.images} images in all")
+    yield (
+        c.skips and c.generator != "encoder-decoder",
+        f"skips is true, but the generator {c.generator} has no such choice; only encoder-decoder has",
+    )
+    yield (
+        rgb and bool(c.perceptual_weight),
+        f"perceptual_weight is {c.perceptual_weight:g}, but the generator {c.generator} paints RGB and the loss compares "
+        "chroma; set it to 0",
+    )
+    yield (
+        not study and c.spectral == "both",
+        "spectral is both, but the generator photochrom starts from weights that it would undo; set it to discriminator",
+    )
+    yield (
+        bool(c.r1 or c.gradient_penalty) and c.discriminator_normalization == "batch",
+        f"{penalty} is {getattr(c, penalty):g}, but discriminator_normalization is batch and the penalty is on each photograph "
+        "alone; set it to instance or none",
+    )
+    yield (
+        c.adversarial_loss == "wgan" and not c.gradient_penalty and c.spectral == "none",
+        "adversarial_loss is wgan and nothing bounds the discriminator; set gradient_penalty to 10, or spectral",
+    )
+    yield (
+        c.real_target < 1 and c.adversarial_loss not in ("bce", "lsgan"),
+        f"real_target is {c.real_target:g}, but the adversarial_loss {c.adversarial_loss} has no target; set it to 1",
+    )
+    yield learns and not (c.bins_weight or c.l1_weight), "a generator stage needs bins_weight or l1_weight above 0"
+    yield c.batch > c.images, f"batch is {c.batch}, but the stages have {c.images} images in all"

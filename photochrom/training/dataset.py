@@ -58,7 +58,15 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(
-        self, photographs: Sequence[Member], *, size: int, seed: int, smallest: float, stretch: float, aging: float
+        self,
+        photographs: Sequence[Member],
+        *,
+        size: int,
+        seed: int,
+        smallest: float,
+        stretch: float,
+        aging: float,
+        mirror: float = 0.5,
     ) -> None:
         self.photographs = photographs
         self.size = size
@@ -66,6 +74,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         self.smallest = smallest
         self.stretch = stretch
         self.aging = aging
+        self.mirror = mirror
 
     def __len__(self) -> int:
         return len(self.photographs)
@@ -74,9 +83,9 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         epoch, place = divmod(position, len(self.photographs))
         member = self.photographs[_order(self.seed, epoch, len(self.photographs))[place]]
         rng = np.random.default_rng((self.seed, position))
-        rgb = np.asarray(
-            random_crop(Image.fromarray(member.read()), self.size, rng, smallest=self.smallest, stretch=self.stretch)
-        )
+        whole = Image.fromarray(member.read())
+        crop = random_crop(whole, self.size, rng, smallest=self.smallest, stretch=self.stretch, mirror=self.mirror)
+        rgb = np.asarray(crop)
         luma, chroma = color.split(rgb)
         if rng.random() < self.aging:
             luma = age(luma, rng)
@@ -104,15 +113,17 @@ class Positions:
             position += self.batch
 
 
-def random_crop(image: Image.Image, size: int, rng: np.random.Generator, *, smallest: float, stretch: float) -> Image.Image:
-    """Cut a random part of a picture, scale it to ``size`` x ``size`` and mirror half of them."""
+def random_crop(
+    image: Image.Image, size: int, rng: np.random.Generator, *, smallest: float, stretch: float, mirror: float = 0.5
+) -> Image.Image:
+    """Cut a random part of a picture, scale it to ``size`` x ``size`` and mirror it with a probability."""
     width, height = image.size
     side = min(width, height) * rng.uniform(smallest, 1)
     aspect = math.exp(rng.uniform(-stretch, stretch) / 2)
     wide, high = min(side * aspect, width), min(side / aspect, height)
     left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
     crop = image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + wide, top + high))
-    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop
+    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < mirror else crop
 
 
 def center_crop(image: Image.Image, size: int) -> Image.Image:

@@ -20,14 +20,16 @@ from photochrom import __version__
 from photochrom.errors import TrainingError
 from photochrom.model import CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.shards import shards
-from photochrom.training import checkpoint, dataset, validate
+from photochrom.training import checkpoint, dataset, regularizers, validate
 from photochrom.training.config import from_table
-from photochrom.training.generators import BinGenerator, Encoder, Generator, build
-from photochrom.training.layers import InvertedResidual
+from photochrom.training.generators import BinGenerator, Encoder, Generator
+from photochrom.training.layers import InvertedResidual, silence
+from photochrom.training.start import generator_of
 
 OPSET = 18
 TOLERANCE = 1 / 255
 """Largest difference between torch and ONNX that may ship: one level of 8-bit chroma."""
+SILENCED = "trained with it; this file answers without, with the statistics of training, so that an answer repeats"
 HALF_FROM = 256
 """Weights of at least so many numbers are stored as float16; onnxruntime widens them once, when it loads."""
 
@@ -58,7 +60,8 @@ class _Shipped(nn.Module):
 def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str | None = None, newest: bool = False) -> Export:
     """Export a run's averaged generator at its best checkpoint.
 
-    The vividness scale is calibrated on the validation photographs of the run's own training data.
+    The vividness scale is calibrated on the validation photographs of the run's own training data. Noise at generation stays
+    out of the file, whose answers could not be proven otherwise; the card says so.
 
     Args:
         run: a folder that ``photochrom train`` made.
@@ -76,9 +79,11 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
         raise TrainingError(f"'{run}' has no checkpoint: expected a folder of `photochrom train`")
     state = checkpoint.load(path)
     config = from_table(state["config"])
-    generator = build(config.generator, pretrained=False)
+    generator = generator_of(config, pretrained=False)
     generator.load_state_dict(state["average"])
     generator.eval().requires_grad_(False)
+    regularizers.release_spectrum(generator)
+    silence(generator)
     folders = data or [Path(folder) for folder in json.loads((run / "config.json").read_text(encoding="utf-8"))["data"]]
     members = dataset.index(folders)
     teach, aside = dataset.set_aside(members, config.validation_photographs)
@@ -96,6 +101,7 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
             "config": state["config"],
             "data": {"sets": sorted(shards(folders, "train")), "photographs": len(teach)},
             "seed": config.seed,
+            **({"noise_at_generation": SILENCED} if config.noise_at_generation else {}),
             "commit": _commit(),
             "images_seen": progress["images_seen"],
             "hours": round(progress["seconds"] / 3600, 3),

@@ -1,13 +1,15 @@
 """Build the generators: networks that take luma and give chroma.
 
 Every generator maps ``(N, 1, H, W)`` luma in [0, 1], H and W multiples of ``stride``, to a *prediction*, and its ``decode``
-maps the prediction and a temperature to ``(N, 2, h, w)`` chroma (Cb, Cr) in [-0.5, 0.5].
+maps the prediction and a temperature to ``(N, 2, h, w)`` chroma (Cb, Cr) in [-0.5, 0.5]. Where ``rgb`` is set, the
+prediction is a whole ``(N, 3, H, W)`` picture, which the losses and the discriminator see in place of chroma.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +17,8 @@ from torch.nn import functional as F
 
 from photochrom import color
 from photochrom.errors import ConfigError
-from photochrom.training.layers import BatchNorm, Dropout, InvertedResidual, SameConv
+from photochrom.training.config import Normalization
+from photochrom.training.layers import InvertedResidual, SameConv, dropout, normalization
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class BinGenerator(nn.Module):
     """
 
     stride = 32
+    rgb = False
     bins: Tensor
 
     def __init__(self, widths: tuple[int, int, int] = (160, 112, 96)) -> None:
@@ -167,74 +171,144 @@ class BinGenerator(nn.Module):
         return F.conv2d(share, self.bins.T[:, :, None, None])
 
 
+@dataclass(frozen=True)
+class Layout:
+    """One of the study's generators, at 128 px."""
+
+    widths: tuple[int, ...]
+    """Channels on the way down, in units of the first; the bottleneck has those of the last."""
+    whole: bool
+    """Whether the first convolution and the last one stay at full size."""
+    skips: bool | None
+    """Whether the way back sees the way down; None leaves it to the configuration."""
+    output: Literal["chroma", "tanh", "sigmoid"]
+    """What comes out: chroma, or an RGB picture as tanh or sigmoid gives it."""
+
+
+LAYOUTS = {
+    "unet": Layout((1, 2, 4, 8, 8, 8), whole=False, skips=True, output="chroma"),
+    "unet-rgb": Layout((1, 2, 4, 8, 8, 8), whole=False, skips=True, output="tanh"),
+    "encoder-decoder": Layout((1, 1, 2, 4, 8, 8, 8), whole=True, skips=None, output="sigmoid"),
+}
+FEWER = {32: 2, 64: 1}
+"""Halvings that a network for 128 px leaves out at smaller sizes."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a configuration may change of a generator of ``LAYOUTS``."""
+
+    size: int = 128
+    """Side of the picture in pixels: 32, 64 or a multiple of 128."""
+    width: int = 64
+    """Channels of the first layer."""
+    dropout: float = 0.5
+    """Probability of dropout in the first two blocks on the way back."""
+    normalization: Normalization = "batch"
+    skips: bool = False
+    """Skip connections, where the layout leaves them open."""
+    noise: bool = False
+    """Keep dropout and the batch's own statistics after training, as pix2pix does."""
+
+
 @final
 class UNet(nn.Module):
-    """Regress chroma with the pix2pix U-Net of the study (Isola et al. 2017, section 6.1.1), for pictures of 128 px.
+    """Regress color with one of the study's networks (Isola et al. 2017, section 6.1.1), for pictures of one size.
 
-    Six strided 4x4 convolutions 64-128-256-512-512-512, a bottleneck of 512, and the same way back with skip connections;
-    dropout of one half in the first two decoder blocks. The prediction is ``(N, 2, H, W)`` chroma itself.
+    ``unet``: six strided 4x4 convolutions 64-128-256-512-512-512, a bottleneck of 512, and the same way back with skip
+    connections; dropout in the first two blocks back. The prediction is ``(N, 2, H, W)`` chroma itself. 41,825,474 parameters.
+
+    ``unet-rgb``: the same with luma in [0, 1] at its entry and an RGB picture in [-1, 1] at its end, in which the study's
+    targets fill [0, 1]. 41,827,523 parameters.
+
+    ``encoder-decoder``: a 3x3 convolution of 64 at full size, seven strided ones 64-128-256-512-512-512-512, the last of them
+    the bottleneck, and the same way back, without skip connections unless asked for; an RGB picture in [0, 1]. 30,812,867
+    parameters, 42,021,251 with skip connections.
+
+    At 64 px each has one level fewer, at 32 px two.
     """
 
-    stride = 128
-    widths = (64, 128, 256, 512, 512, 512)
-
-    def __init__(self, dropout: float = 0.5) -> None:
+    def __init__(self, layout: Layout = LAYOUTS["unet"], shape: Shape | None = None) -> None:
         super().__init__()
-        widths = self.widths
-        self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(before, after, 4, 2, 1, bias=index == 0), *([BatchNorm(after)] if index else []))
-            for index, (before, after) in enumerate(zip((1, *widths[:-1]), widths, strict=True))
-        )
-        self.bottleneck = nn.Conv2d(widths[-1], 512, 4, 2, 1)
-        inputs = (512, *(2 * width for width in reversed(widths[1:])))
+        shape = shape or Shape()
+        self.skips = shape.skips if layout.skips is None else layout.skips
+        self.output = layout.output
+        self.rgb = layout.output != "chroma"
+        widths = tuple(shape.width * times for times in layout.widths[: len(layout.widths) - FEWER.get(shape.size, 0)])
+        self.widths = widths
+        self.stride = 2 ** (len(widths) + (not layout.whole))
+        kind, bias = shape.normalization, shape.normalization == "none"
+        first = _whole(1, widths[0]) if layout.whole else nn.Conv2d(1, widths[0], 4, 2, 1)
+        self.down = nn.ModuleList([nn.Sequential(first)])
+        for before, after in itertools.pairwise(widths):
+            halve = nn.Conv2d(before, after, 4, 2, 1, bias=bias)
+            self.down.append(nn.Sequential(halve, *normalization(kind, after, noisy=shape.noise)))
+        deepest = 8 * shape.width
+        self.bottleneck = nn.Conv2d(widths[-1], deepest, 4, 2, 1)
+        seen = [width * (1 + self.skips) for width in reversed(widths)]
         self.up = nn.ModuleList(
             nn.Sequential(
-                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
-                BatchNorm(after),
-                *([Dropout(dropout)] if index < 2 else []),
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias),
+                *normalization(kind, after, noisy=shape.noise),
+                *(dropout(shape.dropout, noisy=shape.noise) if index < 2 else []),
             )
-            for index, (before, after) in enumerate(zip(inputs, reversed(widths), strict=True))
+            for index, (before, after) in enumerate(zip((deepest, *seen[:-1]), reversed(widths), strict=True))
         )
-        self.head = nn.ConvTranspose2d(2 * widths[0], 2, 4, 2, 1)
+        colors = 3 if self.rgb else 2
+        self.head = _whole(seen[-1], colors) if layout.whole else nn.ConvTranspose2d(seen[-1], colors, 4, 2, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, std=0.02)
 
     def forward(self, luma: Tensor) -> Tensor:
-        """Map luma to chroma of the same size."""
+        """Map luma to chroma, or to an RGB picture, of the same size."""
         skips: list[Tensor] = []
-        x = luma * 2 - 1
+        x = luma if self.rgb else luma * 2 - 1
         for block in self.down:
             x = F.leaky_relu(block(x), 0.2)
             skips.append(x)
         x = F.relu(self.bottleneck(x))
         for block in self.up:
-            x = torch.cat([F.relu(block(x)), skips.pop()], 1)
-        return torch.tanh(self.head(x)) / 2
+            x = F.relu(block(x))
+            x = torch.cat([x, skips.pop()], 1) if self.skips else x
+        x = self.head(x)
+        if self.output == "sigmoid":
+            return torch.sigmoid(x)
+        return torch.tanh(x) if self.rgb else torch.tanh(x) / 2
 
     def decode(self, prediction: Tensor, temperature: Tensor | float) -> Tensor:  # noqa: ARG002 (a regression has no temperature)
-        """Give the prediction itself, which is chroma."""
-        return prediction
+        """Give the chroma: the prediction itself, or that of the predicted picture, clipped to [0, 1]."""
+        if not self.rgb:
+            return prediction
+        _, cb, cr = color.rgb_to_ycbcr(*prediction.clamp(0, 1).unbind(1))
+        return torch.stack([cb, cr], 1)
+
+
+def _whole(before: int, after: int) -> nn.Conv2d:
+    return nn.Conv2d(before, after, 3, 1, 1)
 
 
 Generator = BinGenerator | UNet
 
-GENERATORS: dict[str, type[BinGenerator] | type[UNet]] = {"photochrom": BinGenerator, "unet": UNet}
+GENERATORS = ("photochrom", *LAYOUTS)
 
 
-def build(name: str, *, pretrained: bool) -> Generator:
+def build(name: str, *, pretrained: bool, shape: Shape | None = None) -> Generator:
     """Build a generator by its name.
 
     Args:
-        name: a key of ``GENERATORS``.
+        name: one of ``GENERATORS``.
         pretrained: start the encoder from ImageNet weights where the generator has one.
+        shape: size and width of a generator of ``LAYOUTS``; the others have but one.
 
     Raises:
         ConfigError: if no generator has that name.
     """
     if name not in GENERATORS:
         raise ConfigError(f"unknown generator '{name}': expected one of {', '.join(GENERATORS)}")
-    generator = GENERATORS[name]()
-    if pretrained and isinstance(generator, BinGenerator):
+    if name in LAYOUTS:
+        return UNet(LAYOUTS[name], shape)
+    generator = BinGenerator()
+    if pretrained:
         generator.encoder.load_imagenet()
     return generator

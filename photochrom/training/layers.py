@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
@@ -9,6 +10,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import _functional_collectives as functional_collectives
 from torch.nn import functional as F
+
+from photochrom.training.config import Normalization
 
 
 @final
@@ -61,12 +64,19 @@ class InvertedResidual(nn.Module):
 class BatchNorm(nn.BatchNorm2d):
     """Normalize over the batch of all processes together, on a CPU too (torch's SyncBatchNorm needs a GPU).
 
-    Two processes with half a batch each give what one process with the whole batch gives (Ioffe & Szegedy 2015).
+    Two processes with half a batch each give what one process with the whole batch gives (Ioffe & Szegedy 2015). A ``noisy``
+    layer takes the statistics of the batch that it is given after training too, and leaves the stored ones alone.
     """
+
+    def __init__(self, width: int, *, noisy: bool = False) -> None:
+        super().__init__(width)
+        self.noisy = noisy
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize ``(N, C, H, W)`` by channel."""
-        if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        if self.noisy and not self.training:
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        if not (self.training and _world() > 1):
             alone: Tensor = super().forward(x)
             return alone
         count = x.numel() / x.shape[1] * dist.get_world_size()
@@ -81,28 +91,68 @@ class BatchNorm(nn.BatchNorm2d):
         return centered * scale[:, None, None] + self.bias[:, None, None]
 
 
+def normalization(kind: Normalization, width: int, *, noisy: bool = False) -> list[nn.Module]:
+    """Make the layer that normalizes ``width`` channels, as a list of one or none.
+
+    ``batch`` is Ioffe & Szegedy 2015, ``instance`` Ulyanov et al. 2016, by channel over each photograph alone, at all times.
+    """
+    if kind == "batch":
+        return [BatchNorm(width, noisy=noisy)]
+    return [nn.InstanceNorm2d(width, affine=True)] if kind == "instance" else []
+
+
 def all_reduce_sum(x: Tensor) -> Tensor:
     """Sum a tensor over all processes, with gradients."""
     total: Tensor = functional_collectives.all_reduce(x, "sum", list(range(dist.get_world_size())))
     return total
 
 
+def draw(sample: Callable[..., Tensor], shape: Sequence[int], device: torch.device) -> Tensor:
+    """Draw random numbers for the rows of this process as one process with the whole batch would.
+
+    Every process draws for the whole batch from the same seed and keeps its own rows: ``rank``, ``rank + world``, ...
+
+    Args:
+        sample: ``torch.rand`` or ``torch.randn``.
+        shape: that of this process's rows, ``(N, ...)``.
+        device: where the numbers are needed.
+    """
+    world = _world()
+    rank = dist.get_rank() if world > 1 else 0
+    return sample((world * shape[0], *shape[1:]), device=device)[rank::world]
+
+
 @final
 class Dropout(nn.Module):
-    """Drop units as one process with the whole batch would, in however many processes the batch is split.
+    """Drop units (Srivastava et al. 2014) as one process with the whole batch would, however many processes share the batch.
 
-    Every process draws the mask of the whole batch from the same seed and keeps its own rows: ``rank``, ``rank + world``, ...
+    A ``noisy`` layer drops after training too, each process for itself.
     """
 
-    def __init__(self, probability: float) -> None:
+    def __init__(self, probability: float, *, noisy: bool = False) -> None:
         super().__init__()
         self.probability = probability
+        self.noisy = noisy
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop with the probability and scale the rest up, in training alone."""
-        if not self.training or self.probability == 0:
+        """Drop with the probability and scale the rest up, in training alone unless ``noisy``."""
+        if self.probability == 0 or not (self.training or self.noisy):
             return x
-        spread = dist.is_available() and dist.is_initialized()
-        world, rank = (dist.get_world_size(), dist.get_rank()) if spread else (1, 0)
-        mask = torch.rand((world * x.shape[0], *x.shape[1:]), device=x.device)[rank::world] >= self.probability
-        return x * mask / (1 - self.probability)
+        drawn = draw(torch.rand, x.shape, x.device) if self.training else torch.rand_like(x)
+        return x * (drawn >= self.probability) / (1 - self.probability)
+
+
+def dropout(probability: float, *, noisy: bool = False) -> list[nn.Module]:
+    """Make a layer that drops, as a list of one, or of none where nothing is dropped."""
+    return [Dropout(probability, noisy=noisy)] if probability else []
+
+
+def silence(network: nn.Module) -> None:
+    """Switch off the noise that the layers of a network would add after training."""
+    for module in network.modules():
+        if isinstance(module, BatchNorm | Dropout):
+            module.noisy = False
+
+
+def _world() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

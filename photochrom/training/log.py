@@ -11,9 +11,10 @@ from photochrom.training.checkpoint import Progress
 from photochrom.training.config import Stage
 
 COLUMNS = (
-    "images_seen", "stage", "rate", "bins", "l1", "perceptual", "adversarial", "real", "fake", "accuracy",
-    "images_per_second", "seconds",
+    "images_seen", "stage", "rate", "generator", "bins", "l1", "perceptual", "adversarial", "real", "fake", "accuracy", "r1",
+    "gradient_penalty", "grad_generator", "grad_discriminator", "images_per_second", "seconds",
 )  # fmt: skip
+SCORES = ("images_seen", "score", "disparity", "grey", "chroma", "held_accuracy", "alarm_collapse", "alarm_grey")
 
 
 @final
@@ -25,14 +26,16 @@ class Log:
 
         self.path, self.scores = run / "log.csv", run / "validation.csv"
         self.board: Any = SummaryWriter(run / "tensorboard", purge_step=images_seen + 1)
-        for path in (self.path, self.scores):
+        for path, columns in ((self.path, COLUMNS), (self.scores, SCORES)):
             if path.exists():
                 with path.open(newline="", encoding="utf-8") as file:
                     head, *rows = list(csv.reader(file)) or [[]]
-                kept = [row for row in rows if len(row) == len(head) and int(row[0]) <= images_seen]
+                kept = [
+                    dict(zip(head, row, strict=True)) for row in rows if len(row) == len(head) and int(row[0]) <= images_seen
+                ]
                 part = path.with_suffix(".part")
                 with part.open("w", newline="", encoding="utf-8") as file:
-                    csv.writer(file).writerows([head, *kept])
+                    csv.writer(file).writerows([columns, *([row.get(name, "") for name in columns] for row in kept)])
                 part.replace(path)
 
     def row(self, progress: Progress, stage: Stage, rate: float, means: dict[str, float], speed: float) -> None:
@@ -47,7 +50,8 @@ class Log:
 
     def validation(self, progress: Progress, scores: dict[str, float]) -> None:
         """Write one line of validation scores."""
-        _append(self.scores, ("images_seen", *scores), [progress.images_seen, *(f"{v:.6g}" for v in scores.values())])
+        values = {name: f"{value:.6g}" for name, value in scores.items()} | {"images_seen": str(progress.images_seen)}
+        _append(self.scores, SCORES, [values.get(name, "") for name in SCORES])
         for name, value in scores.items():
             self.board.add_scalar(f"validation/{name}", value, progress.images_seen)
 

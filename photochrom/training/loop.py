@@ -6,8 +6,9 @@ import json
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, final
@@ -23,14 +24,17 @@ from photochrom.training import checkpoint, dataset, validate
 from photochrom.training.checkpoint import Progress
 from photochrom.training.config import Config, Stage, to_table
 from photochrom.training.log import Log
+from photochrom.training.losses import collapsed
 from photochrom.training.start import set_up, state_of
-from photochrom.training.step import Losses, Networks, step, update_average
+from photochrom.training.step import Losses, Networks, generator_learns, step, update_average
 
 for _name in ("lightning.fabric", "lightning.pytorch"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # here, so that spawned processes are quiet too
 
 COLLAPSED_LINES = 50
 """Lines of the log in a row with a discriminator loss near 0 that end a run."""
+GREY_VALIDATIONS = 3
+"""Validations in a row with nearly grey answers that end a run which is to stop on them."""
 
 
 @dataclass(frozen=True)
@@ -121,23 +125,30 @@ def _run(fabric: Fabric, job: Job) -> Progress:
     torch.set_num_threads(job.threads)
     teach, aside = dataset.set_aside(job.members, config.validation_photographs)
     crops = dataset.Crops(
-        teach, size=config.size, seed=config.seed, smallest=config.smallest_crop, stretch=config.stretch, aging=config.aging
+        teach,
+        size=config.size,
+        seed=config.seed,
+        smallest=config.smallest_crop,
+        stretch=config.stretch,
+        aging=config.aging,
+        mirror=config.mirror,
     )
     networks, statistics, progress = set_up(fabric, config, crops, job.run)
     held = dataset.validation(aside, config.size)
     log = Log(job.run, progress.images_seen) if fabric.is_global_zero else None
     batches = iter(_loader(fabric, job, crops, progress.images_seen))
     meter = Meter(progress)
-    while progress.images_seen < config.images:
+    while progress.images_seen < config.images and not progress.stopped_early:
         stage, share = _schedule(config, progress.images_seen)
         _set_rates(networks, stage, share)
         luma, chroma = (part.to(fabric.device, non_blocking=True) for part in next(batches))
         luma = luma.contiguous(memory_format=torch.channels_last)
         torch.manual_seed(config.seed * 1_000_003 + progress.images_seen)
-        meter.add(step(fabric, networks, luma, chroma, config=config, stage=stage))
+        meter.add(step(fabric, networks, luma, chroma, config=config, stage=stage, images_seen=progress.images_seen))
+        learned = generator_learns(config, stage, progress.images_seen)
         progress.images_seen += config.batch
         progress.steps += 1
-        if stage.kind != "critic":
+        if learned:
             update_average(networks, min(config.ema, (1 + progress.steps) / (10 + progress.steps)))
 
         due = Due(progress.images_seen, config.batch, last=progress.images_seen >= config.images)
@@ -145,17 +156,23 @@ def _run(fabric: Fabric, job: Job) -> Progress:
             continue
         means, speed = meter.read(fabric, progress)
         _stop_if_broken(means, config, progress, job.run)
+        scores: dict[str, float] = {}
         if log:
             log.row(progress, stage, share * stage.rate, means, speed)
-            scores = validate.score(networks.average, held, config.temperature) if due(config.validate_every) else {}
-            if scores:
+            if due(config.validate_every):
+                scores = _validate(networks, held, config, stage, progress)
                 log.validation(progress, scores)
+        scores = fabric.broadcast(scores)  # every process must know whether to go on
+        better = _judge(scores, config, progress, job.run)
+        if log:
             if due(config.sample_every):
                 sheet = job.run / "samples" / f"{progress.images_seen:09d}.jpg"
                 validate.sample_sheet(networks.average, held, sheet, temperature=config.temperature)
-            _keep(job.run, config, networks, statistics, progress, scores=scores, save=due(config.checkpoint_every))
+            save = due(config.checkpoint_every) or progress.stopped_early
+            _keep(job.run, state_of(config, networks, statistics, progress), best=better, newest=save)
             if job.report:
-                job.report(Report(progress.images_seen, config.images, speed, means, scores))
+                images = progress.images_seen if progress.stopped_early else config.images
+                job.report(Report(progress.images_seen, images, speed, means, scores))
         fabric.barrier()
         meter.restart(progress)
     if log:
@@ -182,25 +199,46 @@ def _set_rates(networks: Networks, stage: Stage, share: float) -> None:
             group["lr"] = peak * share * group["share"]
 
 
-def _keep(
-    run: Path,
-    config: Config,
-    networks: Networks,
-    statistics: dict[str, Any],
-    progress: Progress,
-    *,
-    scores: dict[str, float],
-    save: bool,
-) -> None:
-    """Write the newest checkpoint when it is due, and the best one when the validation score is the lowest so far."""
-    better = bool(scores) and scores["score"] < progress.best_score
+def _keep(run: Path, state: dict[str, Any], *, best: bool, newest: bool) -> None:
+    """Write the checkpoints that are due."""
+    if best:
+        checkpoint.save(run / checkpoint.BEST, state)
+    if newest:
+        checkpoint.save(run / checkpoint.NEWEST, state)
+
+
+def _validate(
+    networks: Networks, held: tuple[Tensor, Tensor], config: Config, stage: Stage, progress: Progress
+) -> dict[str, float]:
+    """Score the averaged generator, and the discriminator where it plays; an alarm is 1."""
+    scores = validate.score(networks.average, held, config.temperature)
+    if stage.kind != "generator":
+        scores["held_accuracy"] = validate.held_accuracy(networks.generator, networks.discriminator, held, config)
+    scores["alarm_collapse"] = float(progress.collapsed_lines > 0)
+    scores["alarm_grey"] = float(scores["chroma"] < validate.GREYISH)
+    return scores
+
+
+def _judge(scores: dict[str, float], config: Config, progress: Progress, run: Path) -> bool:
+    """Note in the progress what a validation says of the run; tells whether it is the best so far.
+
+    Raises:
+        TrainingError: if the answers stay nearly grey and the run is to stop on that.
+    """
+    if not scores:
+        return False
+    better = scores["score"] < progress.best_score
     if better:
         progress.best_score, progress.best_images = scores["score"], progress.images_seen
-    state = state_of(config, networks, statistics, progress) if save or better else {}
-    if better:
-        checkpoint.save(run / checkpoint.BEST, state)
-    if save:
-        checkpoint.save(run / checkpoint.NEWEST, state)
+    progress.unimproved = 0 if better else progress.unimproved + 1
+    progress.stopped_early = 0 < config.patience <= progress.unimproved
+    progress.grey_validations = progress.grey_validations + 1 if scores["alarm_grey"] else 0
+    if progress.grey_validations >= GREY_VALIDATIONS and config.stop_on in ("grey", "both"):
+        raise TrainingError(
+            f"the answers are nearly grey: {scores['chroma']:.3f} of the true chroma after {progress.images_seen} images; "
+            f"lower l1_weight or raise the learning rate; {_last_good(run)}"
+        )
+    return better
 
 
 @final
@@ -214,20 +252,20 @@ class Meter:
     def restart(self, progress: Progress) -> None:
         """Begin the next line."""
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._counts: Counter[str] = Counter()  # by name: some losses are not there in every step
         self._mark, self._images = time.monotonic(), progress.images_seen
 
     def add(self, losses: Losses) -> None:
         """Take in the losses of one step."""
         for name, value in losses.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
+            self._counts[name] += 1
 
     def read(self, fabric: Fabric, progress: Progress) -> tuple[dict[str, float], float]:
         """Give the mean losses over steps and processes, and images per second; notes the time in the progress."""
         means: dict[str, float] = {}
         for name, value in self._sums.items():
-            mean: Any = fabric.all_reduce(value / self._count, reduce_op="mean")
+            mean: Any = fabric.all_reduce(value / self._counts[name], reduce_op="mean")
             means[name] = float(mean)
         now = time.monotonic()
         progress.seconds = now - self._begin
@@ -270,6 +308,7 @@ def _claim(run: Path, config: Config, folders: Sequence[Path]) -> None:
     if path.exists():
         old = json.loads(path.read_text(encoding="utf-8"))
         ignored = ("data", "stages", "log_every", "validate_every", "checkpoint_every", "sample_every")
+        old = {field.name: field.default for field in fields(Config)} | old  # settings that came after the run
         different = [key for key in table if key not in ignored and table[key] != old.get(key)]
         if different:
             was = ", ".join(f"{key} was {old.get(key)!r}, is {table[key]!r}" for key in different)
@@ -283,18 +322,31 @@ def _claim(run: Path, config: Config, folders: Sequence[Path]) -> None:
 
 
 def _stop_if_broken(means: dict[str, float], config: Config, progress: Progress, run: Path) -> None:
-    low = "real" in means and max(means["real"], means["fake"]) < config.collapse
-    progress.collapsed_lines = progress.collapsed_lines + 1 if low else 0
-    good = run / checkpoint.NEWEST
-    kept = f"the last good checkpoint is '{good}'" if good.exists() else "there is no checkpoint yet"
+    """Note in the progress what a line of the log says of the run.
+
+    Raises:
+        TrainingError: if a loss is no finite number, or the discriminator has collapsed and the run is to stop on that.
+    """
     bad = [name for name, value in means.items() if not math.isfinite(value)]
     if bad:
+        what = "norm" if bad[0].startswith("grad_") else "loss"
         raise TrainingError(
-            f"the loss '{bad[0]}' is {means[bad[0]]} after {progress.images_seen} images: expected a finite number; "
-            f"lower the learning rate; {kept}"
+            f"the {what} '{bad[0]}' is {means[bad[0]]} after {progress.images_seen} images: expected a finite number; "
+            f"lower the learning rate; {_last_good(run)}"
         )
-    if progress.collapsed_lines >= COLLAPSED_LINES:
+    if means.get("generator", math.inf) < progress.lowest_generator_loss:
+        progress.lowest_generator_loss, progress.lowest_generator_images = means["generator"], progress.images_seen
+    low = "real" in means and collapsed(
+        config.adversarial_loss, means["real"], means["fake"], target=config.real_target, limit=config.collapse
+    )
+    progress.collapsed_lines = progress.collapsed_lines + 1 if low else 0
+    if progress.collapsed_lines >= COLLAPSED_LINES and config.stop_on in ("collapse", "both"):
         raise TrainingError(
             f"the discriminator has collapsed: its loss stayed near 0 until {progress.images_seen} images; "
-            f"lower critic_rate or raise l1_weight; {kept}"
+            f"lower critic_rate or raise l1_weight; {_last_good(run)}"
         )
+
+
+def _last_good(run: Path) -> str:
+    good = run / checkpoint.NEWEST
+    return f"the last good checkpoint is '{good}'" if good.exists() else "there is no checkpoint yet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, final
 
 import numpy as np
@@ -12,18 +13,22 @@ from torch.nn import functional as F
 from photochrom import color
 from photochrom.training.generators import Encoder
 
-AdversarialLoss = Literal["bce", "lsgan", "hinge"]
+AdversarialLoss = Literal["bce", "lsgan", "hinge", "wgan"]
 
 
-def discriminator_loss(kind: AdversarialLoss, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def discriminator_loss(kind: AdversarialLoss, real: Tensor, fake: Tensor, *, target: float = 1.0) -> tuple[Tensor, Tensor]:
     """Score how well the discriminator tells true from generated: its losses on true and on generated patches.
 
-    Sources: bce, Goodfellow et al. 2014, eq. 1; lsgan, Mao et al. 2017, eq. 9; hinge, Lim & Ye 2017, eq. 18.
+    Sources: bce, Goodfellow et al. 2014, eq. 1; lsgan, Mao et al. 2017, eq. 9; hinge, Lim & Ye 2017, eq. 18; wgan, Arjovsky
+    et al. 2017, eq. 2. A target below 1 for true patches is one-sided label smoothing (Salimans et al. 2016, section 3.4), for
+    bce and lsgan.
     """
     if kind == "bce":
-        return F.softplus(-real).mean(), F.softplus(fake).mean()
+        return (target * F.softplus(-real) + (1 - target) * F.softplus(real)).mean(), F.softplus(fake).mean()
     if kind == "lsgan":
-        return (real - 1).square().mean(), fake.square().mean()
+        return (real - target).square().mean(), fake.square().mean()
+    if kind == "wgan":
+        return -real.mean(), fake.mean()
     return F.relu(1 - real).mean(), F.relu(1 + fake).mean()
 
 
@@ -34,6 +39,21 @@ def generator_loss(kind: AdversarialLoss, fake: Tensor) -> Tensor:
     if kind == "lsgan":
         return (fake - 1).square().mean()
     return -fake.mean()
+
+
+def told_apart(kind: AdversarialLoss, real: Tensor, fake: Tensor) -> Tensor:
+    """Give the share of patches that the discriminator tells apart; ``wgan`` has no threshold but the middle of both means."""
+    threshold = (real.mean() + fake.mean()) / 2 if kind == "wgan" else 0.5 if kind == "lsgan" else 0.0
+    return ((real > threshold).float().mean() + (fake <= threshold).float().mean()) / 2
+
+
+def collapsed(kind: AdversarialLoss, real: float, fake: float, *, target: float, limit: float) -> bool:
+    """Tell whether both losses of a discriminator lie within ``limit`` of the least there can be; ``wgan`` has no least."""
+    if kind == "wgan":
+        return False
+    smoothed = kind == "bce" and target < 1
+    least = -target * math.log(target) - (1 - target) * math.log(1 - target) if smoothed else 0.0
+    return max(real - least, fake) < limit
 
 
 @final

@@ -30,6 +30,7 @@ import numpy as np
 from photochrom import __version__
 from photochrom.errors import DataError, OptionError, OutputError, PhotoError, one_line
 from photochrom.training.examine import Examined, examine
+from photochrom.training.lists import read_lists, take_listed
 from photochrom.training.manifest import REASONS, Kept, Manifest, Rejected, Shard, measure, to_json
 from photochrom.training.sources import READ_ERRORS, SPLITS, Member, Source, open_source
 
@@ -50,6 +51,8 @@ class PrepareOptions:
     """JPEG quality of the prepared pictures, 1 to 100; their color is stored at full resolution."""
     splits: Literal["hash", "source"] = "hash"
     """Split by a hash of each file, or keep the source's own splits (folders or splits named train, val, test)."""
+    lists: tuple[str, ...] = ()
+    """Files of the source's official splits, for splits = source: .txt lists of names, a Karpathy JSON, or a zip of these."""
     test_share: float = 0.1
     """Share of the photographs that goes to the test split; no effect with the source's own splits."""
     validation_share: float = 0.0
@@ -77,6 +80,8 @@ class PrepareOptions:
         for name, known in (("crop", ("square", "none")), ("splits", ("hash", "source"))):
             if getattr(self, name) not in known:
                 raise OptionError(f"{name} is '{getattr(self, name)}': expected {' or '.join(known)}")
+        if self.lists and self.splits != "source":
+            raise OptionError(f"lists are given, but splits is '{self.splits}': set it to source, or leave the lists out")
         if self.test_share + self.validation_share >= 1:
             raise OptionError(
                 f"test_share {self.test_share} and validation_share {self.validation_share} leave nothing to train on: "
@@ -123,8 +128,10 @@ def prepare(
         scratch = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
         result = scratch / "result"
         result.mkdir()
+        lists = read_lists([Path(path) for path in options.lists])
         with open_source(source, scratch, column=options.column) as opened:
-            manifest = _fill(source, opened, scratch, options=options, progress=progress)
+            chosen = take_listed(opened, lists) if options.lists else opened
+            manifest = _fill(source, chosen, scratch, options=options, progress=progress)
         (result / "manifest.json").write_text(to_json(manifest), encoding="ascii")
         _replace(output, result, scratch / "old")
     except OSError as error:
@@ -149,7 +156,7 @@ def _fill(
         if strays:
             raise DataError(
                 f"'{strays[0]}' stands in none of the source's own splits: expected folders or splits named train, "
-                "validation or test; move it, or split by hash"
+                "validation or test, or their lists; move it, name the lists, or split by hash"
             )
     sizes: list[tuple[int, int]] = []
     rejected: list[Rejected] = []

@@ -11,11 +11,11 @@ import torch
 from lightning.fabric import Fabric
 
 from photochrom import color
-from photochrom.training import checkpoint, dataset
+from photochrom.training import checkpoint, dataset, regularizers
 from photochrom.training.checkpoint import Progress
 from photochrom.training.config import Config, to_table
 from photochrom.training.discriminators import PatchGAN
-from photochrom.training.generators import BinGenerator, build
+from photochrom.training.generators import LAYOUTS, BinGenerator, Generator, Shape, build
 from photochrom.training.losses import BinCrossEntropy, Perceptual
 from photochrom.training.step import Networks
 
@@ -29,8 +29,8 @@ def set_up(fabric: Fabric, config: Config, crops: dataset.Crops, run: Path) -> t
     path = run / checkpoint.NEWEST
     state = checkpoint.load(path) if path.exists() else None
     torch.manual_seed(config.seed)
-    generator = build(config.generator, pretrained=config.pretrained and state is None)
-    discriminator = PatchGAN(config.discriminator_width)
+    generator = generator_of(config, pretrained=config.pretrained and state is None)
+    discriminator = discriminator_of(config)
     if state:
         statistics = state["statistics"]
         generator.load_state_dict(state["generator"])
@@ -58,13 +58,44 @@ def set_up(fabric: Fabric, config: Config, crops: dataset.Crops, run: Path) -> t
         discriminator=discriminator.train(),
         generator_optimizer=torch.optim.AdamW([g for g in groups if g["params"]], **options),
         discriminator_optimizer=torch.optim.AdamW([{"params": list(discriminator.parameters()), "share": 1.0}], **options),
-        bins=BinCrossEntropy(prior, config.rebalance).to(fabric.device),
+        bins=BinCrossEntropy(prior, config.rebalance).to(fabric.device) if config.bins_weight else None,
         perceptual=perceptual,
     )
     if state:
         networks.generator_optimizer.load_state_dict(state["generator_optimizer"])
         networks.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
     return networks, statistics, Progress(**state["progress"]) if state else Progress()
+
+
+def generator_of(config: Config, *, pretrained: bool) -> Generator:
+    """Build the generator of a configuration, its encoder with ImageNet weights if it is to start from them."""
+    shape = Shape(
+        size=config.size,
+        width=config.generator_width,
+        dropout=config.generator_dropout,
+        normalization=config.generator_normalization,
+        skips=config.skips,
+        noise=config.noise_at_generation,
+    )
+    generator = build(config.generator, pretrained=pretrained, shape=shape)
+    if config.spectral == "both":
+        regularizers.normalize_spectrum(generator)
+    return generator
+
+
+def discriminator_of(config: Config) -> PatchGAN:
+    """Build the discriminator of a configuration."""
+    discriminator = PatchGAN(
+        config.discriminator_width,
+        config.discriminator,
+        size=config.size,
+        rgb=config.generator in LAYOUTS and LAYOUTS[config.generator].output != "chroma",
+        normalize=config.discriminator_normalization,
+        drop=config.discriminator_dropout,
+    )
+    if config.spectral != "none":
+        regularizers.normalize_spectrum(discriminator)
+    return discriminator
 
 
 def state_of(config: Config, networks: Networks, statistics: dict[str, Any], progress: Progress) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,10 +12,12 @@ from lightning.fabric import Fabric
 from torch import Tensor
 from torch.nn import functional as F
 
+from photochrom import color
+from photochrom.training import regularizers
 from photochrom.training.config import Config, Stage
 from photochrom.training.discriminators import PatchGAN
 from photochrom.training.generators import BinGenerator, Generator
-from photochrom.training.losses import BinCrossEntropy, Perceptual, discriminator_loss, generator_loss
+from photochrom.training.losses import BinCrossEntropy, Perceptual, discriminator_loss, generator_loss, told_apart
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,16 @@ class Networks:
     discriminator: PatchGAN
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
-    bins: BinCrossEntropy
+    bins: BinCrossEntropy | None
     perceptual: Perceptual | None
 
 
 Losses = dict[str, Tensor]
 
 
-def step(fabric: Fabric, networks: Networks, luma: Tensor, chroma: Tensor, *, config: Config, stage: Stage) -> Losses:
+def step(
+    fabric: Fabric, networks: Networks, luma: Tensor, chroma: Tensor, *, config: Config, stage: Stage, images_seen: int = 0
+) -> Losses:
     """Update the networks that the stage trains, the discriminator first.
 
     Args:
@@ -44,45 +49,84 @@ def step(fabric: Fabric, networks: Networks, luma: Tensor, chroma: Tensor, *, co
         chroma: ``(N, 2, H, W)`` float32 in [-0.5, 0.5], the truth.
         config: weights of the losses.
         stage: which networks learn.
+        images_seen: where the run stood before this step, in crops.
 
     Returns:
-        Detached scalars of this process: ``bins``, ``l1``, ``perceptual`` and ``adversarial`` of the generator, ``real`` and
-        ``fake`` of the discriminator, and ``accuracy``, the share of patches that the discriminator tells apart.
+        Detached scalars of this process: ``bins``, ``l1``, ``perceptual`` and ``adversarial`` of the generator and their
+        weighted sum ``generator``; ``real`` and ``fake`` of the discriminator, its penalties ``r1`` and ``gradient_penalty``,
+        and ``accuracy``, the share of patches that it tells apart; ``grad_generator`` and ``grad_discriminator``, the norms of
+        the gradients.
     """
     if stage.kind == "generator":
         return _supervised_step(fabric, networks, luma, chroma, config=config)
-    generator, discriminator = networks.generator, networks.discriminator
-    learns = stage.kind == "adversarial"
+    generator = networks.generator
+    learns = generator_learns(config, stage, images_seen)
     with fabric.autocast(), torch.set_grad_enabled(learns):
         prediction = generator(luma)
-        fake = _resize(generator.decode(prediction.float(), config.temperature), luma)
-    true = _resize(_at_scale(chroma, prediction), luma)
-
-    discriminator.requires_grad_(True)
-    with fabric.autocast():
-        real_score, fake_score = discriminator(luma, true).float(), discriminator(luma, fake.detach()).float()
-        real, wrong = discriminator_loss(config.adversarial_loss, real_score, fake_score)
-    threshold = 0.5 if config.adversarial_loss == "lsgan" else 0.0
-    accuracy = ((real_score > threshold).float().mean() + (fake_score <= threshold).float().mean()) / 2
-    _update(fabric, networks.discriminator_optimizer, discriminator.parameters(), (real + wrong) / 2, clip=0)
-    losses = {"real": real, "fake": wrong, "accuracy": accuracy}
+        fake = at_size(painted(generator, prediction, config.temperature), luma)
+    true = at_size(true_colors(generator, luma, chroma, prediction), luma)
+    losses = _critic_step(fabric, networks, luma, true, fake.detach(), config=config, images_seen=images_seen)
     if learns:
-        discriminator.requires_grad_(False)
+        discriminator = networks.discriminator.requires_grad_(False)
         with fabric.autocast():
-            losses["adversarial"] = generator_loss(config.adversarial_loss, discriminator(luma, fake).float())
+            seen = regularizers.shown(luma, fake, config=config, images_seen=images_seen)
+            losses["adversarial"] = generator_loss(config.adversarial_loss, discriminator(*seen).float())
             if networks.perceptual is not None:
                 losses["perceptual"] = networks.perceptual(luma, fake, true)
         losses["l1"] = 255 * (fake - true).abs().mean()
         total = config.adversarial_weight * losses["adversarial"] + config.l1_weight / 255 * losses["l1"]
         if "perceptual" in losses:
             total = total + config.perceptual_weight * losses["perceptual"]
-        if config.bins_weight:
+        if config.bins_weight and networks.bins is not None:
             positions = _positions(prediction, config.positions)
             rows = prediction.float().flatten(2)[:, :, positions].transpose(1, 2)
             losses["bins"] = networks.bins(rows, _rows(chroma, prediction)[:, positions])
             total = total + config.bins_weight * losses["bins"]
-        _update(fabric, networks.generator_optimizer, generator.parameters(), total, clip=config.clip)
+        losses["generator"] = total
+        parameters = generator.parameters()
+        losses["grad_generator"] = _update(fabric, networks.generator_optimizer, parameters, total, clip=config.clip)
     return {name: value.detach() for name, value in losses.items()}
+
+
+def generator_learns(config: Config, stage: Stage, images_seen: int) -> bool:
+    """Tell whether the generator is updated in the step that begins at ``images_seen``."""
+    if stage.kind == "adversarial":
+        return (images_seen // config.batch + 1) % config.critic_steps == 0
+    return stage.kind == "generator"
+
+
+def painted(generator: Generator, prediction: Tensor, temperature: float) -> Tensor:
+    """Give what the losses and the discriminator see of a prediction: RGB where it is a picture, else its chroma."""
+    return prediction.float() if generator.rgb else generator.decode(prediction.float(), temperature)
+
+
+def true_colors(generator: Generator, luma: Tensor, chroma: Tensor, grid: Tensor) -> Tensor:
+    """Give the true colors as the generator paints them: RGB, or chroma at the scale of ``grid``."""
+    return torch.cat(color.ycbcr_to_rgb(luma, chroma[:, :1], chroma[:, 1:]), 1) if generator.rgb else _at_scale(chroma, grid)
+
+
+def _critic_step(
+    fabric: Fabric, networks: Networks, luma: Tensor, true: Tensor, fake: Tensor, *, config: Config, images_seen: int
+) -> Losses:
+    discriminator, kind = networks.discriminator, config.adversarial_loss
+    discriminator.requires_grad_(True)
+    show = partial(regularizers.shown, config=config, images_seen=images_seen)
+    real_pair, fake_pair = show(luma, true), show(luma, fake)
+    with fabric.autocast():
+        real_score, fake_score = discriminator(*real_pair).float(), discriminator(*fake_pair).float()
+        real, wrong = discriminator_loss(kind, real_score, fake_score, target=config.real_target)
+    losses = {"real": real, "fake": wrong, "accuracy": told_apart(kind, real_score, fake_score)}
+    total = real + wrong
+    if config.r1 and images_seen // config.batch % config.r1_every == 0:
+        losses["r1"] = regularizers.r1(discriminator, *real_pair)
+        total = total + config.r1 / 2 * config.r1_every * losses["r1"]
+    if config.gradient_penalty:
+        losses["gradient_penalty"] = regularizers.gradient_penalty(discriminator, real_pair, fake_pair)
+        total = total + config.gradient_penalty * losses["gradient_penalty"]
+    # Halved, penalties and all, as pix2pix has it: the ratios of the papers stay.
+    optimizer, parameters = networks.discriminator_optimizer, discriminator.parameters()
+    losses["grad_discriminator"] = _update(fabric, optimizer, parameters, total / 2, clip=0)
+    return losses
 
 
 def _supervised_step(fabric: Fabric, networks: Networks, luma: Tensor, chroma: Tensor, *, config: Config) -> Losses:
@@ -90,22 +134,23 @@ def _supervised_step(fabric: Fabric, networks: Networks, luma: Tensor, chroma: T
     losses: Losses = {}
     total = torch.zeros((), device=luma.device)
     with fabric.autocast():
-        if config.bins_weight and not config.l1_weight and isinstance(generator, BinGenerator):
+        if config.bins_weight and networks.bins is not None and not config.l1_weight and isinstance(generator, BinGenerator):
             features = generator.features(luma)
             positions = _positions(features, config.positions)
             rows = generator.logits_at(features, positions).float()
             losses["bins"] = networks.bins(rows, _rows(chroma, features)[:, positions])
         else:
             prediction = generator(luma)
-            if config.bins_weight:
+            if config.bins_weight and networks.bins is not None:
                 rows = prediction.float().flatten(2).transpose(1, 2)
                 losses["bins"] = networks.bins(rows, _rows(chroma, prediction))
-            answer = generator.decode(prediction.float(), config.temperature)
-            losses["l1"] = 255 * (answer - _at_scale(chroma, answer)).abs().mean()
+            answer = painted(generator, prediction, config.temperature)
+            losses["l1"] = 255 * (answer - true_colors(generator, luma, chroma, answer)).abs().mean()
             total = total + config.l1_weight / 255 * losses["l1"]
     if "bins" in losses:
         total = total + config.bins_weight * losses["bins"]
-    _update(fabric, networks.generator_optimizer, generator.parameters(), total, clip=config.clip)
+    losses["generator"] = total
+    losses["grad_generator"] = _update(fabric, networks.generator_optimizer, generator.parameters(), total, clip=config.clip)
     return {name: value.detach() for name, value in losses.items()}
 
 
@@ -121,7 +166,8 @@ def update_average(networks: Networks, decay: float) -> None:
 
 def _update(
     fabric: Fabric, optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], loss: Tensor, *, clip: float
-) -> None:
+) -> Tensor:
+    """Follow the gradients of a loss; gives their norm over all processes, before clipping."""
     optimizer.zero_grad()
     fabric.backward(loss)
     used = [p for p in parameters if p.grad is not None]
@@ -130,9 +176,11 @@ def _update(
         flat: Any = fabric.all_reduce(torch.cat([g.flatten() for g in gradients]), reduce_op="mean")
         for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
+    norm = torch.nn.utils.get_total_norm(gradients)
     if clip:
-        torch.nn.utils.clip_grad_norm_(used, clip)
+        torch.nn.utils.clip_grads_with_norm_(used, clip, norm)
     optimizer.step()
+    return norm
 
 
 def _positions(grid: Tensor, count: int) -> Tensor:
@@ -149,7 +197,8 @@ def _at_scale(chroma: Tensor, grid: Tensor) -> Tensor:
     return F.interpolate(chroma, grid.shape[2:], mode="area") if chroma.shape[2:] != grid.shape[2:] else chroma
 
 
-def _resize(chroma: Tensor, luma: Tensor) -> Tensor:
+def at_size(chroma: Tensor, luma: Tensor) -> Tensor:
+    """Bring colors to the size of the luma."""
     if chroma.shape[2:] == luma.shape[2:]:
         return chroma
     return F.interpolate(chroma, luma.shape[2:], mode="bilinear", align_corners=False)

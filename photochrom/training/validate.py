@@ -11,7 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photochrom import color, metrics
+from photochrom.training.config import Config
+from photochrom.training.discriminators import PatchGAN
 from photochrom.training.generators import Generator
+from photochrom.training.losses import told_apart
+from photochrom.training.step import at_size, painted, true_colors
 
 VIVID = 0.6
 """The share of the truth's mean chroma at which generators are compared."""
@@ -19,6 +23,8 @@ SHARPENED = 0.6
 """Temperature of vividness 1 and 2."""
 COLORFULNESS = (0.8, 1.02)
 """Colorfulness at vividness 1 and 2, as a share of the truth's."""
+GREYISH = 0.05
+"""Answers with a smaller share of the truth's mean chroma are nearly grey."""
 
 
 @torch.no_grad()
@@ -53,6 +59,24 @@ def score(generator: Generator, held: tuple[Tensor, Tensor], temperature: float)
         "grey": _disparity(luma, 0 * chroma, chroma),
         "chroma": share,
     }
+
+
+@torch.no_grad()
+def held_accuracy(generator: Generator, discriminator: PatchGAN, held: tuple[Tensor, Tensor], config: Config) -> float:
+    """Give the share of patches that a discriminator tells apart on held photographs, without noise or augmentation."""
+    generator.eval()
+    discriminator.eval()
+    device = next(generator.parameters()).device
+    total = 0.0
+    for luma, chroma in zip(*(torch.split(part.to(device), 32) for part in held), strict=True):
+        prediction = generator(luma)
+        fake = at_size(painted(generator, prediction, config.temperature), luma)
+        true = at_size(true_colors(generator, luma, chroma, prediction), luma)
+        scores = discriminator(luma, true), discriminator(luma, fake)
+        total += float(told_apart(config.adversarial_loss, *scores)) * len(luma)
+    generator.train()
+    discriminator.train()
+    return total / len(held[0])
 
 
 def sample_sheet(generator: Generator, held: tuple[Tensor, Tensor], path: Path, *, temperature: float, count: int = 24) -> None:
@@ -91,7 +115,7 @@ def calibrate(generator: Generator, held: tuple[Tensor, Tensor]) -> tuple[tuple[
     target = colorfulness(luma, chroma)
     answer = answers(generator, luma, SHARPENED)
     for share in COLORFULNESS:
-        low, high = 0.5, 8.0
+        low, high = 0.5, 4.0
         for _ in range(12):
             gain = (low + high) / 2
             reached = colorfulness(luma, answer * gain) / target

@@ -373,3 +373,10 @@ def test_the_model_is_loaded_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         put(f"in/{index}.png")
     assert run("colorize", "in")[0] == 0
     assert len(loads) == 1
+
+
+def test_card_prints_what_the_bundled_model_carries(run: Run) -> None:
+    code, out, err = run("card")
+    card = json.loads("\n".join(out))
+    assert (code, err) == (0, []) and len(card["sha256"]) == 64 and card["generator"] == "photochrom"
+    assert {"config", "data", "seed", "commit", "images_seen", "hours", "versions"} <= card["training"].keys()

@@ -9,6 +9,7 @@ from photochrom.training import config
 
 STAGE = {"kind": "generator", "images": 100}
 GOOD = {"bins_weight": 1.0, "stages": [STAGE]}
+STUDY = {"generator": "unet", "l1_weight": 1.0, "stages": [STAGE]}
 
 
 @pytest.mark.parametrize("name", config.presets())
@@ -18,8 +19,8 @@ def test_every_preset_loads_and_survives_a_round_trip(name):
     assert loaded.images > 0
 
 
-def test_the_two_presets_are_there():
-    assert {"photochrom", "unet"} <= set(config.presets())
+def test_the_presets_are_there():
+    assert set(config.presets()) == {"photochrom", "unet", "plain", "original-pix2pix", "original-alternative"}
 
 
 def test_every_number_has_a_range():
@@ -46,6 +47,21 @@ def test_every_number_has_a_range():
         (GOOD | {"stages": [{"kind": "generator"}]}, "images missing"),
         (GOOD | {"stages": [STAGE | {"rat": 1}]}, "did you mean rate"),
         (GOOD | {"batch": 101}, "batch is 101, but the stages have 100 images"),
+        (STUDY | {"size": 96}, "size is 96, but the generator unet takes 32, 64 or multiples of 128"),
+        (STUDY | {"skips": True}, "skips is true, but the generator unet has no such choice"),
+        (
+            STUDY | {"generator": "unet-rgb", "perceptual_weight": 1.0},
+            "but the generator unet-rgb paints RGB",
+        ),
+        (GOOD | {"generator_width": 8}, "generator_width is 8, but the generator photochrom has but one form"),
+        (GOOD | {"noise_at_generation": True}, "noise_at_generation is True, but the generator photochrom"),
+        (GOOD | {"spectral": "both"}, "spectral is both, but the generator photochrom"),
+        (STUDY | {"r1": 10.0}, "r1 is 10, but discriminator_normalization is batch"),
+        (STUDY | {"gradient_penalty": 1.0}, "gradient_penalty is 1, but discriminator_normalization is batch"),
+        (STUDY | {"adversarial_loss": "wgan"}, "adversarial_loss is wgan and nothing bounds the discriminator"),
+        (STUDY | {"adversarial_loss": "hinge", "real_target": 0.9}, "real_target is 0.9, but the adversarial_loss hinge"),
+        (STUDY | {"real_target": 1.1}, "real_target is 1.1: expected 0.5 to 1"),
+        (STUDY | {"discriminator": "patch9"}, "expected one of patch70, patch8, global"),
     ],
 )
 def test_a_wrong_table_is_refused_in_one_line(table, said):

@@ -76,3 +76,14 @@ def test_a_crop_takes_the_share_it_is_told_to():
     for _ in range(20):
         cut = np.asarray(dataset.random_crop(ramp, 64, rng, smallest=0.5, stretch=0))
         assert 0.45 * 200 <= float(cut[-1, 0, 0]) - float(cut[0, 0, 0]) <= 200
+
+
+def test_a_whole_square_that_is_not_mirrored_is_the_picture_itself():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    cuts = [
+        np.asarray(dataset.random_crop(picture, 64, np.random.default_rng(seed), smallest=1, stretch=0, mirror=mirror))
+        for mirror in (0, 1)
+        for seed in range(4)
+    ]
+    assert all(np.array_equal(cut, np.asarray(picture)) for cut in cuts[:4])
+    assert all(np.array_equal(cut, np.asarray(picture)[:, ::-1]) for cut in cuts[4:])

@@ -59,6 +59,15 @@ def train(settings, prepared, run, **options):
     return loop.train(settings, [prepared], run=run, accelerator="cpu", **options)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Sum in one order: rounding differs with the number of threads, and an adversarial stage amplifies it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(prepared, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "whole"
