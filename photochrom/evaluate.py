@@ -152,9 +152,10 @@ def compare(
     scored: dict[str, dict[str, list[Scores]]] = {}
     for data_set, photographs in listed.items():
         scored[data_set] = {name: [] for name in predictors}
+        weights = metrics.class_weights(member.read() for member in photographs)
         for member in photographs:
-            truth = metrics.Truth.of(member.read())
-            luma = np.asarray(Image.fromarray(truth.picture).convert("L"))
+            truth = metrics.Truth.of(member.read(), weights)
+            luma = luma_of(truth.picture)
             for name, predict in predictors.items():
                 scored[data_set][name].append(metrics.score(truth, predict(luma)))
             done += 1
@@ -162,6 +163,11 @@ def compare(
                 progress(done, total)
     merged = {name: [row for rows in scored.values() for row in rows[name]] for name in predictors}
     return {data_set: _table(rows) for data_set, rows in scored.items()}, _table(merged)
+
+
+def luma_of(picture: Picture) -> NDArray[np.uint8]:
+    """Give the ``(H, W)`` uint8 luma of an ``(H, W, 3)`` uint8 picture, as a predictor is shown it."""
+    return np.asarray(Image.fromarray(picture).convert("L"))
 
 
 def _table(scores: Mapping[str, Sequence[Scores]]) -> Table:

@@ -9,7 +9,7 @@ figures ask for, appears in this module alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import OptionError
+from photochrom.ssim import ssim
 
 Picture = NDArray[np.uint8]
 Predict = Callable[[NDArray[np.uint8]], Picture]
@@ -30,10 +31,13 @@ LEAST_SQUARED_ERROR = 1 / 12
 AUC_THRESHOLDS = 150.0
 """Largest ab error that the curve of `auc` sweeps to (Zhang et al. 2016, section 3.1)."""
 
+CLASS_STEP, CLASSES, CLASS_BLUR = 10, 27, 5
+"""The color classes of `class_weights`: side of a square of the ab plane, squares a side, sigma of their smoothing."""
+
 BOOTSTRAP_DRAWS = 2000
 BOOTSTRAP_SEED = 20160328
 PICKS_AT_ONCE = 4_000_000
-"""Photographs drawn in one go, over several bootstrap draws: bounds the memory at about 100 MB."""
+"""Photographs drawn in one go, over several bootstrap draws: about 100 MB."""
 LOWER, UPPER = 2.5, 97.5
 """Percentiles that bound a 95 % interval."""
 
@@ -50,13 +54,13 @@ class Scores:
     """Hold the measures of one photograph.
 
     Attributes:
-        disparity_red: mean absolute difference in percent of the full range; green and blue likewise.
-        disparity_green: see `disparity_red`.
-        disparity_blue: see `disparity_red`.
+        disparity_red, disparity_green, disparity_blue: mean absolute difference in percent of the full range.
         disparity: mean of the three.
         psnr: dB, see `psnr`.
+        ssim: see `photochrom.ssim`.
         de2000: mean color difference, see `delta_e_2000`.
         auc: percent, see `auc`.
+        auc_rebalanced: percent; its mean over photographs weighs all color classes alike, see `class_weights`.
         colorfulness: of the colorized picture, see `colorfulness`.
         colorfulness_true: of the true picture.
     """
@@ -66,8 +70,10 @@ class Scores:
     disparity_blue: float
     disparity: float
     psnr: float
+    ssim: float
     de2000: float
     auc: float
+    auc_rebalanced: float
     colorfulness: float
     colorfulness_true: float
 
@@ -90,8 +96,10 @@ class Summary:
     disparity_blue: Value
     disparity: Value
     psnr: Value
+    ssim: Value
     de2000: Value
     auc: Value
+    auc_rebalanced: Value
     colorfulness: Value
     colorfulness_true: Value
     colorfulness_ratio: Value
@@ -99,16 +107,18 @@ class Summary:
 
 @dataclass(frozen=True)
 class Truth:
-    """Hold a true picture with what every comparison to it needs again: its Lab planes and its colorfulness."""
+    """Hold a true picture with what every comparison to it needs again: its Lab planes, weights of its pixels, colorfulness."""
 
     picture: Picture
     lab: Float
+    weights: Float | None
     colorfulness: float
 
     @classmethod
-    def of(cls, picture: Picture) -> Truth:
-        """Prepare an ``(H, W, 3)`` uint8 picture for comparisons."""
-        return cls(picture, lab(picture), colorfulness(picture))
+    def of(cls, picture: Picture, weights: Float | None = None) -> Truth:
+        """Prepare an ``(H, W, 3)`` uint8 picture for comparisons, with the `class_weights` of its data set if there are any."""
+        colors = lab(picture)
+        return cls(picture, colors, None if weights is None else weights[_classes(colors)], colorfulness(picture))
 
 
 def score(truth: Truth, picture: Picture) -> Scores:
@@ -116,10 +126,7 @@ def score(truth: Truth, picture: Picture) -> Scores:
 
     Args:
         truth: the true photograph.
-        picture: ``(H, W, 3)`` uint8 RGB of the same size.
-
-    Raises:
-        OptionError: the two differ in shape or the picture is not uint8.
+        picture: ``(H, W, 3)`` uint8 RGB of the same size; OptionError is raised for another.
     """
     if picture.shape != truth.picture.shape or picture.dtype != np.uint8:
         raise OptionError(
@@ -128,14 +135,17 @@ def score(truth: Truth, picture: Picture) -> Scores:
         )
     red, green, blue = disparity(truth.picture, picture)
     colors = lab(picture)
+    error = ab_error(truth.lab, colors)
     return Scores(
         disparity_red=red,
         disparity_green=green,
         disparity_blue=blue,
         disparity=(red + green + blue) / 3,
         psnr=psnr(truth.picture, picture),
+        ssim=ssim(truth.picture, picture),
         de2000=float(delta_e_2000(truth.lab, colors).mean(dtype=np.float64)),
-        auc=auc(ab_error(truth.lab, colors)),
+        auc=auc(error),
+        auc_rebalanced=auc(error, truth.weights),
         colorfulness=colorfulness(picture),
         colorfulness_true=truth.colorfulness,
     )
@@ -242,7 +252,7 @@ def _length(a: Float, b: Float) -> Float:
     return length
 
 
-def auc(error: Float) -> float:
+def auc(error: Float, weights: Float | None = None) -> float:
     """Measure the area under the cumulative error curve, raw, in percent: Zhang et al. 2016, section 3.1.
 
     The curve gives the share of pixels with an ab error within a threshold that runs from 0 to 150; the area is divided by
@@ -250,8 +260,40 @@ def auc(error: Float) -> float:
 
     Args:
         error: ab errors of any shape, see `ab_error`.
+        weights: of the pixels; None = all 1. They need not have a mean of 1 here, but over a whole data set.
     """
-    return 100 * (1 - float(np.minimum(error, AUC_THRESHOLDS).mean(dtype=np.float64)) / AUC_THRESHOLDS)
+    right = 1 - np.minimum(error, AUC_THRESHOLDS) / AUC_THRESHOLDS
+    return 100 * float((right if weights is None else right * weights).mean(dtype=np.float64))
+
+
+def class_weights(pictures: Iterable[Picture]) -> Float:
+    """Weigh color classes so that each counts the same in a data set, however rare: Zhang et al. 2016, equation 4, lambda 0.
+
+    A class is a square of 10 x 10 in ab. Its weight is one over its share, smoothed by a Gaussian of sigma 5; the mean weight
+    of the pixels given is 1.
+
+    Args:
+        pictures: true photographs, ``(H, W, 3)`` uint8; each counts the same whatever its size.
+
+    Returns:
+        ``(729,)`` float64, for `Truth.of`.
+    """
+    share = np.zeros(CLASSES**2)
+    for picture in pictures:
+        count = np.bincount(_classes(lab(picture)).ravel(), minlength=CLASSES**2)
+        share += count / count.sum()
+    share /= share.sum()
+    squared = np.square(np.subtract.outer(np.arange(CLASSES), np.arange(CLASSES)) * CLASS_STEP / CLASS_BLUR)
+    blur = np.exp(-squared / 2)
+    smooth = (blur @ share.reshape(CLASSES, CLASSES) @ blur).ravel()
+    weights: Float = 1 / np.maximum(smooth, smooth[share > 0].min())
+    weights /= share @ weights
+    return weights
+
+
+def _classes(colors: Float) -> NDArray[np.intp]:
+    a, b = np.rint(colors[1:] / CLASS_STEP).astype(np.intp) + CLASSES // 2
+    return np.asarray(a.clip(0, CLASSES - 1) * CLASSES + b.clip(0, CLASSES - 1), np.intp)
 
 
 def colorfulness(picture: Picture) -> float:
@@ -312,6 +354,12 @@ def gain(
     _check_pairs(scores, grey)
     below = _means(baseline)[measure] - _means(scores)[measure]
     return _value(100 * _over(below, _means(grey)[measure]))
+
+
+def skill(scores: Sequence[Scores], baseline: Sequence[Scores]) -> Value:
+    """Give the skill in disparity, ``1 - d / d(baseline)``: 1 = the truth, 0 = the baseline; paired; raises as `gain` does."""
+    percent = gain(scores, baseline, grey=baseline, measure="disparity")
+    return Value(percent.value / 100, percent.low / 100, percent.high / 100)
 
 
 def _check_pairs(one: Sequence[Scores], two: Sequence[Scores]) -> None:

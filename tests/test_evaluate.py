@@ -166,8 +166,8 @@ def test_json_is_one_line_with_stable_keys(evaluation: Evaluation) -> None:
     assert list(found["all"]) == ["photographs", "scores", "gain_percent"]
     assert list(found["all"]["scores"]) == [MODEL, GREY, MEAN_CHROMA]
     measures = [
-        *("disparity_red", "disparity_green", "disparity_blue", "disparity", "psnr", "de2000"),
-        *("auc", "colorfulness", "colorfulness_true", "colorfulness_ratio"),
+        *("disparity_red", "disparity_green", "disparity_blue", "disparity", "psnr", "ssim"),
+        *("de2000", "auc", "auc_rebalanced", "colorfulness", "colorfulness_true", "colorfulness_ratio"),
     ]
     assert list(found["all"]["scores"][MODEL]) == measures
     assert list(found["all"]["scores"][MODEL]["psnr"]) == ["value", "low", "high"]

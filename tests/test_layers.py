@@ -19,7 +19,7 @@ MODULES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8
 
 LAYERS = (
     "errors",
-    "color files icc metadata",
+    "color files icc metadata ssim",
     "jpeg planes png tiff",
     "photo metrics",
     "judge model shards upsample",
@@ -27,7 +27,8 @@ LAYERS = (
     "api",
     "video batch evaluate sheet",
     "training",
-    "cli serve study",
+    "study",
+    "cli serve",
     "__init__ __main__",
 )
 """From the ground up: a module imports from the lines above its own, and from inside its own folder."""

@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import color, data
 from skimage import metrics as skimage_metrics
 
-from photochrom import metrics
+from photochrom import metrics, ssim
 from photochrom.errors import OptionError
 from photochrom.metrics import Scores, Truth
 
@@ -59,11 +59,11 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
 
 
 def row(**values: float) -> Scores:
-    return replace(Scores(1, 2, 3, 2, 25, 8, 90, 20, 40), **values)
+    return replace(Scores(1, 2, 3, 2, 25, 0.9, 8, 90, 80, 20, 40), **values)
 
 
 def rows(count: int, seed: int = 0) -> list[Scores]:
-    return [Scores(*values) for values in np.random.default_rng(seed).gamma(4, size=(count, 9)).tolist()]
+    return [Scores(*values) for values in np.random.default_rng(seed).gamma(4, size=(count, 11)).tolist()]
 
 
 def test_de2000_gives_the_published_values() -> None:
@@ -113,6 +113,55 @@ def test_psnr_equals_scikit_image_and_is_finite_for_equal_pictures() -> None:
     assert metrics.psnr(one, nearly) == metrics.psnr(one, one), "a nearer picture must not score below an equal one"
 
 
+@pytest.mark.parametrize("side", [11, 40])
+def test_ssim_equals_scikit_image(side: int) -> None:
+    one, two = (picture[:side, 20:60] for picture in pictures())
+    expected = skimage_metrics.structural_similarity(
+        one, two, channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+    )
+    assert 0.3 < expected < 0.95
+    assert ssim.ssim(one, two) == pytest.approx(expected, abs=1e-4)
+    assert ssim.ssim(one, one) == 1
+
+
+def test_ssim_sees_color_that_luma_does_not_and_takes_tiny_pictures() -> None:
+    truth = data.astronaut()[::4, ::4]
+    grey = np.asarray(Image.fromarray(truth).convert("L").convert("RGB"))
+    assert ssim.ssim(truth, grey) < 0.99
+    assert ssim.ssim(truth[:3, :2], truth[:3, :2]) == 1
+
+
+def test_rebalanced_auc_counts_every_class_alike() -> None:
+    # Nine tenths of the pixels blue, one tenth red; the classes are far apart, so smoothing does not mix them. The answer has
+    # every blue right and every red grey: the rebalanced area is the mean of the two classes' areas.
+    truth = np.full((10, 10, 3), (40, 60, 220), np.uint8)
+    truth[0] = 220, 40, 40
+    answer = truth.copy()
+    answer[0] = 101
+    weights = metrics.class_weights([truth])
+    found = metrics.score(Truth.of(truth, weights), answer)
+    red = metrics.auc(metrics.ab_error(metrics.lab(truth[:1]), metrics.lab(answer[:1])))
+    assert red < 70
+    assert found.auc == pytest.approx(0.9 * 100 + 0.1 * red)
+    assert found.auc_rebalanced == pytest.approx((100 + red) / 2)
+
+
+def test_class_weights_have_a_mean_of_one_over_the_data_set() -> None:
+    photographs = [picture[::2, ::2] for picture in (data.astronaut(), data.coffee(), data.chelsea())]
+    weights = metrics.class_weights(photographs)
+    perfect = [metrics.score(Truth.of(picture, weights), picture).auc_rebalanced for picture in photographs]
+    assert np.mean(perfect) == pytest.approx(100)
+    assert len({round(value) for value in perfect}) == 3, "colorful photographs weigh more"
+
+
+def test_skill_is_one_for_the_truth_and_nothing_for_the_baseline() -> None:
+    baseline = [row(disparity=value) for value in (4, 8)]
+    half = [row(disparity=value / 2) for value in (4, 8)]
+    assert metrics.skill([row(disparity=0)] * 2, baseline).value == 1
+    assert metrics.skill(baseline, baseline) == metrics.Value(0, 0, 0)
+    assert metrics.skill(half, baseline) == metrics.Value(0.5, 0.5, 0.5)
+
+
 def test_auc_equals_the_area_under_the_swept_curve() -> None:
     one, two = pictures()
     first, second = color.rgb2lab(one), color.rgb2lab(two)
@@ -155,7 +204,9 @@ def test_score_puts_each_measure_in_its_place() -> None:
     assert found.disparity == pytest.approx((red + green + blue) / 3)
     assert found.psnr == metrics.psnr(one, two)
     assert found.de2000 == pytest.approx(metrics.delta_e_2000(metrics.lab(one), metrics.lab(two)).mean(), rel=1e-4)
+    assert found.ssim == ssim.ssim(one, two)
     assert found.auc == metrics.auc(metrics.ab_error(metrics.lab(one), metrics.lab(two)))
+    assert found.auc_rebalanced == found.auc, "there are no weights"
     assert found.colorfulness == metrics.colorfulness(two)
     assert found.colorfulness_true == metrics.colorfulness(one)
 

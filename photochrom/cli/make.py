@@ -26,7 +26,7 @@ def prepare(
     /,
     *,
     output: Output,
-    options: Annotated[PrepareOptions | None, Parameter(name="*")] = None,
+    options: Annotated[PrepareOptions | None, Parameter(name="*", negative_iterable="")] = None,
 ) -> int:
     """Turn photographs into the shards that training reads: small JPEGs in tar files, and a manifest.
 
@@ -66,7 +66,7 @@ def train(
     Parameters
     ----------
     config
-        A preset (photochrom, unet) or a TOML file.
+        A preset (photochrom, unet, plain, original-pix2pix, original-alternative) or a TOML file.
     data
         Folders that `photochrom prepare` made.
     output
@@ -98,6 +98,7 @@ def train(
     print(
         f"{output}: {progress.images_seen} images in {progress.seconds / 3600:.2f} h; "
         f"best at {progress.best_images} images, score {progress.best_score:.3f}"
+        + ("; stopped early" if progress.stopped_early else "")
     )
     return 0
 

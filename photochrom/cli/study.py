@@ -20,7 +20,7 @@ def study(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    data: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    data: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     jobs: int = 1,
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     workers: int = 0,

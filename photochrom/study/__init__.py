@@ -1,0 +1,1 @@
+"""Compare data sets, generators and regularizers: a grid of training runs, scored alike and reported on one page."""

@@ -1,0 +1,130 @@
+"""Lay out photographs as the models of a study color them, as HTML with the pictures inside."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from photochrom import evaluate
+from photochrom.colorizer import Colorizer, Options
+from photochrom.metrics import Picture, Predict
+from photochrom.shards import Member, evenly
+from photochrom.study.experiments import Run, Study
+from photochrom.study.results import baseline_scores, photograph_scores
+from photochrom.study.worker import MODEL, RUNS, SCORES, test_photographs
+
+HEIGHT_PIXELS = 112
+SHOWN = 3
+"""Photographs of each test set in the panels."""
+EXTREMES = 3
+"""Best, and worst, photographs of a model."""
+
+Cell = tuple[str, str, str]
+"""Training data, generator, regularizer."""
+
+
+def first_runs(study: Study, output: Path) -> dict[Cell, Run]:
+    """Find the finished run of each combination with the first seed."""
+    found: dict[Cell, Run] = {}
+    for run in study.runs:
+        if (output / RUNS / run.name / SCORES).exists():
+            found.setdefault((run.data, run.generator, run.regularizer), run)
+    return found
+
+
+def painter(study: Study, output: Path, run: Run) -> Predict:
+    """Load a run's exported model to color luma with, as it was scored."""
+    options = Options(vividness=study.test.vividness)
+    return Colorizer.load(output / RUNS / run.name / MODEL, options=options, threads=1).paint
+
+
+def by_training_data(study: Study, output: Path) -> str:
+    """Show grey, truth and the models of each data set, in the first regularizer, for each generator: the original's panels."""
+    runs = first_runs(study, output)
+    regularizer = study.grid.regularizers[0]
+    columns = {
+        (f"{generator}, trained on {data}" if len(study.grid.generators) > 1 else f"trained on {data}"): run
+        for generator in study.grid.generators
+        for data in study.grid.data
+        if (run := runs.get((data, generator, regularizer)))
+    }
+    return _panels(study, output, columns, dict.fromkeys(study.data, columns)) if columns else ""
+
+
+def by_regularizer(study: Study, output: Path) -> str:
+    """Show grey, truth and one model for each regularizer, trained on the data set that the photographs are of."""
+    runs = first_runs(study, output)
+    wanted: dict[str, dict[str, Run]] = {}
+    for test in study.data:
+        for generator in study.grid.generators:
+            for regularizer in study.grid.regularizers:
+                run = runs.get((test, generator, regularizer))
+                name = f"{generator} / {regularizer}" if len(study.grid.generators) > 1 else regularizer
+                if run:
+                    wanted.setdefault(test, {})[name] = run
+    everything = {run.name: run for columns in wanted.values() for run in columns.values()}
+    return _panels(study, output, everything, wanted) if everything else ""
+
+
+def extremes(study: Study, output: Path, run: Run, test: str) -> str:
+    """Show the photographs on which a run gains most over grey and those on which it loses most."""
+    scores = photograph_scores(output, run, test)
+    if not scores:
+        return ""
+    grey = baseline_scores(output, test)["grey"]
+    gains = np.array([before.disparity - after.disparity for after, before in zip(scores, grey, strict=True)])
+    photographs = test_photographs(study.data[test], study.test.limit)
+    paint = painter(study, output, run)
+    order = [int(place) for place in np.argsort(-gains, kind="stable")]
+    count = min(EXTREMES, len(order) // 2)
+    parts = []
+    for title, places in (("Best", order[:count]), ("Worst", order[::-1][:count])):
+        parts.append(f"<h4>{title}, by the disparity gained over grey</h4><div class=panels>")
+        for place in places:
+            truth = photographs[place].read()
+            luma = evaluate.luma_of(truth)
+            change = f"{gains[place]:+.2f} points"
+            cells = [("grey", evaluate.grey(luma)), ("model", paint(luma)), ("truth", truth)]
+            parts.append(f"<div class=block>{_row(cells)}<p class=note>{change}</p></div>")
+        parts.append("</div>")
+    return "".join(parts)
+
+
+def _panels(study: Study, output: Path, models: Mapping[str, Run], columns: Mapping[str, Mapping[str, Run]]) -> str:
+    paint = {run.name: painter(study, output, run) for run in models.values()}
+    parts = []
+    for test, runs in columns.items():
+        photographs: Sequence[Member] = evenly(test_photographs(study.data[test], study.test.limit), SHOWN)
+        parts.append(f"<h4>Test photographs of {escape(test)}</h4>")
+        for member in photographs:
+            truth = member.read()
+            luma = evaluate.luma_of(truth)
+            cells = [("grey", evaluate.grey(luma)), ("truth", truth)]
+            cells += [(name, paint[run.name](luma)) for name, run in runs.items()]
+            parts.append(f"<div class=strip>{_row(cells)}</div>")
+    return "".join(parts)
+
+
+def _row(cells: Sequence[tuple[str, Picture]]) -> str:
+    return "".join(
+        f'<figure><img src="{picture_uri(picture.tobytes(), picture.shape)}" alt="{escape(name)}" height="{HEIGHT_PIXELS}">'
+        f"<figcaption>{escape(name)}</figcaption></figure>"
+        for name, picture in cells
+    )
+
+
+@lru_cache(maxsize=64)
+def picture_uri(pixels: bytes, shape: tuple[int, ...]) -> str:
+    """Write an RGB picture of some (H, W, 3) shape as the address of a small JPEG inside the page."""
+    image = Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(shape))
+    width = max(1, round(image.width * HEIGHT_PIXELS / image.height))
+    file = io.BytesIO()
+    image.resize((width, HEIGHT_PIXELS), Image.Resampling.LANCZOS).save(file, "JPEG", quality=88, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from conftest import write_shard
+from study.making import score_all, study
+
+from photochrom.metrics import Value
+from photochrom.study import figures, health, report, results
+from photochrom.study.figures import Branch, Line, Moment
+from photochrom.study.runner import FAILED
+from photochrom.study.worker import RUNS, write_json
+
+VOID = {"meta", "img", "br"}
+OPTIONAL = {"td", "th", "p", "tr"}
+
+
+class Page(HTMLParser):
+    """Collect a page's texts, tags and attributes, and check that what must be closed is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.tags, self.words, self.attributes = [], [], [], []
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += attributes
+        if tag not in VOID | OPTIONAL:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += attributes
+
+    def handle_endtag(self, tag):
+        if tag not in OPTIONAL:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    data = {}
+    for name, seed in (("hills", 0), ("lakes", 1)):
+        pictures = [
+            np.random.default_rng([seed, i]).integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+            for i in range(4)
+        ]
+        (folder / name).mkdir()
+        write_shard(folder / name / "test-0.tar", pictures)
+        data[name] = folder / name
+    plan = study(data, seeds=[0, 1])
+    output = folder / "out"
+
+    def disparity(run, _):
+        return (
+            None
+            if run.name == "lakes-unet-none-s1"
+            else np.full(4, -1.0 if run.regularizer == "none" else 0.5) + 0.01 * run.seed
+        )
+
+    score_all(plan, output, disparity, photographs=4)
+    write_json(output / RUNS / "lakes-unet-none-s1" / FAILED, {"reason": "the loss <l1> is nan"})
+    report.write(plan, output)
+    return plan, output, (output / report.REPORT).read_text("utf-8")
+
+
+def test_the_page_stands_alone_and_is_well_formed(written):
+    page = Page(written[2])
+    assert "script" not in page.tags and "link" not in page.tags
+    addresses = [value for name, value in page.attributes if name in ("src", "href")]
+    assert addresses and all(value.startswith("data:image/jpeg;base64,") for value in addresses)
+    assert "url(" not in written[2] and "@import" not in written[2]
+
+
+def test_every_run_and_every_kind_of_chart_is_there(written):
+    plan, _, text = written
+    words = " ".join(Page(text).words)
+    for run in plan.runs:
+        assert run.name in words
+    charts = re.findall(r'<svg[^>]*aria-label="([^"]*)"', text)
+    losses = [name for name in charts if name == "Adversarial losses"]
+    assert len(losses) == 7, "one a run that trained"
+    assert {"Validation", "Norms of the gradients", "Share that the discriminator tells apart"} <= set(charts)
+    assert sum("difference in disparity" in name for name in charts) == 4
+    assert words.count("What to look for.") >= 6
+
+
+def test_tables_name_baselines_marks_alarms_and_failures(written):
+    words = re.sub(r"\s+", " ", " ".join(Page(written[2]).words))
+    assert words.count("mean chroma of hills") == words.count("mean chroma of lakes") == 4
+    assert "no better than grey" in words and "\u25bc worse" in words
+    assert "The discriminator won." in words
+    assert "the loss <l1> is nan" in words and "(1 failed)" in words
+    assert "A study <of> nothing" in words and "Does it & hold?" in words
+
+
+def test_tables_are_sorted_with_grey_in_its_place(written):
+    _, output, text = written
+    table = text.split("Tested on hills</h3>")[1].split("</table>")[0]
+    names = re.findall(r"<tr class=\w+><td>([^<]+?) ?<", table)
+    baselines = ["mean chroma of hills", "mean chroma of lakes", "grey"]
+    assert [name.strip() for name in names] == ["unet / none"] * 2 + baselines + ["unet / spectral-d"] * 2
+    lines = (output / "summary.md").read_text().split("Tested on lakes")[0].splitlines()
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:][4] == "*grey*"
+
+
+def test_panels_show_grey_truth_both_models_and_each_regularizer(written):
+    panels = written[2].split("By training data")[1].split("<h3>Best and worst")[0]
+    captions = re.findall(r"<figcaption>([^<]+)", panels)
+    assert captions[:4] == ["grey", "truth", "trained on hills", "trained on lakes"]
+    regular = re.findall(r"<figcaption>([^<]+)", panels.split("One column a regularizer")[1])
+    assert regular[:4] == ["grey", "truth", "none", "spectral-d"]
+    extremes = re.findall(r"<figcaption>([^<]+)", written[2].split("Best and worst photographs")[1])
+    assert extremes[:3] == ["grey", "model", "truth"]
+
+
+def test_no_text_is_smaller_than_12_pixels(written):
+    sizes = [float(size) for size in re.findall(r"font(?:-size)?[:=]\"?(?:16px/1.5)?(\d+)(?=px|\")", written[2])]
+    assert sizes and min(sizes) >= 12
+
+
+def svg(text: str) -> ElementTree.Element:
+    return ElementTree.fromstring(text)
+
+
+def test_lines_are_where_their_values_are():
+    root = svg(
+        figures.lines("T", [Line("a", [0, 50, 100], [0.0, 1.0, 2.0], "#000")], y_label="y", moments=[Moment(50, "m", "#111")])
+    )
+    (way,) = (e.get("points") for e in root if e.tag.endswith("polyline") and len(e.get("points").split()) == 3)
+    points = [tuple(map(float, pair.split(","))) for pair in way.split()]
+    assert points[0][0] < points[1][0] < points[2][0] and points[0][1] > points[1][1] > points[2][1]
+    assert points[1][1] == pytest.approx((points[0][1] + points[2][1]) / 2)
+    marks = [e.get("points") for e in root if e.tag.endswith("polyline") and e.get("stroke") == "#111"]
+    assert any(float(mark.split(",")[0]) == pytest.approx(points[1][0]) for mark in marks)
+    texts = [e.text for e in root.iter() if e.tag.endswith("text")]
+    assert {"T", "a", "m", "y", "0", "2"} <= set(texts)
+
+
+def test_a_chart_of_gaps_or_nothing_is_still_a_chart():
+    svg(figures.lines("T", [], y_label="y"))
+    root = svg(figures.lines("T", [Line("a", [0, 1, 2, 3], [1.0, None, 2.0, 3.0], "#000", 2)], y_label="y"))
+    assert len([e for e in root if e.tag.endswith("polyline")]) == 3, "the key, and a stretch on either side of the gap"
+
+
+def test_a_forest_cuts_endless_intervals_with_an_arrow():
+    small, endless = Value(-0.2, -0.3, -0.1), Value(-0.2, -90.0, 90.0)
+    plain = figures.forest("T", [Branch("x", small, small, "#000", "n")], x_label="d", better="b", worse="w")
+    cut = figures.forest("T", [Branch("x", small, endless, "#000", "n")], x_label="d", better="b", worse="w")
+    assert plain.count("<path") == 0 and cut.count("<path") == 2
+    dots = [e for e in svg(plain) if e.tag.endswith("circle")]
+    zero = next(float(e.get("x1")) for e in svg(plain) if e.get("stroke-width") == "1.5" and e.tag.endswith("line"))
+    assert float(dots[0].get("cx")) < zero
+
+
+def test_one_ruined_training_does_not_press_the_others_together():
+    near, far = Value(-0.2, -0.3, -0.1), Value(30.0, 29.0, 31.0)
+    branches = [Branch(name, near, None, "#000", "n") for name in "abcd"] + [Branch("e", far, None, "#000", "n")]
+    root = svg(figures.forest("T", branches, x_label="d", better="b", worse="w"))
+    numbers = [float(e.text) for e in root.iter() if e.tag.endswith("text") and e.text.lstrip("-")[:1].isdigit()]
+    assert max(numbers) < 3
+    assert len([e for e in root if e.tag.endswith("path")]) == 1, "the far one is cut, with an arrow"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.03, 0.07), (0, 24000), (5, 5), (1e-9, 3e-9)])
+def test_ticks_are_round_and_hold_the_range(low, high):
+    found = figures.ticks(low, high)
+    assert found[0] <= low and found[-1] >= high and 3 <= len(found) <= 8
+
+
+def test_smoothing_keeps_a_level_and_gaps():
+    assert figures.smooth([2.0] * 9) == [2.0] * 9
+    found = figures.smooth([0.0, 3.0, None, 0.0])
+    assert found[2] is None and found[1] == 1.5
+
+
+def test_health_reads_both_checkpoints_and_raises_alarms(tmp_path):
+    lines = [f"{4 * i},{loss},{d},{d},{a}" for i, (loss, d, a) in enumerate([(9, 0.7, 0.6), (5, 0.01, 0.99), (7, 0.01, 1)], 1)]
+    (tmp_path / "log.csv").write_text("images_seen,generator,real,fake,accuracy\n" + "\n".join(lines) + "\n")
+    (tmp_path / "validation.csv").write_text("images_seen,score,chroma,held_accuracy\n4,5.0,0.1,0.5\n12,6.0,0.2,0.6\n")
+    found = health.examine(tmp_path)
+    assert (found["images_seen"], found["best_images"], found["best_score"]) == (12, 4, 5.0)
+    assert (found["lowest_loss_images"], found["lowest_loss_score"]) == (8, 6.0)
+    said = " ".join(found["alarms"])
+    assert "near 0 in 67 %" in said and "won" in said and "by heart" in said and "nearly grey: 10 %" in said
+    assert health.examine(tmp_path / "nothing")["alarms"] == []
+
+
+def test_the_summary_needs_no_other_seed(written):
+    plan, output, _ = written
+    text = report.markdown(results.cells(plan, output), plan, results.rows(plan, output))
+    assert "| unet / none | lakes | 1 (1 failed) |" in text
