@@ -21,7 +21,7 @@ VIVID = 0.6
 """The share of the truth's mean chroma at which generators are compared."""
 SHARPENED = 0.6
 """Temperature of vividness 1 and 2."""
-COLORFULNESS = (0.8, 1.02)
+COLORFULNESS = (0.74, 1.02)
 """Colorfulness at vividness 1 and 2, as a share of the truth's."""
 GREYISH = 0.05
 """Answers with a smaller share of the truth's mean chroma are nearly grey."""
