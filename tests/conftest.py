@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
-import tarfile
 from pathlib import Path
 
+import making
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,13 +20,12 @@ def picture(name: str) -> np.ndarray:
 
 
 def write_shard(path: Path, pictures: list[np.ndarray]) -> None:
-    with tarfile.open(path, "w") as tar:
-        for index, array in enumerate(pictures):
-            buffer = io.BytesIO()
-            Image.fromarray(array).save(buffer, "JPEG", quality=95, subsampling=0)
-            info = tarfile.TarInfo(f"{index:016x}.jpg")
-            info.size = len(buffer.getvalue())
-            tar.addfile(info, io.BytesIO(buffer.getvalue()))
+    contents = {}
+    for index, array in enumerate(pictures):
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, "JPEG", quality=95, subsampling=0)
+        contents[f"{index:016x}.jpg"] = buffer.getvalue()
+    making.shard(path, contents)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +46,4 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def photographs() -> Path:
     """The folder of development photographs, where there is one."""
-    path = Path(os.environ.get("PHOTOCHROM_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip("no development photographs here: set PHOTOCHROM_DATA")
-    return path
+    return making.data()

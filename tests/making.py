@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,25 @@ def data(*parts: str) -> Path:
     """Give a path among the shared photographs, or skip the test where there are none."""
     path = DATA.joinpath(*parts)
     if not path.exists():
-        pytest.skip(f"{path} is not here")
+        pytest.skip(f"{path} is not here: development photographs are no part of the project, set PHOTOCHROM_DATA")
+    return path
+
+
+def encoded(pixels: NDArray[np.uint8], kind: str = "png") -> bytes:
+    """Write pixels as the bytes of a file, without loss where the format can."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, lossless=True)
+    return file.getvalue()
+
+
+def shard(path: Path, contents: dict[str, bytes]) -> Path:
+    """Write files as a shard: an uncompressed tar."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, content in contents.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
     return path
 
 

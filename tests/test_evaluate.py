@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import io
 import json
-import os
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from making import data, encoded, shard
 from PIL import Image
 
 from photochrom import color, evaluate
@@ -19,8 +17,6 @@ from photochrom.metrics import Predict
 from photochrom.model import Card
 from photochrom.shards import members, shards
 
-DATA = Path(os.environ.get("PHOTOCHROM_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
-
 
 def picture(seed: int, *, height: int = 20, width: int = 30) -> np.ndarray:
     """A few flat patches of color, softly varied: sizes differ, so that nothing depends on equal ones."""
@@ -28,22 +24,6 @@ def picture(seed: int, *, height: int = 20, width: int = 30) -> np.ndarray:
     patches = random.integers(30, 226, (2, 3, 3)).astype(float)
     image = Image.fromarray(patches.astype(np.uint8)).resize((width + seed, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
-
-
-def encoded(pixels: np.ndarray, kind: str = "png") -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, lossless=True)
-    return file.getvalue()
-
-
-def shard(path: Path, contents: dict[str, bytes]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, content in contents.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 def pictures(seeds: Sequence[int]) -> dict[str, bytes]:
@@ -223,9 +203,8 @@ def test_one_data_set_is_not_printed_twice(prepared: Path) -> None:
     assert [row[0] for row in evaluate.rows(Evaluation("m", "test", 1.0, data_sets, together))] == ["lake"]
 
 
-@pytest.mark.skipif(not (DATA / "coco").is_dir(), reason="the shared photographs are not here; set PHOTOCHROM_DATA")
 def test_grey_on_real_photographs_is_already_below_seven_percent() -> None:
-    data_sets, _ = evaluate.compare({GREY: evaluate.grey}, [DATA / "coco", DATA / "flickr8k"], limit=20)
+    data_sets, _ = evaluate.compare({GREY: evaluate.grey}, [data("coco"), data("flickr8k")], limit=20)
     assert set(data_sets) == {"coco", "flickr8k"}
     for table in data_sets.values():
         assert 3.5 < table.rows[0].summary.disparity.value < 7

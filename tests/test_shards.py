@@ -1,35 +1,17 @@
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from making import encoded, shard
 
 from photochrom.errors import DataError, OptionError
 from photochrom.shards import evenly, members, shards
 
 
-def encoded(pixels: np.ndarray, kind: str = "png") -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, lossless=True)
-    return file.getvalue()
-
-
 def picture(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-
-
-def shard(path: Path, contents: dict[str, bytes]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, content in contents.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 def one(path: Path) -> Path:

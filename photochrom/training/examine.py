@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from photochrom.errors import one_line
+from photochrom.icc import to_srgb
 from photochrom.judge import judge_picture
 from photochrom.training.manifest import Reason
 
@@ -32,8 +32,6 @@ _TURNS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 """What sets a picture upright, by its EXIF orientation (Exif 2.32, 4.6.4 A)."""
-
-_COLOR_SPACES = {"RGB": "RGB ", "CMYK": "CMYK"}
 
 
 @dataclass(frozen=True)
@@ -141,21 +139,4 @@ def _small_rgb(image: Image.Image, size: int) -> Image.Image | None:
     small = small.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3)
     if small.mode == "RGBA":
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
-    return _to_srgb(small, image.info.get("icc_profile")).convert("RGB")
-
-
-def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """Convert by the embedded profile; one for another kind of pixels says nothing about these and is left alone."""
-    if not icc:
-        return image
-    profile = ImageCms.ImageCmsProfile(BytesIO(icc))
-    if profile.profile.xcolor_space != _COLOR_SPACES.get(image.mode):
-        return image
-    converted = ImageCms.profileToProfile(image, profile, _srgb(), outputMode="RGB")
-    assert converted is not None  # None is for in-place conversion alone
-    return converted
-
-
-@cache
-def _srgb() -> Any:
-    return ImageCms.createProfile("sRGB")
+    return to_srgb(small, image.info.get("icc_profile"))

@@ -169,7 +169,8 @@ def _run(fabric: Fabric, job: Job) -> Progress:
                 sheet = job.run / "samples" / f"{progress.images_seen:09d}.jpg"
                 validate.sample_sheet(networks.average, held, sheet, temperature=config.temperature)
             save = due(config.checkpoint_every) or progress.stopped_early
-            _keep(job.run, state_of(config, networks, statistics, progress), best=better, newest=save)
+            if better or save:
+                _keep(job.run, state_of(config, networks, statistics, progress), best=better, newest=save)
             if job.report:
                 images = progress.images_seen if progress.stopped_early else config.images
                 job.report(Report(progress.images_seen, images, speed, means, scores))
