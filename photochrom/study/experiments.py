@@ -133,9 +133,12 @@ def _runs(
         cell = f"{data}, {generator}, {regularizer}, seed {seed}"
         check_names([generator], {*generators, *trained}, f"{where}: generators")
         table = base | generators.get(generator, {"generator": generator})
-        for part in regularizer.split("+"):
-            check_names([part], {*regularizers, *pieces.REGULARIZERS}, f"{where}: regularizers")
-            table = table | regularizers[part] if part in regularizers else pieces.apply(table, [part])
+        parts = regularizer.split("+")
+        check_names(parts, {*regularizers, *pieces.REGULARIZERS}, f"{where}: regularizers")
+        # All at once: apply refuses two that contradict each other.
+        table = pieces.apply(table, [part for part in parts if part not in regularizers])
+        for part in parts:
+            table = table | regularizers.get(part, {})
         config = from_table(table | {"seed": seed}, where=f"{where}: {cell}")
         name = re.sub(r"[^a-z0-9.+_]+", "-", f"{data}-{generator}-{regularizer}-s{seed}".lower())
         if name in names:

@@ -133,3 +133,8 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "broken.toml").write_text("grid = [")
     with pytest.raises(ConfigError, match="cannot read the study"):
         experiments.load(tmp_path / "broken.toml", DATA)
+
+
+def test_two_regularizers_of_one_cell_that_contradict_each_other_are_refused():
+    with pytest.raises(ConfigError, match=r"'l1-1' and 'l1-10' contradict each other: l1_weight"):
+        study(DATA, regularizers=["none", "l1-1+l1-10"])
