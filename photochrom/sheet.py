@@ -52,7 +52,7 @@ def sheet(photos: Sequence[Path], predict: Predict, *, height: int = 256, column
             raise OptionError(f"{name} is {number}; a sheet needs 1 or more")
     if not photos:
         raise OptionError("no photograph was named; give at least one file, folder or shard")
-    strips = [_strip(photo, predict, height) for photo in _read(photos, limit)]
+    strips = [_strip(photo, predict, height) for photo in pictures(photos, limit=limit)]
     widths = [max(strip.width for strip in strips[column::columns]) for column in range(min(columns, len(strips)))]
     rows = -(-len(strips) // columns)
     size = sum(widths) + GAP_PIXELS * (len(widths) + 1), rows * (height + GAP_PIXELS) + GAP_PIXELS
@@ -86,7 +86,8 @@ def _strip(photo: Picture, predict: Predict, height: int) -> Image.Image:
     return strip
 
 
-def _read(photos: Sequence[Path], limit: int | None) -> Iterator[Picture]:
+def pictures(photos: Sequence[Path], *, limit: int | None = None) -> Iterator[Picture]:
+    """Read photographs, folders of them and shards as upright ``(H, W, 3)`` uint8 RGB; raises as ``sheet`` does."""
     for path in photos:
         if path.suffix == ".tar":
             yield from (member.read() for member in members([path], limit=limit))

@@ -25,6 +25,7 @@ def study(
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     workers: int = 0,
     retry: Annotated[bool, Parameter(negative="")] = False,
+    pictures: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative=())] = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Train and score a grid of data sets, generators, regularizers and seeds, and write a report of it.
@@ -36,7 +37,7 @@ def study(
     config
         A preset (smoke, regularizers, architectures, original) or a TOML file.
     output
-        The folder of the study: results.jsonl and report.html in the end.
+        The folder of the study: results.jsonl, report.html, findings.md and figures in the end.
     data
         Prepared data sets as NAME=FOLDER.
     jobs
@@ -47,10 +48,13 @@ def study(
         Processes of each run that decode photographs.
     retry
         Run again what failed before.
+    pictures
+        Photographs or folders of them that the report shows in place of test photographs, which not everybody may publish.
     dry_run
         Print the runs and the estimated time, and stop. Tries a few steps of each generator that has no finished run.
     """
-    from photochrom.study import experiments, report, results, runner
+    from photochrom.sheet import pictures as read
+    from photochrom.study import experiments, findings, report, results, runner
     from photochrom.study.estimate import estimate
 
     plan = experiments.load(config, _folders(data or []))
@@ -58,9 +62,10 @@ def study(
     if dry_run:
         _print_plan(plan, output, estimate(plan, output, options), jobs)
         return 0
+    shown = list(read(pictures)) if pictures else []
     runner.run(plan, output, options=options, progress=_say)
-    report.write(plan, output)
-    print(report.markdown(results.cells(plan, output), plan, results.rows(plan, output)))
+    report.write(plan, output, pictures=shown)
+    print(findings.tables(results.cells(plan, output), plan, results.rows(plan, output)))
     failed = sum(runner.state(output, run) == "failed" for run in plan.runs)
     print(f"{output / report.REPORT}: {len(plan.runs) - failed} runs, {failed} failed; figures in {output / results.RESULTS}")
     return 1 if failed else 0

@@ -31,6 +31,8 @@ class Grid:
     """Names of the study's own ``[regularizers.NAME]`` tables, or of regularizers of the training; ``a+b`` applies both."""
     seeds: tuple[int, ...] = (0,)
     """Each run is repeated with each seed."""
+    more_baseline_seeds: tuple[int, ...] = ()
+    """Further seeds of the first regularizer, which all others are compared to: its luck blurs every comparison."""
     data: tuple[str, ...] = ()
     """Names of data sets; empty = every one that has a path."""
 
@@ -129,7 +131,7 @@ def _runs(
 ) -> Iterable[Run]:
     trained = get_args(get_type_hints(Config)["generator"])
     names: dict[str, str] = {}
-    for data, generator, regularizer, seed in itertools.product(grid.data, grid.generators, grid.regularizers, grid.seeds):
+    for data, generator, regularizer, seed in _cells(grid):
         cell = f"{data}, {generator}, {regularizer}, seed {seed}"
         check_names([generator], {*generators, *trained}, f"{where}: generators")
         table = base | generators.get(generator, {"generator": generator})
@@ -145,6 +147,12 @@ def _runs(
             raise ConfigError(f"{where}: {names[name]} and {cell} would share the folder '{name}': rename one of them")
         names[name] = cell
         yield Run(name, data, generator, regularizer, seed, config)
+
+
+def _cells(grid: Grid) -> Iterable[tuple[str, str, str, int]]:
+    """List the runs of a grid: data set, generator, regularizer and seed."""
+    yield from itertools.product(grid.data, grid.generators, grid.regularizers, grid.seeds)
+    yield from itertools.product(grid.data, grid.generators, grid.regularizers[:1], grid.more_baseline_seeds)
 
 
 def check_names(found: Iterable[str], known: Iterable[str], where: str) -> None:
@@ -175,7 +183,7 @@ def _fill(kind: Any, table: Table, where: str) -> Any:
     values: Table = {}
     for name, value in table.items():
         hint = hints[name]
-        inside = {"generators": str, "regularizers": str, "data": str, "seeds": int}.get(name)
+        inside = {"generators": str, "regularizers": str, "data": str, "seeds": int, "more_baseline_seeds": int}.get(name)
         if inside:
             right = isinstance(value, list) and value and all(type(item) is inside for item in value)
             expected = f"a list of {'numbers' if inside is int else 'names'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 from photochrom import evaluate
 from photochrom.colorizer import Colorizer, Options
 from photochrom.metrics import Picture, Predict
-from photochrom.shards import Member, evenly
+from photochrom.shards import evenly
 from photochrom.study.experiments import Run, Study
 from photochrom.study.results import baseline_scores, photograph_scores
 from photochrom.study.worker import MODEL, RUNS, SCORES, test_photographs
@@ -28,6 +29,31 @@ EXTREMES = 3
 
 Cell = tuple[str, str, str]
 """Training data, generator, regularizer."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The photographs that the models are shown on."""
+
+    study: Study
+    own: tuple[Picture, ...] = ()
+    """Photographs of one's own; none = some test photographs of each data set."""
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Names of the sets of photographs; one without a name for one's own."""
+        return ("",) if self.own else tuple(self.study.data)
+
+    def title(self, test: str) -> str:
+        """Give the heading over a set of photographs."""
+        return "Photographs of no data set" if self.own else f"Test photographs of {test}"
+
+    def of(self, test: str) -> tuple[Picture, ...]:
+        """Read the photographs of a set."""
+        if self.own:
+            return self.own
+        members = evenly(test_photographs(self.study.data[test], self.study.test.limit), SHOWN)
+        return tuple(member.read() for member in members)
 
 
 def first_runs(study: Study, output: Path) -> dict[Cell, Run]:
@@ -45,7 +71,7 @@ def painter(study: Study, output: Path, run: Run) -> Predict:
     return Colorizer.load(output / RUNS / run.name / MODEL, options=options, threads=1).paint
 
 
-def by_training_data(study: Study, output: Path) -> str:
+def by_training_data(study: Study, output: Path, shown: Shown) -> str:
     """Show grey, truth and the models of each data set, in the first regularizer, for each generator: the original's panels."""
     runs = first_runs(study, output)
     regularizer = study.grid.regularizers[0]
@@ -55,22 +81,23 @@ def by_training_data(study: Study, output: Path) -> str:
         for data in study.grid.data
         if (run := runs.get((data, generator, regularizer)))
     }
-    return _panels(study, output, columns, dict.fromkeys(study.data, columns)) if columns else ""
+    return _panels(study, output, {shown.title(test): (shown.of(test), columns) for test in shown.sets})
 
 
-def by_regularizer(study: Study, output: Path) -> str:
+def by_regularizer(study: Study, output: Path, shown: Shown) -> str:
     """Show grey, truth and one model for each regularizer, trained on the data set that the photographs are of."""
     runs = first_runs(study, output)
-    wanted: dict[str, dict[str, Run]] = {}
+    wanted: dict[str, tuple[Sequence[Picture], dict[str, Run]]] = {}
     for test in study.data:
+        columns: dict[str, Run] = {}
         for generator in study.grid.generators:
             for regularizer in study.grid.regularizers:
                 run = runs.get((test, generator, regularizer))
                 name = f"{generator} / {regularizer}" if len(study.grid.generators) > 1 else regularizer
                 if run:
-                    wanted.setdefault(test, {})[name] = run
-    everything = {run.name: run for columns in wanted.values() for run in columns.values()}
-    return _panels(study, output, everything, wanted) if everything else ""
+                    columns[name] = run
+        wanted[shown.title(test) if shown.sets != ("",) else f"Trained on {test}"] = shown.of(test), columns
+    return _panels(study, output, wanted)
 
 
 def extremes(study: Study, output: Path, run: Run, test: str) -> str:
@@ -97,14 +124,16 @@ def extremes(study: Study, output: Path, run: Run, test: str) -> str:
     return "".join(parts)
 
 
-def _panels(study: Study, output: Path, models: Mapping[str, Run], columns: Mapping[str, Mapping[str, Run]]) -> str:
-    paint = {run.name: painter(study, output, run) for run in models.values()}
+def _panels(study: Study, output: Path, blocks: Mapping[str, tuple[Sequence[Picture], Mapping[str, Run]]]) -> str:
+    paint: dict[str, Predict] = {}
     parts = []
-    for test, runs in columns.items():
-        photographs: Sequence[Member] = evenly(test_photographs(study.data[test], study.test.limit), SHOWN)
-        parts.append(f"<h4>Test photographs of {escape(test)}</h4>")
-        for member in photographs:
-            truth = member.read()
+    for title, (pictures, runs) in blocks.items():
+        if not runs:
+            continue
+        for run in runs.values():
+            paint.setdefault(run.name, painter(study, output, run))
+        parts.append(f"<h4>{escape(title)}</h4>")
+        for truth in pictures:
             luma = evaluate.luma_of(truth)
             cells = [("grey", evaluate.grey(luma)), ("truth", truth)]
             cells += [(name, paint[run.name](luma)) for name, run in runs.items()]

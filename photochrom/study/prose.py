@@ -52,8 +52,8 @@ also with other seeds. Where the thin line crosses the black one, the difference
 it is long, and honestly so. An arrow head means that it goes on beyond the chart.</div>"""
 
 PICTURES = """<h2>Photographs</h2><div class=look><b>What to look for.</b> Compare each model with the truth, not with
-the other models alone: are grass, sky and skin right, does color stop at edges, is it only sepia? These photographs
-were chosen evenly from the test set, not for their looks; each model is the one of its first seed.</div>"""
+the other models alone: are grass, sky and skin right, does color stop at edges, is it only sepia? Test photographs
+are chosen evenly from the test set, not for their looks; each model is the one of its first seed.</div>"""
 
 PROGRESS = """<h2>How the training went</h2><div class=look><b>What to look for.</b> <i>Adversarial losses</i>: in a
 healthy pair the discriminator's losses on true and on generated pictures stay away from 0 and the generator's part

@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from photochrom import __version__
 from photochrom.evaluate import GREY
-from photochrom.metrics import Value
-from photochrom.study import figures, panels, prose
+from photochrom.metrics import Picture, Value
+from photochrom.study import figures, findings, panels, prose
 from photochrom.study.experiments import Study
 from photochrom.study.figures import BLUE, GREEN, ORANGE, PURPLE, Branch, Line, Moment
 from photochrom.study.figures import GREY as PALE
+from photochrom.study.findings import MARKS, against_grey, interval
 from photochrom.study.health import Columns, Numbers, read_columns
 from photochrom.study.results import Cell, Row, cells, rows
 from photochrom.study.worker import RUNS
 
 REPORT = "report.html"
 
-MARKS = {
-    "better": "\u25b2 better",
-    "worse": "\u25bc worse",
-    "unclear": "no clear difference",
-    "one seed": "one seed: not judged",
-    "baseline": "baseline",
-}
 COLORS = {"better": BLUE, "worse": ORANGE, "unclear": PALE, "one seed": PURPLE, "baseline": PALE}
 
 
-def write(study: Study, output: Path) -> None:
-    """Write ``report.html`` and the summary tables as ``summary.md`` from what has been scored so far."""
+def write(study: Study, output: Path, *, pictures: Sequence[Picture] = ()) -> None:
+    """Write ``report.html``, ``findings.md`` and ``figures/`` from what has been scored so far.
+
+    Args:
+        study: the study.
+        output: its folder.
+        pictures: ``(H, W, 3)`` uint8 RGB; shown in place of test photographs, which not everybody may publish.
+    """
     table, results = cells(study, output), rows(study, output)
+    charts = forests(study, table)
     parts = [
         _opening(study, table, results),
         _summary(study, table, results),
         _cross(study, table),
-        _forests(study, table),
-        _pictures(study, output, table),
+        _forests(study, charts),
+        _pictures(study, output, table, panels.Shown(study, tuple(pictures))),
         _progress(study, output),
         _health(results),
         _failures(results),
@@ -48,7 +49,10 @@ def write(study: Study, output: Path) -> None:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(study.title)}</title><style>{prose.STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
-    for name, text in ((REPORT, page), ("summary.md", markdown(table, study, results))):
+    files = {REPORT: page, findings.FINDINGS: findings.page(study, table, results)}
+    files |= {f"figures/{name}.svg": chart for name, chart in charts.items()}
+    for name, text in files.items():
+        (output / name).parent.mkdir(exist_ok=True)
         part = output / f"{name}.part"
         part.write_text(text, encoding="utf-8")
         part.replace(output / name)
@@ -98,36 +102,27 @@ def _summary(study: Study, table: Sequence[Cell], results: Sequence[Row]) -> str
 def _cell_lines(cell: Cell) -> tuple[str, str]:
     """Give a combination's lines of the first and of the second table."""
     lost = f" <span class=fail>({len(cell.failed)} failed)</span>" if cell.failed else ""
-    grey = "" if cell.beats_grey else f" <span class=worse>{_against_grey(cell)}</span>"
+    grey = "" if cell.beats_grey else f" <span class=worse>{against_grey(cell)}</span>"
     spread = "" if cell.spread is None else f"{cell.spread:.3f}"
     name = f"<tr class={'good' if cell.beats_grey else 'bad'}><td>{escape(cell.generator)} / {escape(cell.regularizer)}"
     data = f"<td class=left>{escape(cell.data)}"
     more = "".join(f"<td>{getattr(cell.summary, key).value:.{places}f}" for key, (_, places) in MEASURES.items())
     return (
         f"{name}{grey}{data}<td>{len(cell.seeds)}{lost}<td>{cell.summary.disparity.value:.3f}<td>{spread}"
-        f"<td>{_interval(cell.skill)}<td>{cell.skill_mean_chroma.value:.3f}<td class=left>{_verdict(cell)}</tr>",
+        f"<td>{interval(cell.skill)}<td>{cell.skill_mean_chroma.value:.3f}<td class=left>{_verdict(cell)}</tr>",
         f"{name}{data}{more}<td>{cell.frechet:.1f}</tr>",
     )
-
-
-def _against_grey(cell: Cell) -> str:
-    """Say of a combination that does not beat grey beyond chance whether it does so at all."""
-    return "no better than grey" if cell.skill.value <= 0 else "not surely better than grey"
 
 
 def _baseline_lines(row: Row) -> tuple[str, str]:
     scores = row["scores"]
     name = f"<tr class=base><td>{escape(row['run'])}<td class=left>{escape(row['data'] or 'nothing')}"
     more = "".join(f"<td>{scores[key]['value']:.{places}f}" for key, (_, places) in MEASURES.items())
-    skill = _interval(Value(**row["skill"][GREY]))
+    skill = interval(Value(**row["skill"][GREY]))
     return (
         f"{name}<td><td>{scores['disparity']['value']:.3f}<td><td>{skill}<td><td class=left>no model</tr>",
         f"{name}{more}<td>{row['frechet']:.1f}</tr>",
     )
-
-
-def _interval(value: Value, places: int = 3) -> str:
-    return f"{value.value:.{places}f} ({value.low:.{places}f} to {value.high:.{places}f})"
 
 
 def _verdict(cell: Cell) -> str:
@@ -145,13 +140,14 @@ def _cross(study: Study, table: Sequence[Cell]) -> str:
     known = {(cell.generator, cell.regularizer, cell.data, cell.tested_on): cell for cell in table}
     for generator, regularizer, data in dict.fromkeys(key[:3] for key in known):
         found = [known.get((generator, regularizer, data, test)) for test in study.data]
-        line = "".join(f"<td>{_interval(cell.skill) if cell else ''}" for cell in found)
+        line = "".join(f"<td>{interval(cell.skill) if cell else ''}" for cell in found)
         parts.append(f"<tr><td>{escape(generator)} / {escape(regularizer)}<td class=left>{escape(data)}{line}</tr>")
     return "".join(parts) + "</table></div>"
 
 
-def _forests(study: Study, table: Sequence[Cell]) -> str:
-    parts = []
+def forests(study: Study, table: Sequence[Cell]) -> dict[str, str]:
+    """Draw the differences from the baseline as SVG, by the data trained on and tested on: ``DATA-on-TEST``."""
+    charts = {}
     for data in study.data:
         for test in study.data:
             found = [cell for cell in table if cell.data == data and cell.tested_on == test and cell.difference]
@@ -166,26 +162,36 @@ def _forests(study: Study, table: Sequence[Cell]) -> str:
                     cell.difference.seeds,
                     COLORS[cell.mark],
                     f"{cell.difference.photographs.value:+.2f}  {MARKS[cell.mark]}"
-                    + ("" if cell.beats_grey else f"; {_against_grey(cell)}"),
+                    + ("" if cell.beats_grey else f"; {against_grey(cell)}"),
                 )
                 for cell in found
                 if cell.difference
             ]
             title = f"Trained on {data}, tested on {test}: difference in disparity from the baseline"
-            chart = figures.forest(
+            charts[f"{data}-on-{test}"] = figures.forest(
                 title, branches, x_label="points of disparity (percent of the full range)", better="better", worse="worse"
             )
-            parts.append(chart if data == test else f"<details><summary>{escape(title)}</summary>{chart}</details>")
-    if not parts:
+    return charts
+
+
+def _forests(study: Study, charts: Mapping[str, str]) -> str:
+    if not charts:
         return ""
-    return prose.FORESTS + "".join(parts)
+    own = "".join(charts.get(f"{data}-on-{data}", "") for data in study.data)
+    other = [chart for name, chart in charts.items() if name not in {f"{data}-on-{data}" for data in study.data}]
+    rest = f"<details><summary>Tested on the other data sets</summary>{''.join(other)}</details>" if other else ""
+    return f"{prose.FORESTS}{own}{rest}"
 
 
-def _pictures(study: Study, output: Path, table: Sequence[Cell]) -> str:
+def _pictures(study: Study, output: Path, table: Sequence[Cell], shown: panels.Shown) -> str:
     runs = panels.first_runs(study, output)
-    parts = [prose.PICTURES, f"<h3>By training data</h3>{panels.by_training_data(study, output)}"]
+    parts = [prose.PICTURES, f"<h3>By training data</h3>{panels.by_training_data(study, output, shown)}"]
     if len(study.grid.regularizers) > 1:
-        parts.append(f"<h3>One column a regularizer, trained on the same data set</h3>{panels.by_regularizer(study, output)}")
+        parts.append(
+            f"<h3>One column a regularizer, trained on the same data set</h3>{panels.by_regularizer(study, output, shown)}"
+        )
+    if shown.own:
+        return "".join(parts)
     parts.append("<h3>Best and worst photographs</h3>")
     for test in study.data:
         own = [cell for cell in table if cell.tested_on == test]
@@ -300,32 +306,3 @@ def _making(study: Study) -> str:
     config = study.runs[0].config
     settings = json.dumps({"generator": config.generator, "size": config.size, "batch": config.batch, "images": config.images})
     return prose.MAKING.format(version=__version__, settings=escape(settings), vividness=study.test.vividness)
-
-
-def markdown(table: Sequence[Cell], study: Study, results: Sequence[Row]) -> str:
-    """Write the summary as Markdown tables, one for each test set, sorted by disparity."""
-    parts = []
-    for test in study.data:
-        lines = []
-        for row in results:
-            if row["status"] == "baseline" and row["tested_on"] == test:
-                disparity, skill = row["scores"]["disparity"]["value"], Value(**row["skill"][GREY])
-                lines.append((disparity, f"| *{row['run']}* | | | {disparity:.3f} | {_interval(skill)} | | |"))
-        for cell in table:
-            if cell.tested_on == test:
-                disparity = cell.summary.disparity.value
-                gap = f"{cell.difference.photographs.value:+.3f}, {MARKS[cell.mark]}" if cell.difference else MARKS["baseline"]
-                spread = "" if cell.spread is None else f"{cell.spread:.3f}"
-                name = f"{cell.generator} / {cell.regularizer}" + ("" if cell.beats_grey else f" ({_against_grey(cell)})")
-                seeds = f"{len(cell.seeds)}" + (f" ({len(cell.failed)} failed)" if cell.failed else "")
-                line = f"| {name} | {cell.data} | {seeds} | {disparity:.3f} | {_interval(cell.skill)} | {spread} | {gap} |"
-                lines.append((disparity, line))
-        head = (
-            "| model | trained on | seeds | disparity % | skill over grey (95 %) | spread over seeds | against its baseline |"
-        )
-        parts.append(
-            f"Tested on {test}:\n\n{head}\n|---|---|---|---|---|---|---|\n"
-            + "\n".join(text for _, text in sorted(lines))
-            + "\n"
-        )
-    return "\n".join(parts)

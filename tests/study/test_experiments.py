@@ -138,3 +138,12 @@ def test_a_file_that_is_none_is_refused(tmp_path):
 def test_two_regularizers_of_one_cell_that_contradict_each_other_are_refused():
     with pytest.raises(ConfigError, match=r"'l1-1' and 'l1-10' contradict each other: l1_weight"):
         study(DATA, regularizers=["none", "l1-1+l1-10"])
+
+
+def test_the_baseline_may_have_more_seeds_than_the_others():
+    plan = study(DATA, more_baseline_seeds=[3, 4])
+    seeds = {(run.data, run.regularizer): [] for run in plan.runs}
+    for run in plan.runs:
+        seeds[run.data, run.regularizer].append(run.seed)
+    assert set(map(tuple, (found for (_, name), found in seeds.items() if name == "none"))) == {(0, 1, 2, 3, 4)}
+    assert set(map(tuple, (found for (_, name), found in seeds.items() if name != "none"))) == {(0, 1, 2)}

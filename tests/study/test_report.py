@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ from conftest import write_shard
 from study.making import score_all, study
 
 from photochrom.metrics import Value
-from photochrom.study import figures, health, report, results
+from photochrom.study import figures, findings, health, panels, report, results
 from photochrom.study.figures import Branch, Line, Moment
 from photochrom.study.runner import FAILED
 from photochrom.study.worker import RUNS, write_json
@@ -110,7 +111,7 @@ def test_tables_are_sorted_with_grey_in_its_place(written):
     names = re.findall(r"<tr class=\w+><td>([^<]+?) ?<", table)
     baselines = ["mean chroma of hills", "mean chroma of lakes", "grey"]
     assert [name.strip() for name in names] == ["unet / none"] * 2 + baselines + ["unet / spectral-d"] * 2
-    lines = (output / "summary.md").read_text().split("Tested on lakes")[0].splitlines()
+    lines = (output / "findings.md").read_text().split("## Tables")[1].split("Tested on lakes")[0].splitlines()
     assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:][4] == "*grey*"
 
 
@@ -198,5 +199,63 @@ def test_health_reads_both_checkpoints_and_raises_alarms(tmp_path):
 
 def test_the_summary_needs_no_other_seed(written):
     plan, output, _ = written
-    text = report.markdown(results.cells(plan, output), plan, results.rows(plan, output))
+    text = findings.tables(results.cells(plan, output), plan, results.rows(plan, output))
     assert "| unet / none | lakes | 1 (1 failed) |" in text
+
+
+def test_pictures_of_ones_own_take_the_place_of_test_photographs(written, tmp_path):
+    plan, output, before = written
+    copy = tmp_path / "out"
+    shutil.copytree(output, copy)
+    own = np.full((48, 48, 3), (200, 40, 40), np.uint8)
+    report.write(plan, copy, pictures=[own])
+    text = (copy / report.REPORT).read_text("utf-8")
+    assert "Photographs of no data set" in text and "Best and worst" not in text
+    truths = re.findall(r'<img src="([^"]+)" alt="truth"', text)
+    assert truths and set(truths) == {panels.picture_uri(own.tobytes(), own.shape)}
+    assert not set(truths) & set(re.findall(r'<img src="([^"]+)"', before))
+
+
+def judged(tmp_path, differences, **grid):
+    """Score a study of two data sets in which each regularizer is off the baseline by so much, with a little luck."""
+    plan = study({"hills": tmp_path / "a", "lakes": tmp_path / "b"}, regularizers=["none", *differences], **grid)
+    rng = np.random.default_rng(1)
+
+    def disparity(run, test):
+        level = -0.5 + differences.get(run.regularizer, {}).get(run.data, 0.0) + 0.2 * (run.data != test)
+        return level + 0.001 * run.seed + rng.normal(0, 0.01, 40)
+
+    score_all(plan, tmp_path / "out", disparity)
+    table, rows = results.cells(plan, tmp_path / "out"), results.rows(plan, tmp_path / "out")
+    return findings.page(plan, table, rows)
+
+
+def section(text, title):
+    return text.split(f"**{title}** (")[1].split("**")[0]
+
+
+def test_findings_sort_regularizers_by_what_is_clear_on_which_data_set(tmp_path):
+    text = judged(
+        tmp_path,
+        {
+            "r1": {"hills": -0.4, "lakes": -0.3},
+            "ema": {"hills": -0.4, "lakes": 0.4},
+            "spectral-d": {"lakes": 0.4},
+            "weight-decay": {},
+        },
+    )
+    assert "- unet / r1: hills -0.4" in section(text, "Better on every data set")
+    assert "unet / ema" in section(text, "Better on one and worse on another")
+    assert "unet / spectral-d" in section(text, "Worse on some, better on none")
+    assert "unet / weight-decay" in section(text, "No clear difference")
+    assert section(text, "Worse on every data set").startswith("0)")
+    assert "10 of 10 combinations beat grey beyond chance" in text
+    assert "On hills, models trained on lakes lie +" in text and "better in 5 of 5" in text
+    assert "worse by 0.40 points of disparity on average" in text
+    assert "corrected for the 8 comparisons" in text
+
+
+def test_findings_judge_nothing_by_one_seed(tmp_path):
+    text = judged(tmp_path, {"r1": {"hills": -0.4, "lakes": -0.3}}, seeds=[0])
+    assert "nothing can be said about luck" in text
+    assert section(text, "Better on every data set").startswith("0)")
