@@ -25,6 +25,12 @@ SRGB_XYZ = {
 D50 = (0.9642, 1.0, 0.8249)
 """White of the connection space (ICC.1, 7.2.16)."""
 
+PRIMARIES = {
+    9: ("Rec. 2020", ((0.67348, 0.27904, -0.00194), (0.16566, 0.67534, 0.02998), (0.12505, 0.04561, 0.79684))),
+    12: ("Display P3", ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))),
+}
+"""Wide gamuts that an AVIF or HEIC may state by number: red, green and blue, adapted to D50."""
+
 NEUTRAL = 6.0
 """Most that a grey may lean to a hue, in a* or b*, before equal samples no longer count as grey."""
 
@@ -58,7 +64,7 @@ def is_neutral(profile: bytes | None) -> bool:
 
     A matrix profile always says so. A table may say anything: XYB-coded JPEG relies on it.
     """
-    if profile is None or space(profile) != "RGB" or b"A2B0" not in _tags(profile):
+    if profile is None or space(profile) != "RGB" or b"A2B0" not in tags(profile):
         return True
     ramp = np.repeat(np.arange(0, 256, 15, dtype=np.uint8)[None, :, None], 3, 2)
     try:
@@ -101,6 +107,18 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
+def of_primaries(number: int) -> bytes | None:
+    """Make a display profile with sRGB's curve for primaries that ITU-T H.273 numbers; none for sRGB's own and unknown ones."""
+    found = PRIMARIES.get(number)
+    if found is None:
+        return None
+    name, xyz = found
+    # Parametric curve of type 3 (ICC.1, 10.18), with the numbers of sRGB (IEC 61966-2-1).
+    numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    curve = b"para\0\0\0\0" + struct.pack(">HH5i", 3, 0, *(round(value * 65536) for value in numbers))
+    return _matrix_profile(b"\4\x30\0\0", curve, name=name, primaries=xyz)
+
+
 def _converted(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
     converted = ImageCms.profileToProfile(
         image,
@@ -124,21 +142,21 @@ def _lab() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
 
 
-def _tags(profile: bytes) -> dict[bytes, bytes]:
+def tags(profile: bytes) -> dict[bytes, bytes]:
     """Read the table of tags (ICC.1, 7.3); a tag that reaches past the end is left out."""
-    tags = {}
+    found = {}
     (count,) = struct.unpack_from(">I", profile, 128)
     for index in range(min(count, (len(profile) - 132) // 12)):
         name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
         if offset + size <= len(profile):
-            tags[name] = profile[offset : offset + size]
-    return tags
+            found[name] = profile[offset : offset + size]
+    return found
 
 
 def _from_grey(profile: bytes) -> bytes | None:
-    tags = _tags(profile)
-    curve = tags.get(b"kTRC")
-    if curve is None or profile[20:24] != b"XYZ " or b"A2B0" in tags:
+    found = tags(profile)
+    curve = found.get(b"kTRC")
+    if curve is None or profile[20:24] != b"XYZ " or b"A2B0" in found:
         curve = _sampled(profile)  # a curve in L*, or a table: asked of littlecms, whose answer has 8 bits
     return None if curve is None else _matrix_profile(profile[8:12], curve)
 
@@ -155,15 +173,21 @@ def _sampled(profile: bytes) -> bytes | None:
     return b"curv\0\0\0\0" + struct.pack(">I", 256) + table
 
 
-def _matrix_profile(version: bytes, curve: bytes) -> bytes:
+def _matrix_profile(
+    version: bytes,
+    curve: bytes,
+    *,
+    name: str = "Grey tone curve, sRGB primaries",
+    primaries: tuple[tuple[float, float, float], ...] = tuple(SRGB_XYZ.values()),
+) -> bytes:
     """Build a display profile from one tone curve (ICC.1, 8.3.3): header, table of tags, data aligned to four bytes."""
-    name, rights = "Grey tone curve, sRGB primaries", "No copyright"
+    rights = "No copyright"
     modern = version[0] >= 4  # text has another form from version 4 on (ICC.1, 10.15)
     parts = {
         b"desc": _localized(name) if modern else _described(name),
         b"cprt": _localized(rights) if modern else b"text\0\0\0\0" + rights.encode("ascii") + b"\0",
         b"wtpt": _xyz(D50),
-        **{tag: _xyz(value) for tag, value in SRGB_XYZ.items()},
+        **{tag: _xyz(value) for tag, value in zip(SRGB_XYZ, primaries, strict=True)},
         b"rTRC": curve,
     }
     shared = (b"gTRC", b"bTRC")

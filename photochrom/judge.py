@@ -55,7 +55,7 @@ class Judgement:
 
 def judge(photo: Photo) -> Judgement:
     """Judge a photograph that was read."""
-    return judge_picture(photo.luma, photo.thumbnail)
+    return judge_picture(photo.shown, photo.thumbnail)
 
 
 def judge_picture(luma: NDArray[np.uint8], picture: NDArray[np.uint8] | None) -> Judgement:

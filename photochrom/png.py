@@ -5,6 +5,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
 
@@ -59,10 +63,27 @@ def build(
     return chunks
 
 
+def write(rgb: NDArray[Any]) -> bytes:
+    """Write ``(H, W, 3 or 4)`` uint16 RGB, each row as its difference from the one above (filter type 2)."""
+    height, width, channels = rgb.shape
+    rows = np.ascontiguousarray(rgb).astype(">u2").view(np.uint8).reshape(height, -1)
+    packer = zlib.compressobj(6)
+    parts, above = [], np.zeros(rows.shape[1], np.uint8)
+    for row in rows:
+        parts.append(packer.compress(b"\2" + (row - above).tobytes()))
+        above = row
+    parts.append(packer.flush())
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    return SIGNATURE + _framed([(b"IHDR", header), (b"IDAT", b"".join(parts)), (b"IEND", b"")])
+
+
 def splice(data: bytes, chunks: Iterable[Chunk]) -> bytes:
     """Put chunks behind the header of a PNG."""
     header = len(SIGNATURE) + 25
-    spliced = [
+    return b"".join([data[:header], _framed(chunks), data[header:]])
+
+
+def _framed(chunks: Iterable[Chunk]) -> bytes:
+    return b"".join(
         struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
-    ]
-    return b"".join([data[:header], *spliced, data[header:]])
+    )

@@ -7,12 +7,18 @@ the EXIF and GPS directories go along, which Pillow leaves out of a compressed f
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from mmap import mmap
 
 import numpy as np
 
+COMPRESSION, PHOTOMETRIC, SAMPLE_FORMAT, IPTC = 259, 262, 339, 33723
 BITS, ORIENTATION, XMP, ICC = 258, 274, 700, 34675
+PLACES = frozenset({273, 324})
+"""Where strips and tiles lie in the file."""
+PAGE = frozenset({254, 297})
+"""What a page is among others: a reduced copy, a mask; its number."""
 RESOLUTION = frozenset({282, 283, 296})
 DIRECTORIES = frozenset({34665, 34853, 40965})
 """EXIF, GPS and, inside EXIF, interoperability."""
@@ -23,7 +29,7 @@ CARRIED = frozenset({269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, ORIENTA
 BLOCKS = frozenset({33723, 34377})
 """IPTC's and Photoshop's blocks, which only a TIFF stores as tags."""
 
-BYTES, SHORT, LONG, FRACTION, UNDEFINED = 1, 3, 4, 5, 7
+BYTES, SHORT, LONG, FRACTION, UNDEFINED, LONG8 = 1, 3, 4, 5, 7, 16
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value, by its type."""
 
@@ -42,13 +48,59 @@ class Value:
 Directory = Mapping[int, Value]
 
 
-def read(data: bytes) -> Directory:
+def read(data: bytes | mmap) -> Directory:
     """Read the first directory of a TIFF or of an EXIF block; what reaches past the end is left out."""
     order, big = _ORDERS.get(data[:4], ("", False))
     if not order or len(data) < 16:
         return {}
     (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
     return _read(data, start, order=order, big=big)
+
+
+def pages(data: bytes | mmap) -> int:
+    """Count the directories of a TIFF, up to a link that leads outside the file or back."""
+    return len(_starts(data))
+
+
+def every(data: bytes | mmap) -> list[Directory]:
+    """Read the directory of each page of a TIFF."""
+    order, big = _ORDERS.get(data[:4], ("", False))
+    return [_read(data, start, order=order, big=big) for start in _starts(data)]
+
+
+def join(files: Sequence[bytes]) -> bytes:
+    """Make one little-endian TIFF with the pages of several that have one page each.
+
+    Raises:
+        struct.error: together they exceed four gigabytes.
+    """
+    body, link = bytearray(b"II*\0\0\0\0\0"), 4
+    for data in files:
+        shift = len(body)
+        directory = dict(read(data))
+        for tag in PLACES & set(directory):
+            moved = [offset + shift for offset in numbers(directory, tag)]
+            directory[tag] = Value(LONG, struct.pack(f"<{len(moved)}I", *moved))
+        body += data + b"\0" * (len(data) % 2)
+        struct.pack_into("<I", body, link, len(body))
+        link = len(body) + 2 + 12 * len(directory)
+        body += _write(directory, len(body), order="<")
+        body += b"\0" * (len(body) % 2)
+    return bytes(body)
+
+
+def _starts(data: bytes | mmap) -> list[int]:
+    order, big = _ORDERS.get(data[:4], ("", False))
+    number, entry, word = ("Q", 20, "Q") if big else ("H", 12, "I")
+    link, seen = 8 if big else 4, dict[int, None]()
+    while order and link + struct.calcsize("<" + word) <= len(data):
+        (start,) = struct.unpack_from(order + word, data, link)
+        if start in seen or not 0 < start <= len(data) - struct.calcsize("<" + number):
+            break
+        seen[start] = None
+        (count,) = struct.unpack_from(order + number, data, start)
+        link = start + struct.calcsize("<" + number) + entry * count
+    return list(seen)
 
 
 def block(directory: Directory) -> bytes | None:
@@ -59,7 +111,7 @@ def block(directory: Directory) -> bytes | None:
 def numbers(directory: Directory, tag: int) -> tuple[int, ...]:
     """Give the numbers of an unsigned tag; none where it is missing or of another type."""
     value = directory.get(tag)
-    width = {BYTES: "u1", SHORT: "<u2", LONG: "<u4"}.get(value.kind) if value else None
+    width = {BYTES: "u1", SHORT: "<u2", LONG: "<u4", LONG8: "<u8"}.get(value.kind) if value else None
     return tuple(np.frombuffer(value.data, width).tolist()) if value and width else ()
 
 
@@ -67,6 +119,37 @@ def resolution(x: float, y: float) -> Directory:
     """Make the three tags that state a resolution in dots per inch."""
     fractions = (Value(FRACTION, struct.pack("<II", round(dpi * 1000), 1000)) for dpi in (x, y))
     return dict(zip(sorted(RESOLUTION), (*fractions, Value(SHORT, b"\2\0")), strict=True))
+
+
+def dpi(directory: Directory) -> tuple[float, float] | None:
+    """Read the resolution in dots per inch; none where it is missing or has no unit."""
+    unit = {2: 1.0, 3: 2.54}.get((*numbers(directory, 296), 2)[0])
+    terms = [struct.unpack_from("<II", directory[tag].data) for tag in (282, 283) if _fraction(directory.get(tag))]
+    if unit is None or len(terms) < 2:
+        return None
+    x, y = (above / below * unit if below else 0.0 for above, below in terms)
+    return (x, y) if all(0 < dots < 1e6 for dots in (x, y)) else None
+
+
+def with_resolution(exif: bytes | None, dots: tuple[float, float] | None) -> bytes | None:
+    """Add a resolution to an EXIF block that has none, unless it holds a maker's notes, whose absolute offsets would break."""
+    directory = read(exif or b"")
+    notes = 34665 in directory and 37500 in directory[34665].directory
+    return exif if dots is None or notes or RESOLUTION & set(directory) else block({**directory, **resolution(*dots)})
+
+
+def as_upright(exif: bytes | None) -> bytes | None:
+    """Set the orientation of an EXIF block to upright, in place."""
+    order, _ = _ORDERS.get((exif or b"")[:4], ("", False))
+    if exif is None or not order or orientation(exif) == 1:
+        return exif
+    (start,) = struct.unpack_from(order + "I", exif, 4)
+    (count,) = struct.unpack_from(order + "H", exif, start)
+    changed = bytearray(exif)
+    for place in range(start + 2, start + 2 + 12 * count, 12):
+        if struct.unpack_from(order + "H", exif, place)[0] == ORIENTATION:
+            struct.pack_into(order + "H", changed, place + 8, 1)
+    return bytes(changed)
 
 
 def carried(directory: Directory, tags: frozenset[int] = CARRIED) -> Directory:
@@ -105,7 +188,11 @@ def without_thumbnail(exif: bytes | None) -> bytes | None:
     return exif[:link] + b"\0\0\0\0" + exif[link + 4 :] if link + 4 <= len(exif) else exif
 
 
-def _read(data: bytes, start: int, *, order: str, big: bool, depth: int = 0) -> Directory:
+def _fraction(value: Value | None) -> bool:
+    return value is not None and value.kind == FRACTION and len(value.data) == 8
+
+
+def _read(data: bytes | mmap, start: int, *, order: str, big: bool, depth: int = 0) -> Directory:
     number, entry, word = ("Q", "HHQ", 8) if big else ("H", "HHI", 4)
     head, step = struct.calcsize("<" + number), struct.calcsize("<" + entry) + word
     if start + head > len(data):
@@ -126,21 +213,30 @@ def _read(data: bytes, start: int, *, order: str, big: bool, depth: int = 0) -> 
     return directory
 
 
-def _write(directory: Directory, base: int, *, order: str) -> bytes:
-    """Lay out a directory for the offset ``base``: its entries, no link to another, then all values of over four bytes."""
+def head(directory: Directory, base: int) -> tuple[bytes, bytes]:
+    """Write the first 16 bytes of a TIFF, and the directory at the even offset ``base``; a BigTIFF where 4 GiB are passed."""
+    if base + len(_write(directory, 0, order="<")) < 1 << 32:
+        return b"II*\0" + struct.pack("<I", base) + b"\0" * 8, _write(directory, base, order="<")
+    return b"II+\0\x08\0\0\0" + struct.pack("<Q", base), _write(directory, base, order="<", big=True)
+
+
+def _write(directory: Directory, base: int, *, order: str, big: bool = False) -> bytes:
+    """Lay out a directory for the offset ``base``: its entries, no link to another, then all values that no entry holds."""
+    number, word = ("Q", "Q") if big else ("H", "I")
+    room = struct.calcsize("<" + word)
     entries, tail = [], b""
-    behind = base + 2 + 12 * len(directory) + 4
+    behind = base + struct.calcsize("<" + number) + (4 + 2 * room) * len(directory) + room
     for tag, value in sorted(directory.items()):
         if value.directory:
-            data, kind, count = struct.pack(order + "I", behind + len(tail)), LONG, 1
-            tail += _write(value.directory, behind + len(tail), order=order)
+            data, kind, count = struct.pack(order + word, behind + len(tail)), LONG8 if big else LONG, 1
+            tail += _write(value.directory, behind + len(tail), order=order, big=big)
         else:
             data, kind, count = _swapped(value.data, value.kind, order=order), value.kind, len(value.data) // SIZES[value.kind]
-            if len(data) > 4:
-                data, tail = struct.pack(order + "I", behind + len(tail)), tail + data
-        entries.append(struct.pack(order + "HHI", tag, kind, count) + data.ljust(4, b"\0"))
+            if len(data) > room:
+                data, tail = struct.pack(order + word, behind + len(tail)), tail + data
+        entries.append(struct.pack(order + "HH" + word, tag, kind, count) + data.ljust(room, b"\0"))
         tail += b"\0" * (len(tail) % 2)
-    return struct.pack(order + "H", len(entries)) + b"".join(entries) + b"\0\0\0\0" + tail
+    return struct.pack(order + number, len(entries)) + b"".join(entries) + b"\0" * room + tail
 
 
 def _swapped(data: bytes, kind: int, *, order: str) -> bytes:

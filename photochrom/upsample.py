@@ -25,6 +25,8 @@ from photochrom.errors import OptionError
 
 Float = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Samples = NDArray[np.unsignedinteger[Any]]
+"""uint8 or uint16."""
 
 WINDOW = 0.8
 """Standard deviation of the window in which a slope is fitted, in chroma cells."""
@@ -48,19 +50,19 @@ THREADS = 4
 """More do not pay: memory is the limit."""
 
 
-def upsample(chroma: NDArray[np.floating], luma: Bytes, *, step: int) -> tuple[Bytes, Bytes]:
-    """Enlarge chroma to uint8 planes of the photograph's size or half of it, guided by its luma.
+def upsample(chroma: NDArray[np.floating], luma: Samples, *, step: int) -> tuple[Samples, Samples]:
+    """Enlarge chroma to planes of the photograph's size or half of it, guided by its luma.
 
     Color stops where luma has its edge, and stays inside the RGB gamut with its hue kept. At half size that holds for every
     color that a triangle filter (weights 3/4 and 1/4, as JPEG decoders have) makes of the planes.
 
     Args:
         chroma: ``(2, h, w)`` Cb, Cr in [-0.5, 0.5], of any size; it covers the whole picture.
-        luma: ``(H, W)`` uint8.
+        luma: ``(H, W)`` uint8 or uint16.
         step: 1 for planes of full size, 2 for half size (rounded up).
 
     Returns:
-        Cb and Cr, each ``(ceil(H / step), ceil(W / step))`` uint8; 128 is no color.
+        Cb and Cr, each ``(ceil(H / step), ceil(W / step))`` of luma's type; 128, of uint16 32768, is no color.
 
     Raises:
         OptionError: the step, a shape, a type or a value is not as said above.
@@ -70,30 +72,73 @@ def upsample(chroma: NDArray[np.floating], luma: Bytes, *, step: int) -> tuple[B
     rows, columns = min(chroma.shape[1], height), min(chroma.shape[2], width)
     low = [_area(plane.astype(np.float32), rows, columns) for plane in chroma]
     model = _fit(low, shrink(luma, rows, columns), height, width)
+    # The columns are left to each band of rows, so that bands join without a seam.
+    model = [[_resize(part, height, part.shape[1]) for part in parts] for parts in model]
 
-    result = np.empty((2, height, width), np.uint8)
+    result = np.empty((2, height, width), luma.dtype)
     band = max(4, BAND_PIXELS // width)
 
     def work(top: int) -> None:
         rows = slice(top, min(top + band, height))
         guide, dark, bright = _guide(luma, rows, step=step)
-        blue, red = (_apply([part[rows] for part in parts], guide) for parts in model)
+        blue, red = (_apply([part[rows] for part in parts], guide, width) for parts in model)
         factor = _headroom(blue, red, dark, bright)
         for plane, scale, out in zip((blue, red), EXCESS, result, strict=True):
             np.multiply(plane, factor, out=plane)
             # A hair less than 128: a uniform plane that lies on a tie must not flicker. No value is below 0.
-            out[rows] = cv2.convertScaleAbs(plane, alpha=1 / scale, beta=127.998)
+            if luma.dtype == np.uint8:
+                out[rows] = cv2.convertScaleAbs(plane, alpha=1 / scale, beta=127.998)
+            else:
+                out[rows] = plane * np.float32(256 / scale) + np.float32(32768.5)  # cut off: no sample is near 0 or 65535
 
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         list(pool.map(work, range(0, height, band)))
     return result[0], result[1]
 
 
-def shrink(luma: Bytes, height: int, width: int) -> Float:
+Model = list[list[Float]]
+"""For blue and red: offset, slope, lower and upper bound of their excess over luma."""
+
+
+def fit(chroma: NDArray[np.floating], luma: Bytes) -> Model:
+    """Fit what ``upsample`` does to a small picture, for a larger one that is worked through in bands of rows.
+
+    Args:
+        chroma: ``(2, h, w)`` Cb, Cr in [-0.5, 0.5], of any size; it covers the whole picture.
+        luma: ``(H, W)`` uint8, the small picture, of no fewer pixels a side than the chroma.
+
+    Raises:
+        OptionError: a shape, a type or a value is not as said above.
+    """
+    _check(chroma, luma, step=1)
+    rows, columns = (min(cells, side) for cells, side in zip(chroma.shape[1:], luma.shape, strict=True))
+    low = [_area(plane.astype(np.float32), rows, columns) for plane in chroma]
+    return _fit(low, shrink(luma, rows, columns), *luma.shape)
+
+
+def excess(model: Model, guide: Float, *, top: int, size: tuple[int, int]) -> tuple[Float, Float]:
+    """Find how much blue and red exceed luma in a band of rows, inside the RGB gamut with their hue kept.
+
+    Args:
+        model: of ``fit``.
+        guide: ``(n, W)`` float32 luma of the band in levels of 255; any fraction of a level counts.
+        top: the band's first row.
+        size: height and width of the picture that the model covers; it may reach beyond the guide's columns.
+
+    Returns:
+        Blue and red less luma, each ``(n, W)`` float32 in levels of 255.
+    """
+    rows = slice(top, top + len(guide))
+    blue, red = (_apply(_stretch(parts, rows, size[0]), guide, size[1]) for parts in model)
+    factor = _headroom(blue, red, guide, guide)
+    return np.multiply(blue, factor, out=blue), np.multiply(red, factor, out=red)
+
+
+def shrink(luma: Samples, height: int, width: int) -> Float:
     """Average luma over the cells of a grid that covers it, at hardly more than the cost of reading it.
 
     Args:
-        luma: ``(H, W)`` uint8.
+        luma: ``(H, W)`` uint8 or uint16.
         height: rows of the grid, in [1, H].
         width: columns of the grid, in [1, W].
 
@@ -105,17 +150,22 @@ def shrink(luma: Bytes, height: int, width: int) -> Float:
     while rows >= 4 * height and columns >= 4 * width:
         odd = luma.shape[0] % 2, luma.shape[1] % 2
         if any(odd):
-            luma = cast(Bytes, cv2.copyMakeBorder(luma, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE))
-        luma = cast(Bytes, cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA))
+            luma = cast(Samples, cv2.copyMakeBorder(luma, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE))
+        luma = cast(Samples, cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA))
         rows, columns = rows / 2, columns / 2
-    return _area(luma.astype(np.float32), height, width, rows=rows, columns=columns)
+    return _area(_levels(luma).astype(np.float32), height, width, rows=rows, columns=columns)
+
+
+def _levels(luma: Samples) -> NDArray[Any]:
+    """Give luma in levels of 255: uint8 as it is, uint16 as float32."""
+    return luma if luma.dtype == np.uint8 else luma * np.float32(1 / 257)
 
 
 def _check(chroma: NDArray[Any], luma: NDArray[Any], *, step: int) -> None:
     if step not in (1, 2):
         raise OptionError(f"step is {step!r}, expected 1 (full-size chroma) or 2 (half-size)")
-    if luma.ndim != 2 or luma.dtype != np.uint8 or not luma.size:
-        raise OptionError(f"luma is {luma.dtype} of shape {luma.shape}, expected uint8 (H, W): pass the grey plane alone")
+    if luma.ndim != 2 or luma.dtype not in (np.uint8, np.uint16) or not luma.size:
+        raise OptionError(f"luma is {luma.dtype} of shape {luma.shape}, expected uint8 or uint16 (H, W): pass grey alone")
     if chroma.ndim != 3 or chroma.shape[0] != 2 or not chroma.size:
         raise OptionError(f"chroma has the shape {chroma.shape}, expected (2, h, w): pass one photograph's Cb and Cr")
     if not np.isfinite(chroma).all():
@@ -146,8 +196,7 @@ def _fit(chroma: list[Float], luma: Float, height: int, width: int) -> list[list
     """Fit ``excess = offset + slope * Y``, between bounds, to chroma in [-0.5, 0.5] and luma in [0, 255] of one low resolution.
 
     Returns:
-        For blue and red: offset, slope, lower and upper bound in levels of 255, stretched to the output's height, but with
-        ``FINE`` columns a cell: the rest is left to each band of rows, so that bands join without a seam.
+        For blue and red: offset, slope, lower and upper bound in levels of 255, with ``FINE`` points a cell.
     """
     rows, columns = luma.shape
     fine = min(FINE * rows, height), min(FINE * columns, width)
@@ -159,7 +208,7 @@ def _fit(chroma: list[Float], luma: Float, height: int, width: int) -> list[list
         slope_fine = _resize(slope * np.float32(scale), *fine)
         offset = _resize(excess, *fine, cv2.INTER_CUBIC) - slope_fine * smooth
         bounds = [_resize(cast(Float, morph(excess, near)), *fine) for morph in (cv2.erode, cv2.dilate)]
-        model.append([_resize(part, height, fine[1]) for part in (offset, slope_fine, *bounds)])
+        model.append([offset, slope_fine, *bounds])
     return model
 
 
@@ -188,33 +237,45 @@ def _resize(plane: Float, height: int, width: int, kind: int = cv2.INTER_LINEAR)
     return cast(Float, cv2.resize(plane, (width, height), interpolation=kind))
 
 
-def _guide(luma: Bytes, rows: slice, *, step: int) -> tuple[Bytes, Bytes, Bytes]:
+def _guide(luma: Samples, rows: slice, *, step: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Give the luma of some output rows, and the darkest and brightest luma that each of their colors can meet."""
     if step == 1:
-        return luma[rows], luma[rows], luma[rows]
+        band = _levels(luma[rows])
+        return band, band, band
     height, width = luma.shape
     top, bottom = 2 * rows.start - 1, 2 * rows.stop + 1
-    inside = luma[max(top, 0) : bottom]
+    inside = _levels(luma[max(top, 0) : bottom])
     # One pixel around the band, an odd last row or column twice: sample i meets the pixels 2i - 1 to 2i + 2.
     above, below = max(-top, 0), max(bottom - height, 0)
     padded = cv2.copyMakeBorder(inside, above, below, 1, 1 + width % 2, cv2.BORDER_REPLICATE)
     size = padded.shape[1] // 2 - 1, padded.shape[0] // 2 - 1
     half = cv2.resize(padded[1:-1, 1:-1], size, interpolation=cv2.INTER_AREA)
-    return cast(Bytes, half), _extreme(padded, np.minimum), _extreme(padded, np.maximum)
+    return half, _extreme(padded, np.minimum), _extreme(padded, np.maximum)
 
 
-def _extreme(padded: NDArray[Any], pick: np.ufunc) -> Bytes:
+def _extreme(padded: NDArray[Any], pick: np.ufunc) -> NDArray[Any]:
     """Reduce each 4 x 4 pixels, every 2 pixels, to the minimum or maximum: ``(2 n + 2, 2 m + 2)`` to ``(n, m)``."""
     pairs = pick(padded[::2], padded[1::2])
     fours = pick(pairs[:-1], pairs[1:])
     # Splitting as if even and odd columns were channels is ten times faster than a stride.
     pairs = pick(*cv2.split(fours.reshape(len(fours), -1, 2)))
-    return cast(Bytes, pick(pairs[:, :-1], pairs[:, 1:]))
+    return cast(NDArray[Any], pick(pairs[:, :-1], pairs[:, 1:]))
 
 
-def _apply(parts: list[Float], guide: Bytes) -> Float:
-    """Evaluate the model of one color at the guide's pixels, in levels around 0."""
-    plane, slope, lower, upper = (_resize(part, *guide.shape) for part in parts)
+def _stretch(parts: list[Float], rows: slice, height: int) -> list[Float]:
+    """Interpolate some of ``height`` output rows of a model, whose columns stay as few as they are."""
+    known = len(parts[0])
+    place = ((np.arange(rows.start, rows.stop) + 0.5) * (known / height) - 0.5).clip(0, known - 1)
+    above = np.minimum(place.astype(np.intp), known - 1)
+    below = np.minimum(above + 1, known - 1)
+    weight = (place - above).astype(np.float32)[:, None]
+    return [part[above] * (1 - weight) + part[below] * weight for part in parts]
+
+
+def _apply(parts: list[Float], guide: NDArray[Any], width: int) -> Float:
+    """Evaluate the model of one color at the guide's pixels, the first of ``width`` columns, in levels around 0."""
+    rows, columns = guide.shape
+    plane, slope, lower, upper = (_resize(part, rows, width)[:, :columns] for part in parts)
     np.multiply(slope, guide, out=slope)
     np.add(plane, slope, out=plane)
     # Not np.clip, which takes four times as long with arrays for bounds.
@@ -222,7 +283,7 @@ def _apply(parts: list[Float], guide: Bytes) -> Float:
     return np.minimum(plane, upper, out=plane)
 
 
-def _headroom(blue: Float, red: Float, dark: Bytes, bright: Bytes) -> Float:
+def _headroom(blue: Float, red: Float, dark: NDArray[Any], bright: NDArray[Any]) -> Float:
     """Find the factor of ``color.headroom`` that suits two lumas at once, from the excess over luma, in levels of 255."""
     green = cv2.addWeighted(blue, -color.KB / color.KG, red, -color.KR / color.KG, 0)
     most = np.maximum(np.maximum(blue, red), green)

@@ -24,6 +24,11 @@ def data(*parts: str) -> Path:
     return path
 
 
+def golden(name: str) -> Path:
+    """Give the path of a photograph that lies beside the tests, in color."""
+    return Path(__file__).parent / "golden" / f"{name}.png"
+
+
 def encoded(pixels: NDArray[np.uint8], kind: str = "png") -> bytes:
     """Write pixels as the bytes of a file, without loss where the format can."""
     file = io.BytesIO()
@@ -59,7 +64,7 @@ def file(picture: NDArray[np.uint8] | Image.Image, kind: str, options: dict[str,
     """Write a picture with Pillow."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     buffer = io.BytesIO()
-    image.save(buffer, kind, **(options or {}))
+    image.save(buffer, {"PNM": "PPM"}.get(kind, kind), **(options or {}))
     return buffer.getvalue()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -110,15 +111,32 @@ def test_what_is_no_photograph_to_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "text"),
+    ("head", "kind"),
     [
-        (b"GIF89a", "a GIF"),
-        (b"\0\0\0\x18ftypheic", "a HEIC"),
-        (b"\0\0\0\x18ftypavif", "an AVIF"),
-        (b"", "empty"),
-        (b"Dear", "not a"),
+        (b"GIF89a", "GIF"),
+        (b"BM", "BMP"),
+        (b"P5\n", "PNM"),
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypavif", "AVIF"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "AVIF"),
+        (b"\0\0\0\x18ftypmp42", None),
+        (b"", None),
+        (b"Dear", None),
     ],
 )
-def test_other_files_are_named(head: bytes, text: str) -> None:
-    assert files.kind_of(head) is None
-    assert text in files.unknown(head)
+def test_files_are_told_apart_by_their_first_bytes(head: bytes, kind: str | None) -> None:
+    assert files.kind_of(head) == kind
+
+
+def test_what_is_no_photograph_is_said() -> None:
+    assert "empty" in files.unknown(b"")
+    assert "HEIC and JPEG 2000 are read" in files.unknown(b"Dear")
+
+
+def test_every_kind_has_an_ending_and_one_to_be_written_as() -> None:
+    kinds = set(get_args(files.Kind))
+    assert set(files.SUFFIXES.values()) == kinds
+    assert set(files.FORMATS) | set(files.SUBSTITUTES) == kinds
+    assert not set(files.FORMATS) & set(files.SUBSTITUTES)
+    assert all(files.SUFFIXES[files.ending(format)] == format for format in files.FORMATS)

@@ -39,8 +39,43 @@ def test_rgb_has_the_same_luma_everywhere_in_the_gamut() -> None:
     luma, cb, cr = in_gamut((400, 2500))
     rgb = planes.to_rgb(luma, cb, cr)
     assert np.array_equal(np.asarray(Image.fromarray(rgb).convert("L")), luma)
-    exact = np.stack(color.ycbcr_to_rgb(luma.astype(float), cb - 128.0, cr - 128.0), -1)
-    assert np.abs(rgb - exact).max() < 1
+    wanted = np.stack(color.ycbcr_to_rgb(luma.astype(float), cb - 128.0, cr - 128.0), -1)
+    assert np.abs(rgb - wanted).max() < 1
+
+
+def exact(rgb: np.ndarray) -> np.ndarray:
+    """Give the luma that is promised at 16 bits, in exact arithmetic."""
+    red, green, blue = np.moveaxis(rgb.astype(np.int64), -1, 0)
+    return (299 * red + 587 * green + 114 * blue + 500) // 1000
+
+
+@pytest.mark.parametrize("spread", [3, 30, 300])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_luma_is_exact_inside_the_gamut_and_far_outside(kind: type[np.unsignedinteger], spread: int) -> None:
+    """At 8 bits Pillow's grey and the exact one are both met."""
+    rng = np.random.default_rng(spread)
+    peak = np.iinfo(kind).max
+    luma = rng.integers(0, peak + 1, (300, 1000)).astype(kind)
+    luma[:3] = [[0], [1], [peak]]
+    step = (peak + 1) // 256
+    cb, cr = (np.clip(rng.normal(128 * step, spread * step, luma.shape), 0, peak).astype(kind) for _ in range(2))
+    rgb = planes.to_rgb(luma, cb, cr)
+    assert rgb.dtype == kind
+    assert np.array_equal(exact(rgb), luma)
+    assert np.array_equal(planes.luma_of(rgb), luma)
+
+
+def test_sixteen_bits_have_finer_colors_than_eight() -> None:
+    luma = np.full((1, 1000), 30000, np.uint16)
+    ramp = np.linspace(32768, 33768, 1000).astype(np.uint16)[None]
+    assert len(np.unique(planes.to_rgb(luma, ramp, np.full_like(ramp, 32768))[..., 2])) > 900
+
+
+def test_samples_of_sixteen_bits_are_seen_as_eight() -> None:
+    every = np.arange(65536, dtype=np.uint16)[None]
+    assert np.array_equal(planes.to_eight(every), np.rint(every / 257))
+    eight = np.arange(256, dtype=np.uint8)[None]
+    assert np.array_equal(planes.fit(planes.fit(eight, (1, 256), (1, 256), bits=16), (1, 256), (1, 256)), eight)
 
 
 def test_no_color_is_grey() -> None:

@@ -1,0 +1,46 @@
+"""Read what the boxes of an AVIF or HEIC say of its pixels (ISO 14496-12 and 23008-12; AV1-ISOBMFF, 2.3; ISO 14496-15, 8.3)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from photochrom.errors import PhotoError
+
+HEADER_BYTES = 1 << 16
+"""The properties of a still picture lie before its pixels."""
+BRIGHT = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics of high dynamic range (ITU-T H.273, table 3)."""
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How an AVIF or HEIC stores its pixels."""
+
+    bits: int = 8
+    subsampled: bool = True
+    primaries: int = 2
+    """As ITU-T H.273 numbers them: 1 is sRGB, 2 unknown, 9 Rec. 2020, 12 Display P3."""
+
+
+def coding(data: bytes) -> Coding:
+    """Read the coding of the first picture; what is not said is taken for a plain one.
+
+    Raises:
+        PhotoError: the picture has a high dynamic range.
+    """
+    head = data[:HEADER_BYTES]
+    bits, subsampled, primaries = 8, True, 2
+    place = head.find(b"av1C") + 6
+    if 6 <= place < len(head):
+        high, twelve, mono, x, y = (head[place] >> bit & 1 for bit in (6, 5, 4, 3, 2))
+        bits, subsampled = 8 + 2 * high + 2 * (high and twelve), bool(mono or x or y)
+    place = head.find(b"hvcC") + 4
+    if 4 <= place < len(head) - 18:
+        bits, subsampled = 8 + (head[place + 17] & 7), (head[place + 16] & 3) != 3
+    place = head.find(b"colrnclx") + 8
+    if 8 <= place <= len(head) - 4:
+        primaries, transfer = struct.unpack_from(">HH", head, place)
+        if transfer in BRIGHT:
+            raise PhotoError(f"high dynamic range ({BRIGHT[transfer]}) is not read; give the photograph as sRGB first")
+    return Coding(bits, subsampled, primaries)

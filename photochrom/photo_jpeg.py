@@ -1,0 +1,81 @@
+"""Read a JPEG as a photograph and write a photograph as a JPEG, from plane to plane where the file allows it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from photochrom import dct, icc, iptc, jpeg, planes, tiff
+from photochrom.errors import OutputError, PhotoError
+from photochrom.picture import LumaWay, Photo, refuse_large
+from photochrom.planes import Plane
+
+
+def read(data: bytes, max_pixels: int) -> Photo:
+    """Read a JPEG of 8 bits a sample.
+
+    Raises:
+        PhotoError: it is damaged, deeper or larger than allowed.
+        ValueError, OSError: a decoder's own, on damaged bytes.
+    """
+    header = jpeg.parse(data)
+    if header.bits > 8:
+        raise PhotoError(f"{header.bits} bits a channel, of which 8 at most are read; convert it to 8 bits first")
+    refuse_large(header.width, header.height, max_pixels=max_pixels)
+    carried = jpeg.carried(header.segments)
+    space = jpeg.color_space(data)
+    coded = None
+    alpha: Plane | None
+    if space in ("CMYK", "YCCK"):
+        inks = jpeg.decode(data, "CMYK", header=header)
+        layout = "CMYK;I" if header.inverted else "CMYK"
+        image = Image.frombytes("CMYK", (header.width, header.height), inks.tobytes(), "raw", layout)
+        luma, alpha, thumbnail = planes.split(image, carried.icc)
+    elif space != "Gray" and not icc.is_neutral(carried.icc):
+        image = Image.fromarray(jpeg.decode(data, "RGB", header=header))
+        luma, alpha, thumbnail = planes.split(image, carried.icc)
+    else:
+        # A small picture costs nearly as much as luma, since either reads all of the file's bits: a thread of its own hides it.
+        with ThreadPoolExecutor(1) as pool:
+            small = pool.submit(jpeg.thumbnail, data, side=planes.THUMBNAIL_SIDE // 2) if space != "Gray" else None
+            luma, alpha = jpeg.decode(data, "GRAY", header=header)[..., 0], None
+            thumbnail = planes.thumbnail(Image.fromarray(small.result())) if small else None
+        coded = None if dct.obstacle(header, space) else data
+    return Photo(
+        luma=luma,
+        alpha=alpha,
+        thumbnail=thumbnail,
+        orientation=tiff.orientation(carried.exif),
+        format="JPEG",
+        exif=tiff.without_thumbnail(carried.exif),
+        xmp=carried.xmp,
+        icc=icc.for_color(carried.icc, "CMYK" if space in ("CMYK", "YCCK") else "RGB"),
+        iptc=next((found for _, payload in carried.extras if (found := iptc.unwrap(payload))), None),
+        dpi=carried.dpi,
+        extras=carried.extras,
+        coded=coded,
+        quality=jpeg.quality_of(header.luma_table),
+        lossless=False,
+    )
+
+
+def encode(
+    photo: Photo, cb: Plane, cr: Plane, *, extras: tuple[tuple[bytes, bytes], ...] = (), luma: LumaWay | None = None
+) -> bytes:
+    """Write a photograph as a JPEG with new colors; its luma as asked, or lossless where it can be.
+
+    Raises:
+        OptionError: the planes do not fit.
+        OutputError: the photograph is transparent in part.
+    """
+    if photo.alpha is not None and photo.alpha.min() < 255:
+        raise OutputError("the photograph is transparent in part, which JPEG cannot hold; choose PNG, WebP or TIFF")
+    full = photo.luma.shape
+    blue, red = (np.asarray(planes.fit(plane, planes.half(full), full), np.uint8) for plane in (cb, cr))
+    carried = jpeg.Carried(exif=photo.exif, xmp=photo.xmp, icc=photo.icc, dpi=photo.dpi, extras=extras)
+    segments = jpeg.build(carried)
+    if photo.coded is not None and luma != "fast":
+        return dct.encode(photo.coded, blue, red, segments=segments)
+    return jpeg.encode(photo.shown, blue, red, quality=photo.quality, segments=segments)

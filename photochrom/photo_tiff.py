@@ -1,0 +1,179 @@
+"""Read the pages of a TIFF as photographs, and write photographs as its pages."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from photochrom import icc, photo_pillow, planes, tiff, vips
+from photochrom.errors import OutputError, PhotoError
+from photochrom.picture import Photo, refuse_large
+from photochrom.planes import Bytes, Plane
+
+COMPRESSIONS = {1: "raw", 5: "tiff_lzw", 6: "jpeg", 7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_adobe_deflate"}
+COMPRESSIONS |= {32773: "packbits", 50000: "zstd"}
+"""The values of the tag that RGB admits, as Pillow names them; a source with another one (fax, for one) gets Deflate."""
+DEEP = {"raw": "none", "tiff_lzw": "lzw", "packbits": "packbits"}
+"""What libvips calls those that hold 16 bits; it writes Deflate for the others."""
+FAX = frozenset({2, 3, 4})
+FLOATS, SIGNED = 3, 2
+YCBCR, LAB, SUBSAMPLING = 6, 8, 530
+MASK, ZSTD = 4, 50000
+
+
+def read(data: bytes, max_pixels: int) -> Photo:
+    """Read all pages of a TIFF: the first one is the photograph, the others are its ``pages``.
+
+    Raises:
+        PhotoError: a page is of a kind that is not read, or together they are too large.
+        OSError, ValueError: it is damaged.
+    """
+    directories = tiff.every(data)
+    if not directories:
+        raise PhotoError("a damaged TIFF: it has no directory; restore the file from a good copy")
+    count, sizes = len(directories), [(_number(page, 256), _number(page, 257)) for page in directories]
+    refuse_large(*max(sizes, key=math.prod), max_pixels=max_pixels)
+    if (pixels := sum(map(math.prod, sizes))) > max_pixels:
+        got = f"{count} pages of {pixels:,} pixels in all, over the limit of {max_pixels:,}"
+        raise PhotoError(f"{got}; raise it with --max-pixels if you trust the file")
+    pages = []
+    for index, directory in enumerate(directories):
+        try:
+            pages.append(_page(data, index, directory, max_pixels=max_pixels))
+        except PhotoError as error:
+            where = f"page {index + 1} of {count}: " if count > 1 else ""
+            raise PhotoError(f"{where}{error}") from error
+    return replace(pages[0], pages=tuple(pages[1:]))
+
+
+def encode(pages: Sequence[tuple[Photo, Plane]], *, foreign: bool) -> bytes:
+    """Write photographs, each with its ``(H, W, 3 or 4)`` RGB of 8 or 16 bits, as the pages of one TIFF.
+
+    Args:
+        pages: the photographs and their samples.
+        foreign: they come from another format, whose extras a TIFF cannot hold.
+
+    Raises:
+        OutputError: the pages exceed what the format holds.
+        OSError, ValueError, struct.error: they cannot be written.
+    """
+    files = [tiff.splice(_pixels(photo, samples), _tags(photo, () if foreign else photo.extras)) for photo, samples in pages]
+    if sum(map(len, files)) >= 1 << 32:
+        raise OutputError("the result would exceed the 4 gigabytes of a TIFF; choose another format, or split it")
+    return files[0] if len(files) == 1 else tiff.join(files)
+
+
+def _page(data: bytes, index: int, directory: tiff.Directory, *, max_pixels: int) -> Photo:
+    bits = max(tiff.numbers(directory, tiff.BITS), default=1)
+    if FLOATS in (kinds := tiff.numbers(directory, tiff.SAMPLE_FORMAT)):
+        raise PhotoError(f"a TIFF of {bits}-bit floats, whose black and white are not said; convert it to 16 bits first")
+    if SIGNED in kinds and _number(directory, tiff.PHOTOMETRIC) != LAB:
+        raise PhotoError("a TIFF of signed numbers, whose black is not said; convert it to unsigned ones first")
+    if bits > 16:
+        raise PhotoError(f"{bits} bits a channel, of which 16 at most are read; convert it to 16 bits first")
+    if _number(directory, 254) & MASK:
+        raise PhotoError("a mask of another page, which has no colors; take it out of the file first")
+    exif = tiff.block(tiff.carried(directory))
+    blocks = tiff.block(tiff.carried(directory, tiff.BLOCKS | tiff.PAGE))
+    compression = _number(directory, tiff.COMPRESSION)
+    profile = directory[tiff.ICC].data if tiff.ICC in directory else None
+    space: str
+    kind = _number(directory, tiff.PHOTOMETRIC)
+    plain = kind == YCBCR and COMPRESSIONS.get(compression) != "jpeg"  # libvips takes these for RGB
+    if plain and tiff.numbers(directory, SUBSAMPLING) not in ((), (1, 1)):
+        raise PhotoError("a TIFF of subsampled YCbCr without JPEG compression is not read; convert it to RGB first")
+    if plain or 8 < bits < 16 or compression == ZSTD or (bits == 8 and kind == LAB):
+        luma, alpha, thumbnail, space = _by_pillow(data, index, bits, profile, max_pixels=max_pixels)
+    else:
+        samples, space = vips.load(data, "tiff", page=index, max_pixels=max_pixels, strict=compression in FAX)
+        channels = {"L": 1, "RGB": 3, "CMYK": 4, "LAB": 3}.get(space, 0)
+        whole = samples.dtype in (np.uint8, np.uint16) or (space == "LAB" and samples.dtype == np.int16)
+        if not whole or not channels or not 0 <= samples.shape[2] - channels <= 1:
+            got = f"{samples.shape[2]} channels of {bits} bits"
+            raise PhotoError(f"a TIFF of {got} is not read; convert it to grey, RGB or CMYK with at most one of alpha first")
+        if samples.dtype == np.uint8:
+            luma, alpha, thumbnail = _eight(samples, space, profile)
+        else:
+            luma, alpha, thumbnail = photo_pillow.deep(samples, space, profile)
+    return Photo(
+        luma=luma,
+        alpha=alpha,
+        thumbnail=thumbnail,
+        orientation=tiff.orientation(exif),
+        format="TIFF",
+        bits=bits,
+        exif=exif,
+        xmp=directory[tiff.XMP].data if tiff.XMP in directory else None,
+        icc=icc.for_color(profile, space),
+        iptc=directory[tiff.IPTC].data if tiff.IPTC in directory else None,
+        dpi=tiff.dpi(directory),
+        extras=((b"tags", blocks),) if blocks else (),
+        compression=COMPRESSIONS.get(compression, "tiff_adobe_deflate"),
+    )
+
+
+def _eight(samples: Plane, space: str, profile: bytes | None) -> tuple[Plane, Plane | None, Bytes | None]:
+    if space == "CMYK":
+        luma, _, thumbnail = planes.split(Image.fromarray(np.ascontiguousarray(samples[..., :4]), "CMYK"), profile)
+        return luma, np.ascontiguousarray(samples[..., 4]) if samples.shape[2] > 4 else None, thumbnail
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]
+    return planes.split(Image.fromarray(samples[..., 0] if mode == "L" else samples, mode), profile)
+
+
+def _by_pillow(
+    data: bytes, index: int, bits: int, profile: bytes | None, *, max_pixels: int
+) -> tuple[Plane, Plane | None, Bytes | None, str]:
+    """Decode what libvips does not: 8-bit Lab, Zstandard, 12 bits in grey, and YCbCr."""
+    with photo_pillow.opened(data, "TIFF", max_pixels=max_pixels) as image:
+        image.seek(index)
+        image.getexif().pop(tiff.ORIENTATION, None)
+        orientation = image.tag_v2.get(tiff.ORIENTATION, 1)  # type: ignore[attr-defined]
+        if image.mode == "I;16":
+            white = (1 << bits) - 1
+            luma = planes.stored(np.array(image), orientation)
+            return ((luma.astype(np.uint32) * 65535 + white // 2) // white).astype(np.uint16), None, None, "L"
+        if bits > 8:
+            raise PhotoError(f"a TIFF of {bits} bits in this layout is not read; convert it to 16 bits first")
+        mode = image.mode
+        found = planes.split(image, profile)
+        channels = None if found[2] is None else np.moveaxis(found[2], -1, 0)
+        turned = [None if plane is None else planes.stored(plane, orientation) for plane in (found[1], channels)]
+        thumbnail = None if turned[1] is None else np.ascontiguousarray(np.moveaxis(turned[1], 0, -1))
+        return np.ascontiguousarray(planes.stored(found[0], orientation)), turned[0], thumbnail, mode
+
+
+def _pixels(photo: Photo, samples: Plane) -> bytes:
+    if samples.dtype == np.uint16:
+        return vips.tiff(samples, compression=DEEP.get(photo.compression, "deflate"))
+    options: dict[str, object] = {"compression": photo.compression}
+    if photo.compression in ("tiff_lzw", "tiff_adobe_deflate", "zstd"):
+        options["tiffinfo"] = {317: 2}  # differences between neighbors: without them LZW enlarges a photograph
+    if photo.compression == "jpeg":
+        options["quality"] = photo.quality
+    buffer = io.BytesIO()
+    Image.fromarray(samples).save(buffer, "TIFF", **options)
+    return buffer.getvalue()
+
+
+def _tags(photo: Photo, extras: tuple[tuple[bytes, bytes], ...]) -> tiff.Directory:
+    tags = dict(tiff.carried(tiff.read(photo.exif or b"")))
+    if photo.iptc:
+        tags[tiff.IPTC] = tiff.Value(tiff.UNDEFINED, photo.iptc)
+    for _, block in extras:
+        tags.update(tiff.read(block))
+    if photo.dpi and not tiff.RESOLUTION & set(tags):
+        tags.update(tiff.resolution(*photo.dpi))
+    if photo.xmp:
+        tags[tiff.XMP] = tiff.Value(tiff.BYTES, photo.xmp)
+    if photo.icc:
+        tags[tiff.ICC] = tiff.Value(tiff.UNDEFINED, photo.icc)
+    return tags
+
+
+def _number(directory: tiff.Directory, tag: int) -> int:
+    return (*tiff.numbers(directory, tag), 0)[0]

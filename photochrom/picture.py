@@ -1,0 +1,75 @@
+"""Hold one photograph as it is stored in its file: luma, and all that travels with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from photochrom import jpeg, planes
+from photochrom.errors import PhotoError
+from photochrom.files import Kind
+from photochrom.planes import Bytes, Plane
+
+LumaWay = Literal["lossless", "fast"]
+"""How a JPEG gets its luma: coefficient by coefficient from another, or encoded anew from the plane."""
+
+MAX_PIXELS = 200_000_000
+"""Larger pictures are refused unless asked for: a small file can claim to be any size."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Photo:
+    """A photograph as stored in its file, without its colors."""
+
+    luma: Plane
+    """``(H, W)`` uint8, or uint16 where the source has more than 8 bits, not turned."""
+    alpha: Plane | None = None
+    """``(H, W)``, of luma's type; its largest value = opaque."""
+    thumbnail: Bytes | None = None
+    """``(h, w, 3)`` uint8 RGB of at most 256 pixels a side, not turned; none where the source has one channel."""
+    orientation: int = 1
+    """EXIF's, 1 to 8: how a viewer turns the stored pixels."""
+    format: Kind | None = None
+    """The source's; none for an array."""
+    bits: int = 8
+    """Of a sample in the source. Those of 9 to 15 bits, of whatever format, are widened: white is 65535."""
+    exif: bytes | None = None
+    """A TIFF block without a thumbnail."""
+    xmp: bytes | None = None
+    icc: bytes | None = None
+    """A profile for RGB; none means sRGB."""
+    iptc: bytes | None = None
+    """IPTC's records, which JPEG and TIFF hold."""
+    dpi: tuple[float, float] | None = None
+    extras: tuple[tuple[bytes, bytes], ...] = ()
+    """What only the source's own format can carry: segments of JPEG, chunks of PNG, blocks of TIFF."""
+    coded: bytes | None = None
+    """The JPEG file that luma comes from, where a JPEG made from it can have the very same coefficients."""
+    quality: int = jpeg.KEEPING
+    """Of a JPEG whose luma is encoded anew: 1 to 100."""
+    lossless: bool = True
+    """Whether a WebP made from it keeps every pixel."""
+    subsampled: bool = False
+    """Whether an AVIF made from it stores chroma at half size."""
+    compression: str = "tiff_lzw"
+    """Of a TIFF made from it, as Pillow names it."""
+    pages: tuple[Photo, ...] = ()
+    """The second and further pages of a TIFF."""
+    notes: tuple[str, ...] = ()
+    """What of the source was not read."""
+
+    @property
+    def shown(self) -> Bytes:
+        """Give ``(H, W)`` uint8 luma, whatever its depth: what the network and the judgement see."""
+        return planes.to_eight(self.luma)
+
+
+def refuse_large(width: int, height: int, *, max_pixels: int) -> None:
+    """Refuse a picture of more pixels than allowed.
+
+    Raises:
+        PhotoError: it is too large.
+    """
+    if width * height > max_pixels:
+        got = f"{width} x {height} = {width * height:,} pixels, over the limit of {max_pixels:,}"
+        raise PhotoError(f"{got}; raise it with --max-pixels if you trust the file")

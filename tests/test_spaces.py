@@ -1,0 +1,96 @@
+"""Colors look under a photograph's own profile as they do in sRGB; the judge is a conversion to Lab in floating point."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+import making
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import deltaE_ciede2000, xyz2lab
+
+from photochrom import icc, photo, spaces
+from photochrom.colorizer import Colorizer, Options
+
+ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+
+
+def gamma(exponent: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(exponent * 256))
+
+
+def profiles() -> dict[str, bytes]:
+    p3, wide = (icc.of_primaries(number) for number in (12, 9))
+    dots, flat = (icc.for_color(making.grey_profile(curve), "L") for curve in (making.dot_gain_curve(), gamma(1.8)))
+    assert p3 and wide and dots and flat
+    adobe = icc._matrix_profile(b"\2\x10\0\0", gamma(563 / 256), name="Adobe RGB", primaries=ADOBE)
+    return {"Display P3": p3, "Rec. 2020": wide, "Adobe RGB": adobe, "dot gain": dots, "grey gamma 1.8": flat}
+
+
+def lab(rgb: np.ndarray, profile: bytes) -> np.ndarray:
+    space = spaces.read(profile)
+    assert space is not None
+    xyz = space.to_xyz(rgb.reshape(-1, 3).T / np.iinfo(rgb.dtype).max)
+    scaled = xyz / space.matrix.sum(1)[:, None] * np.array([[0.95047], [1], [1.08883]])
+    return xyz2lab(scaled.T.reshape(rgb.shape))
+
+
+@pytest.fixture(scope="module")
+def colorizer() -> Colorizer:
+    return Colorizer.load(options=Options(on_color="recolor"))
+
+
+@pytest.mark.parametrize("name", profiles())
+def test_colors_look_as_in_srgb(colorizer: Colorizer, name: str) -> None:
+    """The same grey picture is colored as sRGB and in another space, at 16 bits; without the conversion dE is 1.3 to 6."""
+    profile, srgb = profiles()[name], making.srgb_profile()
+    grey = np.asarray(Image.open(making.golden("coffee")).convert("L").reduce(2), np.uint16) * 257
+    own, standard = spaces.read(profile), spaces.read(srgb)
+    assert own is not None
+    assert standard is not None
+    there = own.from_xyz(standard.to_xyz(np.repeat(grey.reshape(1, -1) / 65535, 3, 0)))[1].reshape(grey.shape)
+    found = []
+    for luma, tag in ((grey, None), (np.rint(there * 65535).astype(np.uint16), profile)):
+        source = replace(photo.from_array(luma), icc=tag)
+        result = colorizer.colorize(source)
+        assert result.chroma is not None
+        found.append(lab(photo.to_array(source, *result.chroma), tag or srgb))
+    difference = deltaE_ciede2000(*found)
+    assert difference.mean() < 1, difference.mean()
+
+
+def test_srgb_is_left_alone() -> None:
+    luma, chroma = making.grey(40, 60), np.full((2, 10, 15), 0.1, np.float32)
+    for profile in (None, making.srgb_profile(), b"damaged"):
+        assert spaces.as_srgb(luma, profile) is luma
+        assert spaces.into(profile, chroma, luma) is chroma
+
+
+@pytest.mark.parametrize("name", profiles())
+def test_a_space_is_the_inverse_of_itself(name: str) -> None:
+    space = spaces.read(profiles()[name])
+    assert space is not None
+    rgb = np.random.default_rng(0).uniform(0.02, 1, (3, 500))
+    assert np.abs(space.from_xyz(space.to_xyz(rgb)) - rgb).max() < 1e-3
+
+
+def test_matrices_agree_with_littlecms() -> None:
+    ramp = np.random.default_rng(1).integers(0, 256, (1, 64, 3)).astype(np.uint8)
+    for profile in profiles().values():
+        theirs = icc.to_lab(Image.fromarray(ramp), profile)
+        assert np.abs(lab(ramp, profile) - theirs).mean() < 1
+
+
+def test_damaged_profiles_are_not_spaces() -> None:
+    whole = profiles()["Adobe RGB"]
+    assert spaces.read(whole) is not None
+    for length in range(0, len(whole), 7):
+        spaces.read(whole[:length])
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        flipped = bytearray(whole)
+        for place in rng.integers(128, len(flipped), 4):
+            flipped[place] = rng.integers(256)
+        spaces.as_srgb(making.grey(4, 4), bytes(flipped))
