@@ -1,4 +1,4 @@
-"""Measure Photochrom beside Pillow: warm, from a cold start, its memory; and the network alone.
+"""Measure Photochrom beside Pillow: warm, from a cold start, its memory; its growth with size; and the network alone.
 
 Each round takes both once, and they take turns in going first, so that whatever else the machine does falls on both.
 """
@@ -24,6 +24,7 @@ import photochrom
 from bench import pictures
 from photochrom.colorizer import Colorizer, Options
 from photochrom.model import Model
+from photochrom.picture import LumaWay
 
 LAUNCH = Path(__file__).with_name("launch.py")
 PILLOW = (
@@ -31,6 +32,14 @@ PILLOW = (
     f"(image if image.mode == 'RGB' else image.convert('RGB')).save(sys.argv[2], quality={pictures.QUALITY})"
 )
 """What ``resave`` does, as a program."""
+
+
+WARM: dict[LumaWay, dict[str, float]] = {
+    "fast": {"grey": 1.0, "grey as YCbCr": 1.3, "color": 1.3},
+    "lossless": {"grey": 2.5},
+}
+"""The most that each may take, as a multiple of Pillow's time; for no figure nothing is asked."""
+MEGAPIXELS = (1, 4, 16, 64)
 
 
 @dataclass(frozen=True)
@@ -77,19 +86,40 @@ class Row:
 
 def warm(rounds: int) -> list[Row]:
     """Color a JPEG of 12 megapixels in memory by a loaded model, against Pillow decoding it and saving it as RGB."""
-    colorizer = Colorizer.load(options=Options(on_color="recolor"))
+    model = Model.load()
     rows = []
-    for name in ("grey", "grey as YCbCr", "color"):
-        data = files()[name]
-        ours = partial(timed, partial(photochrom.colorize, data, colorizer=colorizer))
-        pair = side_by_side(ours, partial(timed, partial(resave, data)), rounds=rounds)
-        rows.append(times(f"warm, {name}", *pair, required_ratio=1.3))
+    for luma, required in WARM.items():
+        colorizer = Colorizer(model, Options(on_color="recolor", luma=luma))
+        for name in ("grey", "grey as YCbCr", "color"):
+            data = files()[name]
+            ours = partial(timed, partial(photochrom.colorize, data, colorizer=colorizer))
+            pair = side_by_side(ours, partial(timed, partial(resave, data)), rounds=rounds)
+            rows.append(times(f"warm, {name}, {luma}", *pair, required_ratio=required.get(name)))
+    return rows
+
+
+def growth(rounds: int) -> list[Row]:
+    """Give the exponent of time over pixels: the slope of a line through the logarithms of the medians."""
+    model = Model.load()
+    rows = []
+    for luma in WARM:
+        colorizer = Colorizer(model, Options(luma=luma))
+        runs: list[list[Sample]] = [[] for _ in MEGAPIXELS]
+        for _ in range(rounds + 1):
+            for megapixels, samples in zip(MEGAPIXELS, runs, strict=True):
+                samples.append(timed(partial(photochrom.colorize, large(megapixels), colorizer=colorizer)))
+        name = f"growth, {MEGAPIXELS[0]} to {MEGAPIXELS[-1]} megapixels, {luma}"
+        for what in ("seconds", "processor"):
+            medians = [statistics.median(getattr(run, what) for run in samples[1:]) for samples in runs]
+            exponent = float(np.polyfit(np.log(MEGAPIXELS), np.log(medians), 1)[0])
+            rows.append(Row(f"{name}, {'time' if what == 'seconds' else 'processor'}", "", exponent, required=1.05))
     return rows
 
 
 def cold(rounds: int) -> list[Row]:
     """Color one photograph by the command, against Python starting and Pillow decoding and saving."""
-    return [times(f"cold, {name}", *pair, required=1200) for name, pair in launches(rounds).items()]
+    required = {"grey": 4.0, "grey as YCbCr": 4.0}
+    return [times(f"cold, {name}", *pair, required_ratio=required.get(name)) for name, pair in launches(rounds).items()]
 
 
 def memory(rounds: int) -> list[Row]:
@@ -115,6 +145,14 @@ def network(rounds: int) -> list[Row]:
 @cache
 def files() -> dict[str, bytes]:
     return pictures.files()
+
+
+@cache
+def large(megapixels: int) -> bytes:
+    """Make a grey JPEG of 4:3."""
+    with Image.open(io.BytesIO(files()["grey"])) as photo:
+        size = round((megapixels * 4e6 / 3) ** 0.5), round((megapixels * 3e6 / 4) ** 0.5)
+        return pictures.jpeg(photo.resize(size, Image.Resampling.BICUBIC))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""JPEG by planes: quality, segments, faults, odd sizes, and no RGB on the way."""
+"""JPEG by planes, with luma encoded anew: quality, segments, faults, odd sizes, and no RGB on the way."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from PIL import ExifTags, Image
 
 from photochrom import jpeg, photo, planes
 from photochrom.errors import OutputError, PhotoError
+from photochrom.picture import LumaWay
 
 
-def recolored(content: bytes) -> bytes:
+def recolored(content: bytes, luma: LumaWay = "fast") -> bytes:
     source = photo.read(content)
-    return photo.encode(source, *making.chroma(planes.half(source.luma.shape)))
+    return photo.encode(source, *making.chroma(planes.half(source.luma.shape)), luma=luma)
 
 
 def insert(content: bytes, *segments: tuple[bytes, bytes]) -> bytes:
@@ -134,7 +135,19 @@ def test_odd_sizes_are_filled_by_their_last_row_and_column(size: tuple[int, int]
         assert np.array_equal(simplejpeg.decode_jpeg(content, colorspace="GRAY"), expected)
 
 
-def test_segments_are_carried_in_legal_order() -> None:
+@pytest.mark.parametrize("size", [(500, 701), (16 * 70, 64), (33, 900), (49, 1), (1, 90)])
+def test_bands_are_joined_without_a_trace(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    luma, (cb, cr) = making.grey(*size), making.chroma(planes.half(size))
+    whole = jpeg.encode(luma, cb, cr, quality=90, segments=[])
+    monkeypatch.setattr(jpeg, "BAND_PIXELS", 1)  # each row of blocks by itself, so that restarts are counted round
+    bands = jpeg.encode(luma, cb, cr, quality=90, segments=[])
+    assert len(jpeg.parse(bands).segments) == len(jpeg.parse(whole).segments) + (size[0] > 16)
+    assert np.array_equal(making.opened(bands), making.opened(whole))
+    assert np.array_equal(simplejpeg.decode_jpeg(bands), simplejpeg.decode_jpeg(whole))
+
+
+@pytest.mark.parametrize("luma", ["lossless", "fast"])
+def test_segments_are_carried_in_legal_order(luma: LumaWay) -> None:
     profile = making.srgb_profile() + b"\0" * 70_000  # two segments
     pieces = [profile[:65519], profile[65519:]]
     head = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>mine</x:xmpmeta>"
@@ -151,7 +164,7 @@ def test_segments_are_carried_in_legal_order() -> None:
         (jpeg.APP2, b"MPF\0" + b"\0" * 40),
         (b"\xff\xeb", b"JP\0\1signed"),
     )
-    out = recolored(content)
+    out = recolored(content, luma)
     found = [(marker, body) for marker, body in jpeg.parse(out).segments if 0xE0 <= marker[1] <= 0xEF or marker == jpeg.COMMENT]
     assert [marker[1] for marker, _ in found] == [0xE0, 0xE1, 0xE1, 0xE2, 0xE2, 0xFE, 0xED, 0xE1]
     assert found[0][1][7:12] == b"\x01\x01\x2c\x00\xc8"  # 300 by 200 dots an inch

@@ -1,0 +1,202 @@
+"""Lay new chroma beside the coded luma of a JPEG file, whose quantized coefficients stay as they are, all of them.
+
+A scan that holds one component alone runs through its blocks row by row, whatever the sampling factors (ITU-T T.81, A.2.2),
+and a picture may consist of such scans. So where luma has its scans to itself, as in every grey file, its entropy-coded data
+are copied byte for byte, and Cb and Cr follow in scans of their own. Where luma shares its scans with chroma, jpeglib reads the
+coefficients and codes those of luma anew, as a grey file, which is then treated alike.
+
+Chroma is always 4:2:0, whatever the source has: it comes from a network that sees far less than half the photograph's size.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from photochrom import jpeg
+from photochrom.errors import OutputError, PhotoError, one_line
+
+Plane = NDArray[np.uint8]
+
+HUFFMAN = b"\xff\xc4"
+SEQUENTIAL = frozenset({b"\xff\xc0", b"\xff\xc1"})
+COPIED = SEQUENTIAL | {b"\xff\xc2"}
+"""Baseline, extended and progressive frames, by Huffman's codes: no encoder at hand makes arithmetic chroma."""
+
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""Any but a restart; in coded data 0xFF is followed by 0."""
+
+ADVICE = "color it with luma 'fast' (--luma fast)"
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component of a picture, as it is coded."""
+
+    frame: bytes
+    """The marker of its frame."""
+    table: tuple[int, ...]
+    """Its 64 quantization steps, in zigzag order."""
+    scans: bytes
+    """Huffman tables, restart intervals, and scans that hold it alone."""
+
+
+def obstacle(header: jpeg.Header, space: str) -> str | None:
+    """Say why the coded luma of a file cannot be kept; none where it can.
+
+    Args:
+        header: what ``jpeg.parse`` found.
+        space: what ``jpeg.color_space`` found.
+    """
+    if space not in ("Gray", "YCbCr"):
+        return f"its samples are {space}"
+    if header.frame not in COPIED:
+        return "its coding is not by Huffman's method"
+    if any(other > luma for each in header.sampling for other, luma in zip(each, header.sampling[0], strict=True)):
+        return "its luma is coarser than its chroma"
+    return None if len(header.luma_table) == 64 else "its quantization table comes late"
+
+
+def encode(data: bytes, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment]) -> bytes:
+    """Write a JPEG of a file's luma, coefficient by coefficient, and of new chroma.
+
+    Args:
+        data: a JPEG file without ``obstacle`` that was decoded without a fault.
+        cb: ``(ceil(H/2), ceil(W/2))`` uint8, 128 = no color.
+        cr: the same.
+        segments: what ``jpeg.build`` made.
+
+    Returns:
+        The file, progressive where luma could be copied from a progressive one, else baseline. Chroma has the encoder's tables
+        at the quality that ``jpeg.fine_as`` gives for luma's.
+
+    Raises:
+        PhotoError: the coefficients cannot be read.
+        OutputError: there is no room for temporary files.
+    """
+    header = jpeg.parse(data)
+    luma = _component(data, header, becomes=1) or _recoded(data, header)
+    steps = _chroma_steps(jpeg.fine_as(luma.table))
+    blue, red = (
+        _coded(plane, steps, progressive=luma.frame not in SEQUENTIAL, becomes=name) for name, plane in ((2, cb), (3, cr))
+    )
+    # Eight bits a sample; luma has twice the samples of chroma each way, and quantization table 0.
+    size = header.height.to_bytes(2) + header.width.to_bytes(2)
+    frame = b"\x08" + size + b"\x03" + b"\x01\x22\x00" + b"\x02\x11\x01" + b"\x03\x11\x01"
+    tables = [(jpeg.TABLES, _quantization(number, part.table)) for number, part in enumerate((luma, blue))]
+    head = jpeg.lay_out([*jpeg.with_jfif(segments), *tables, (luma.frame, frame)])
+    no_restarts = jpeg.lay_out([(jpeg.RESTART, b"\0\0")])  # luma's interval would hold on
+    return b"".join([jpeg.START, head, luma.scans, no_restarts, blue.scans, red.scans, jpeg.END])
+
+
+def _component(data: bytes, header: jpeg.Header, *, becomes: int) -> Component | None:
+    """Take the first component out, under another name; none where it shares a scan."""
+    parts: list[bytes] = []
+    used = 0
+    for marker, payload, coded in _pieces(data):
+        if marker in (HUFFMAN, jpeg.RESTART):
+            parts.append(jpeg.lay_out([(marker, payload)]))
+        elif marker == jpeg.SCAN and header.components[0] in payload[1 : 1 + 2 * payload[0] : 2]:
+            if payload[0] > 1:
+                return None
+            scan = bytes([1, becomes, payload[2]]) + _spectrum(payload, header.frame)
+            parts += [jpeg.lay_out([(marker, scan)]), coded]
+            used = len(parts)
+    return Component(header.frame, header.luma_table, b"".join(parts[:used])) if used else None
+
+
+def _recoded(data: bytes, header: jpeg.Header) -> Component:
+    """Decode the coefficients, and code those of luma as a grey file of their own."""
+    jpeglib = _jpeglib()
+    # The library takes files alone, and keeps what metadata they have in global memory, without need: it is left out.
+    bare = [jpeg.START]
+    for marker, payload, coded in _pieces(data):
+        if marker == jpeg.SCAN:
+            bare += [jpeg.lay_out([(marker, payload[:-3] + _spectrum(payload, header.frame))]), coded]
+        elif marker != jpeg.COMMENT and not 0xE0 <= marker[1] <= 0xEF:
+            bare.append(jpeg.lay_out([(marker, payload)]))
+    try:
+        with TemporaryDirectory(prefix="photochrom-") as folder:
+            file = Path(folder, "luma.jpg")
+            file.write_bytes(b"".join([*bare, jpeg.END]))
+            picture = jpeglib.read_dct(str(file))
+            luma = jpeglib.from_dct(picture.Y, qt=picture.get_component_qt(0)[None])
+            luma.write_dct(str(file))
+            grey = file.read_bytes()
+    except OSError as error:
+        if error.errno is not None:
+            got = f"no room for the temporary files of a lossless JPEG ({error.strerror})"
+            raise OutputError(f"{got}; free some, name another folder in TMPDIR, or {ADVICE}") from error
+        raise PhotoError(f"a JPEG whose coefficients cannot be read ({one_line(error)}); {ADVICE}") from error
+    found = _component(grey, jpeg.parse(grey), becomes=1)
+    assert found is not None  # a grey file has no other component
+    return found
+
+
+def _coded(plane: Plane, steps: list[int], *, progressive: bool, becomes: int) -> Component:
+    buffer = io.BytesIO()
+    Image.fromarray(plane).save(buffer, "JPEG", qtables=[steps], progressive=progressive, optimize=True)
+    data = buffer.getvalue()
+    found = _component(data, jpeg.parse(data), becomes=becomes)
+    assert found is not None
+    return found
+
+
+def _pieces(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Go through a file up to its end marker: each marker with its payload and the coded data that follow a scan's."""
+    position = 2
+    while found := MARKER.search(data, position):
+        position = found.end()
+        marker = data[position - 2 : position]
+        if marker == jpeg.END:
+            return
+        if marker in (jpeg.START, b"\xff\x01"):
+            continue  # no length follows these
+        length = int.from_bytes(data[position : position + 2])
+        payload = data[position + 2 : position + length]
+        position += length
+        coded = b""
+        if marker == jpeg.SCAN:
+            end = MARKER.search(data, position)
+            coded = data[position : end.start() if end else len(data)]
+            position += len(coded)
+        yield marker, payload, coded
+
+
+def _spectrum(payload: bytes, frame: bytes) -> bytes:
+    """Give which coefficients a scan holds; a sequential one has them all, though some cameras say otherwise."""
+    return b"\x00\x3f\x00" if frame in SEQUENTIAL else payload[-3:]
+
+
+def _quantization(number: int, table: tuple[int, ...]) -> bytes:
+    wide = max(table) > 255
+    return bytes([16 * wide + number]) + np.array(table, ">u2" if wide else "u1").tobytes()
+
+
+@cache
+def _chroma_steps(quality: int) -> list[int]:
+    """Ask Pillow for the encoder's steps for chroma, row by row."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as image:
+        assert isinstance(image, JpegImageFile)
+        return list(image.quantization[1])
+
+
+@cache
+def _jpeglib() -> Any:
+    import jpeglib
+
+    jpeglib.version.set("turbo210")  # of those in the package the fastest, by half
+    return jpeglib
