@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photochrom import huge, provenance, signing, tiff
 from photochrom import photo as photos
 from photochrom.colorizer import Colorizer, Options, Result, in_color
-from photochrom.errors import OptionError, OutputError, PhotochromError
+from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
+from photochrom.files import SUBSTITUTES, ending
+from photochrom.files import contents as read_contents
 from photochrom.photo import Format, Photo
+from photochrom.planes import Plane
 
 if TYPE_CHECKING:
     from PIL import Image
+
+Samples = TypeVar("Samples", np.uint8, np.uint16)
 
 MARK = ".color"
 """Stands before the suffix of a result that lies beside its source."""
@@ -29,8 +37,8 @@ def colorize(photo: str | Path, *, options: Options | None = ..., colorizer: Col
 def colorize(photo: bytes, *, options: Options | None = ..., colorizer: Colorizer | None = ...) -> bytes: ...
 @overload
 def colorize(
-    photo: NDArray[np.uint8], *, options: Options | None = ..., colorizer: Colorizer | None = ...
-) -> NDArray[np.uint8]: ...
+    photo: NDArray[Samples], *, options: Options | None = ..., colorizer: Colorizer | None = ...
+) -> NDArray[Samples]: ...
 @overload
 def colorize(photo: Image.Image, *, options: Options | None = ..., colorizer: Colorizer | None = ...) -> Image.Image: ...
 
@@ -39,13 +47,14 @@ def colorize(photo: Any, *, options: Options | None = None, colorizer: Colorizer
     """Color a photograph and give back what was given.
 
     Args:
-        photo: a path, the bytes of a file, a Pillow image, or an ``(H, W)`` or ``(H, W, 3)`` uint8 array.
+        photo: a path, the bytes of a file, a Pillow image, or an ``(H, W)`` or ``(H, W, 3)`` array,
+            uint8 or uint16.
         options: how to color; by default the colorizer's own.
         colorizer: a loaded model; none loads the one in the package, once.
 
     Returns:
         For a path, the path written: ``name.color.jpg`` beside ``name.jpg``. For bytes, the bytes of a file of the same
-        format. For an image, an image, and for an array, an ``(H, W, 3)`` uint8 array; neither is turned.
+        format. For an image, an image, and for an array, an ``(H, W, 3)`` array of its type; neither is turned.
 
     Raises:
         PhotoError: if it cannot be read, or is in color already and ``on_color`` is not "recolor".
@@ -64,18 +73,26 @@ def colorize(photo: Any, *, options: Options | None = None, colorizer: Colorizer
             raise in_color(result.judgement, name=str(source))
         return target
     if isinstance(photo, bytes | bytearray | memoryview):
-        return encoded(photos.read(bytes(photo), max_pixels=options.max_pixels), colorizer)
+        data = bytes(photo)
+        return encoded(photos.read(data, max_pixels=options.max_pixels), colorizer, contents=data)
     if isinstance(photo, np.ndarray):
         read = photos.from_array(photo)
         return photos.to_array(read, *_planes(read, colorizer))
     if hasattr(photo, "getexif") and hasattr(photo, "mode"):
         read = photos.from_pil(photo)
         return photos.to_pil(read, *_planes(read, colorizer))
-    raise OptionError(f"{type(photo).__name__} is no photograph: expected a path, bytes, a Pillow image or a uint8 array")
+    raise OptionError(f"{type(photo).__name__} is no photograph: expected a path, bytes, a Pillow image or an array")
 
 
 def color_file(
-    source: Path, target: Path, *, colorizer: Colorizer, overwrite: bool = False, contents: bytes | None = None
+    source: Path,
+    target: Path,
+    *,
+    colorizer: Colorizer,
+    overwrite: bool = False,
+    contents: bytes | None = None,
+    announce: Callable[[Path, Result], None] | None = None,
+    recorded_name: str | None = None,
 ) -> Result:
     """Color a file into another, whose folder is made; nothing is written where the photograph is skipped.
 
@@ -85,6 +102,8 @@ def color_file(
         colorizer: a loaded model.
         overwrite: replace a result that exists.
         contents: the photograph's bytes, where they are at hand; the source is then its name alone.
+        announce: called with the finished file before that takes the target's name; what it raises prevents that.
+        recorded_name: what the result's metadata call the source; by default the name of its file.
 
     Raises:
         PhotoError: if the source cannot be read, or is in color already and ``on_color`` is "error".
@@ -93,14 +112,32 @@ def color_file(
     try:
         if not overwrite and os.path.lexists(target):
             raise OutputError(f"{target}: exists already; choose another name, or allow it to be replaced (--overwrite)")
-        options = replace(colorizer.options, format=colorizer.options.format or photos.SUFFIXES.get(target.suffix.lower()))
+        options = replace(colorizer.options, format=colorizer.options.format or written_as(target))
         name = os.fspath(source)
-        photo = photos.read(source if contents is None else contents, max_pixels=options.max_pixels, name=name)
-        result = Colorizer(colorizer.model, options).colorize(photo)
-        if result.chroma is not None:
-            data = photos.encode(photo, *result.chroma, format=options.format)
+        colorizer = Colorizer(colorizer.model, options)
+        scan = huge.scan(source) if contents is None and options.format in (None, "TIFF") else None
+        if scan is None:
+            contents = read_contents(source) if contents is None else contents
+            result = colorizer.colorize(photos.read(contents, max_pixels=options.max_pixels, name=name))
+        else:
+            result = huge.look(scan, colorizer)
+
+        def tell(draft: Path) -> None:
+            if announce:
+                announce(draft, result)
+
+        recorded_name = source.name if recorded_name is None else recorded_name
+        if result.chroma is not None and scan:
+            if options.certificate:
+                raise OutputError(f"a scan of over {huge.HUGE:,} pixels is streamed, and not signed; leave the certificate out")
+            record = provenance.record(colorizer, format="TIFF", source=recorded_name, sha256=digest(source))
+            xmp = provenance.merged(result.photo.xmp, record)
             _make_folder(target.parent)
-            photos.save(data, target, overwrite=overwrite)
+            huge.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell)
+        elif result.chroma is not None:
+            data = _encode(result, colorizer, name=recorded_name, contents=contents)
+            _make_folder(target.parent)
+            photos.save(data, target, overwrite=overwrite, announce=tell)
     except PhotochromError as error:
         if str(error).startswith(f"{source}: "):
             raise
@@ -108,12 +145,19 @@ def color_file(
     return result
 
 
-def encoded(photo: Photo, colorizer: Colorizer, *, name: str = "the photograph") -> bytes:
-    """Color a photograph that was read, as the bytes of a file; raises as ``colorize`` does."""
+def encoded(photo: Photo, colorizer: Colorizer, *, name: str = "the photograph", contents: bytes | None = None) -> bytes:
+    """Color a photograph that was read, as the bytes of a file; raises as ``colorize`` does.
+
+    Args:
+        photo: the photograph.
+        colorizer: a loaded model.
+        name: what errors call it.
+        contents: its file, whose hash the result then states.
+    """
     result = colorizer.colorize(photo)
     if result.chroma is None:
         raise in_color(result.judgement, name=name)
-    return photos.encode(photo, *result.chroma, format=colorizer.options.format)
+    return _encode(result, colorizer, contents=contents)
 
 
 def beside(source: Path, format: Format | None = None) -> Path:
@@ -123,15 +167,48 @@ def beside(source: Path, format: Format | None = None) -> Path:
 
 
 def with_ending(path: Path, format: Format | None) -> Path:
-    """Give a path the ending of a format, unless it has one of that format's already; no format leaves it as it is."""
+    """Give a path the ending of a format, unless it has one of that format's already.
+
+    No format leaves it as it is; but a kind that is read only gets the ending of what is written in its place.
+    """
     known = photos.SUFFIXES.get(path.suffix.lower())
-    if format in (None, known):
+    wanted = format or (SUBSTITUTES.get(known) if known else None)
+    if wanted in (None, known):
         return path
-    ending = next(suffix for suffix, kind in photos.SUFFIXES.items() if kind == format)
-    return path.with_suffix(ending) if known else path.with_name(path.name + ending)
+    suffix = ending(wanted)
+    return path.with_suffix(suffix) if known else path.with_name(path.name + suffix)
 
 
-def _planes(photo: Photo, colorizer: Colorizer) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def written_as(target: Path) -> Format | None:
+    """Tell the format that a result's name says; none where it says none.
+
+    Raises:
+        OptionError: it is one that is read only.
+    """
+    kind = photos.SUFFIXES.get(target.suffix.lower())
+    format = next((format for format in photos.FORMATS if format == kind), None)
+    if kind and not format:
+        raise OptionError(f"'{target}' is a {kind} by its name, which is read only; name a {SUBSTITUTES[kind]} instead")
+    return format
+
+
+def _encode(result: Result, colorizer: Colorizer, *, name: str = "", contents: bytes | None = None) -> bytes:
+    assert result.chroma is not None
+    photo, options, sha256 = result.photo, colorizer.options, hashlib.sha256(contents).hexdigest() if contents else ""
+    format = photos.target_of(photo, options.format)
+    record = provenance.record(colorizer, format=format, source=name, sha256=sha256)
+    xmp = provenance.merged(photo.xmp, record)
+    pages = [page.chroma for page in result.pages if page.chroma is not None]
+    data = photos.encode(replace(photo, xmp=xmp), *result.chroma, format=options.format, luma=options.luma, pages=pages)
+    if not options.certificate or not options.key:
+        return data
+    if contents is None or format is None or photo.format is None:
+        raise OptionError("a photograph without a file is not signed; give the file, or leave the certificate out")
+    signer = {"certificate": options.certificate, "key": options.key}
+    return signing.signed(data, format, name=record.source, source=contents, source_format=photo.format, **signer)
+
+
+def _planes(photo: Photo, colorizer: Colorizer) -> tuple[Plane, Plane]:
     if colorizer.options.format is not None:
         raise OptionError(f"format is {colorizer.options.format}, but an array or image is given back: leave format out")
     # An image that was opened from a JPEG still gets chroma of full size: it is given back as pixels.
@@ -139,6 +216,32 @@ def _planes(photo: Photo, colorizer: Colorizer) -> tuple[NDArray[np.uint8], NDAr
     if result.chroma is None:
         raise in_color(result.judgement, name="the photograph")
     return result.chroma
+
+
+def recorded(path: Path, *, max_pixels: int = photos.MAX_PIXELS) -> provenance.Record:
+    """Read what a result says of its making.
+
+    Raises:
+        PhotoError: it cannot be read, or says nothing, or not all.
+    """
+    scan = huge.scan(path)
+    value = scan.directory.get(tiff.XMP) if scan else None
+    xmp = (value.data if value else None) if scan else photos.read(path, max_pixels=max_pixels).xmp
+    try:
+        if found := provenance.find(xmp):
+            return found
+    except PhotoError as error:
+        raise PhotoError(f"{path}: {error}") from error
+    raise PhotoError(f"{path}: its metadata hold no record of Photochrom; give a photograph that it colored, as it was written")
+
+
+def digest(path: Path) -> str:
+    """Give the SHA-256 of a file; raises PhotoError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PhotoError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
 def _make_folder(folder: Path) -> None:

@@ -71,7 +71,7 @@ def test_an_array_gives_an_array() -> None:
     "array",
     [
         np.zeros((4, 4), np.float32),
-        np.zeros((4, 4), np.uint16),
+        np.zeros((4, 4), np.int16),
         np.zeros((4, 4, 4), np.uint8),
         np.zeros((4, 4, 1), np.uint8),
         np.zeros((2, 4, 4, 3), np.uint8),

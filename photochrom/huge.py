@@ -1,0 +1,347 @@
+"""Color a huge scan in bands of rows: whatever its size, a small picture of it and a few bands are all that memory holds.
+
+libvips reads the file twice from top to bottom: once averaged down to a stand-in, which is all that the network meets, and once
+at full size. The bands are colored and compressed on all cores, and written one after the other as the strips, or the rows of
+tiles, of a TIFF whose directory comes last.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom import icc, jpeg, planes, tiff, upsample, vips
+from photochrom.color import KB, KG, KR
+from photochrom.colorizer import Colorizer, Result
+from photochrom.errors import PhotoError
+from photochrom.files import Announce, drafted
+from photochrom.picture import Photo, refuse_large
+
+HUGE = 1 << 24
+"""Scans of more pixels are streamed."""
+MORE = 10
+"""A scan that is streamed may have so many times the pixels of one that is not: its size costs time and disk, no memory."""
+
+STAND_IN_PIXELS = 1 << 23
+"""The picture that stands in for the scan has no more: far above what the network sees."""
+BAND_PIXELS = 1 << 19
+"""Pixels that are read at once, and compressed as one strip."""
+CACHED_PIXELS = 1 << 16
+"""Pixels that a thread colors at once: its temporary planes then stay in the processor's cache."""
+STRIP_ROWS = 128
+"""No strip has more rows."""
+TILE_SIDE = 256
+"""No tile is larger: a row of them is in memory several times over."""
+THREADS = 4
+"""More do not pay: memory is the limit."""
+
+COMPRESSIONS = {1: "none", 5: "lzw", 7: "jpeg", 8: "deflate", 32946: "deflate", 32773: "packbits"}
+"""The values of the tag that libvips both reads and writes for RGB, as it names them."""
+PREDICTED = frozenset({"lzw", "deflate"})
+"""Those that store differences between neighbors: without them LZW enlarges a photograph."""
+
+MINISWHITE, MINISBLACK, RGB = 0, 1, 2
+WIDTH, HEIGHT, SAMPLES, EXTRA = 256, 257, 277, 338
+STRIP_OFFSETS, STRIP_ROWS_TAG, STRIP_BYTES = 273, 278, 279
+TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
+PLANAR, PREDICTOR, JPEG_TABLES, SUBSAMPLING, REFERENCE = 284, 317, 347, 530, 532
+LAYOUT = frozenset({WIDTH, tiff.BITS, SAMPLES, EXTRA, tiff.SAMPLE_FORMAT, tiff.PHOTOMETRIC, PLANAR, TILE_WIDTH, TILE_HEIGHT})
+LAYOUT |= {tiff.COMPRESSION, PREDICTOR, JPEG_TABLES, SUBSAMPLING, REFERENCE}
+"""Tags of the first band that hold for the whole file."""
+COLORS = {0: 1, 1: 1, 2: 3, 6: 3}
+"""Channels besides alpha, by the value of the photometric tag: white is zero, black is zero, RGB, and Y'CbCr inside JPEG."""
+
+Samples = NDArray[Any]
+Float = NDArray[np.float32]
+
+
+@final
+@dataclass(frozen=True)
+class Scan:
+    """What the header of a scan says."""
+
+    path: Path
+    width: int
+    height: int
+    bits: int
+    """8 or 16, of each sample."""
+    grey: bool
+    alpha: bool
+    compression: str
+    """As libvips names it."""
+    tile: tuple[int, int] | None
+    """Height and width of the tiles to write; none for strips."""
+    directory: tiff.Directory
+
+    @property
+    def profile(self) -> bytes | None:
+        """Give the scan's own ICC profile."""
+        value = self.directory.get(tiff.ICC)
+        return value.data if value else None
+
+
+def scan(path: Path) -> Scan | None:
+    """Read the header of a scan that is to be streamed; none for every other file, missing and damaged ones too.
+
+    Streamed is a TIFF of one page and more than ``HUGE`` pixels, grey or RGB of 8 or 16 bits, with or without alpha, in one of
+    ``COMPRESSIONS``; unless its profile is one of those that have no luma to keep.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+                return None
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                directory, pages = tiff.read(data), tiff.pages(data)
+    except (OSError, ValueError):
+        return None  # the reader of all other files says what is wrong
+
+    def number(tag: int, default: int = 0) -> int:
+        return (*tiff.numbers(directory, tag), default)[0]
+
+    width, height, photometric, samples = (number(tag) for tag in (WIDTH, HEIGHT, tiff.PHOTOMETRIC, SAMPLES))
+    bits, extra = set(tiff.numbers(directory, tiff.BITS)), tiff.numbers(directory, EXTRA)
+    compression = COMPRESSIONS.get(number(tiff.COMPRESSION, 1), "")
+    colors = COLORS.get(photometric, 0) if photometric != 6 or compression == "jpeg" else 0
+    sides = [number(tag, 16) for tag in (TILE_HEIGHT, TILE_WIDTH)]
+    found = Scan(
+        path=path,
+        width=width,
+        height=height,
+        bits=max(bits, default=1),
+        grey=colors == 1,
+        alpha=samples == colors + 1,
+        compression=compression,
+        tile=(min(sides[0], TILE_SIDE), min(sides[1], TILE_SIDE)) if TILE_WIDTH in directory else None,
+        directory=directory,
+    )
+    plain = (
+        all(side and side % 16 == 0 for side in sides)
+        and pages == 1
+        and set(tiff.numbers(directory, tiff.SAMPLE_FORMAT)) <= {1}
+        and bits in ({8}, {16})
+    )
+    known = compression and colors and (samples or 1) - colors == len(extra) and extra in ((), (2,))
+    if width * height <= HUGE or not (plain and known and icc.is_neutral(found.profile)):
+        return None
+    return found
+
+
+def look(scan: Scan, colorizer: Colorizer) -> Result:
+    """Judge a scan, and find its colors, from a small picture of it: that is the photograph of the result.
+
+    Raises:
+        PhotoError: the scan is damaged, too large, or in color already while ``on_color`` is "error".
+    """
+    refuse_large(scan.width, scan.height, max_pixels=MORE * colorizer.options.max_pixels)
+    factor = _factor(scan)
+    colorizer = _scaled(colorizer, factor)
+    with _opened(scan) as image:
+        small = image.extract_band(0, n=1 if scan.grey else 3).shrink(factor, factor, ceil=True).numpy()
+    luma, _, thumbnail = planes.take(planes.to_eight(small.reshape(*small.shape[:2], -1)))
+    exif = tiff.block(tiff.carried(scan.directory))
+    photo = Photo(
+        luma=luma,
+        thumbnail=thumbnail,
+        orientation=tiff.orientation(exif),
+        format="TIFF",
+        exif=exif,
+        xmp=scan.directory[tiff.XMP].data if tiff.XMP in scan.directory else None,
+        icc=icc.for_color(scan.profile, "L" if scan.grey else "RGB"),
+    )
+    return colorizer.colorize(photo)
+
+
+def paint(
+    scan: Scan,
+    result: Result,
+    target: Path,
+    *,
+    colorizer: Colorizer,
+    xmp: bytes | None = None,
+    overwrite: bool = False,
+    announce: Announce | None = None,
+) -> None:
+    """Write a scan with the colors that ``look`` found.
+
+    Args:
+        scan: the scan.
+        result: of ``look``, not skipped.
+        target: the TIFF to write, in a folder that exists.
+        colorizer: the same.
+        xmp: takes the place of the scan's own.
+        overwrite: replace a target that exists.
+        announce: as for ``files.drafted``.
+
+    Raises:
+        PhotoError: the scan is damaged.
+        OutputError: the target exists or cannot be written.
+    """
+    photo, factor = result.photo, _factor(scan)
+    luma, colorizer = photo.shown, _scaled(colorizer, factor)
+    model = upsample.fit(colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc), luma)
+    # The stand-in's last row and column may average repeated pixels: the model covers as much as if these were there.
+    size = luma.shape[0] * factor, luma.shape[1] * factor
+
+    def work(top: int, samples: Samples) -> _Band:
+        rgb = np.empty((*samples.shape[:2], 4 if scan.alpha else 3), samples.dtype)
+        step = max(1, CACHED_PIXELS // scan.width)
+        for row in range(0, len(samples), step):
+            _paint(samples[row : row + step], rgb[row : row + step], model, top=top + row, size=size)
+        return _compressed(rgb, scan, tags=top == 0)
+
+    with drafted(target, overwrite=overwrite, announce=announce) as draft, draft.open("r+b") as file, _opened(scan) as image:
+        _write(file, scan, _in_order(work, _bands(image, scan)), xmp=xmp)
+
+
+@dataclass(frozen=True)
+class _Band:
+    """The strip, or the row of tiles, of a band of rows, and the tags that tell how to read it, where it is the first."""
+
+    rows: int
+    parts: list[memoryview]
+    tags: tiff.Directory
+
+
+def _factor(scan: Scan) -> int:
+    """Find by how much, a power of two, the stand-in is smaller."""
+    factor = 1
+    while -(-scan.width // factor) * -(-scan.height // factor) > STAND_IN_PIXELS:
+        factor *= 2
+    return factor
+
+
+def _scaled(colorizer: Colorizer, factor: int) -> Colorizer:
+    """Move the hints from the scan to its stand-in."""
+    hints = tuple(replace(hint, x=hint.x // factor, y=hint.y // factor) for hint in colorizer.options.hints)
+    return Colorizer(colorizer.model, replace(colorizer.options, hints=hints))
+
+
+@contextmanager
+def _opened(scan: Scan) -> Iterator[Any]:
+    """Open a scan as an image of libvips, to be read once, from top to bottom."""
+    library = vips.library()
+    try:
+        file = scan.path.open("rb")
+    except OSError as error:
+        raise PhotoError(f"cannot be read ({error.strerror}); check the path and its permissions") from error
+    with file:
+        try:
+            source = library.Source.new_from_descriptor(file.fileno())  # no name, which may be no text
+            yield library.Image.tiffload_source(source, access="sequential", fail_on="error")
+        except library.Error as error:
+            reason = vips.reason(error)
+            raise PhotoError(f"a TIFF that is damaged or cut off ({reason}); restore the file from a good copy") from error
+
+
+def _bands(image: Any, scan: Scan) -> Iterator[tuple[int, Samples]]:
+    """Read a scan in bands of rows: the first row, and ``(n, W, C)`` samples of 8 or 16 bits."""
+    region = vips.library().Region.new(image)
+    step = scan.tile[0] if scan.tile else min(max(BAND_PIXELS // scan.width // 16, 1) * 16, STRIP_ROWS)
+    for top in range(0, scan.height, step):
+        rows = min(step, scan.height - top)
+        data = region.fetch(0, top, scan.width, rows)
+        yield top, np.frombuffer(data, f"u{scan.bits // 8}").reshape(rows, scan.width, -1)
+
+
+def _in_order(work: Callable[[int, Samples], _Band], bands: Iterable[tuple[int, Samples]]) -> Iterator[_Band]:
+    """Work on several bands at once, and give them back in their order; one more waits, and no others are read."""
+    workers = min(THREADS, os.cpu_count() or 1)
+    waiting: deque[Future[_Band]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for top, samples in bands:
+            waiting.append(pool.submit(work, top, samples))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _paint(samples: Samples, rgb: Samples, model: upsample.Model, *, top: int, size: tuple[int, int]) -> None:
+    """Color a band of rows into ``(n, W, 3 or 4)`` RGB of the same luma.
+
+    Red and blue are rounded first, and green is solved from luma, as in ``planes.to_rgb``.
+    """
+    kind = cv2.CV_8U if rgb.dtype == np.uint8 else cv2.CV_16U
+    level = np.iinfo(rgb.dtype).max / 255
+    luma = samples[..., 0] if samples.shape[2] < 3 else planes.luma_of(np.ascontiguousarray(samples[..., :3]))
+    light = luma.astype(np.float32)
+    guide = light if level == 1 else light * np.float32(1 / level)
+    blue, red = (
+        cv2.addWeighted(light, 1, plane, level, 0, dtype=kind) for plane in upsample.excess(model, guide, top=top, size=size)
+    )
+    rest = cv2.addWeighted(red, -KR / KG, blue, -KB / KG, 0, dtype=cv2.CV_32F)
+    green = cv2.addWeighted(light, 1 / KG, rest, 1, 0, dtype=kind)
+    channels = [red, green, blue]
+    if rgb.shape[2] == 4:
+        channels.append(np.ascontiguousarray(samples[..., -1]))
+    cv2.merge(channels, rgb)
+
+
+def _compressed(rgb: Samples, scan: Scan, *, tags: bool) -> _Band:
+    """Compress a band: libvips writes a TIFF of it, from which the strip or the tiles are taken."""
+    if scan.compression == "none" and not scan.tile and not tags:
+        return _Band(len(rgb), [rgb.data.cast("B")], {})
+    kind, meaning = ("uchar", "srgb") if scan.bits == 8 else ("ushort", "rgb16")
+    height, width, channels = rgb.shape
+    image = vips.library().Image.new_from_memory(rgb, width, height, channels, kind).copy(interpretation=meaning)
+    options: dict[str, Any] = {"compression": scan.compression, "Q": jpeg.KEEPING}
+    if scan.compression in PREDICTED:
+        options["predictor"] = "horizontal"
+    if scan.tile:
+        options |= {"tile": True, "tile_height": scan.tile[0], "tile_width": scan.tile[1]}
+    data = image.tiffsave_buffer(**options)
+    directory, view = tiff.read(data), memoryview(data)
+    places = [
+        tiff.numbers(directory, tag) for tag in ((TILE_OFFSETS, TILE_BYTES) if scan.tile else (STRIP_OFFSETS, STRIP_BYTES))
+    ]
+    parts = [view[place : place + count] for place, count in zip(*places, strict=True)]
+    return _Band(height, parts, tiff.carried(directory, LAYOUT) if tags else {})
+
+
+def _write(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: bytes | None) -> None:
+    """Write bands as they come, then the directory, then the header, which was left open."""
+    position = 16
+    file.write(bytes(position))
+    offsets: list[int] = []
+    counts: list[int] = []
+    layout: tiff.Directory = {}
+    rows = 0
+    for band in bands:
+        layout, rows = layout or band.tags, rows or band.rows
+        for part in band.parts:
+            file.write(part)
+            offsets.append(position)
+            counts.append(len(part))
+            position += len(part)
+    number = tiff.LONG if position < 1 << 32 else tiff.LONG8
+    places, sizes = (tiff.Value(number, np.array(values, f"<u{tiff.SIZES[number]}").tobytes()) for values in (offsets, counts))
+    tags = {HEIGHT: _long(scan.height)}
+    if scan.tile:
+        tags |= {TILE_OFFSETS: places, TILE_BYTES: sizes}
+    else:
+        tags |= {STRIP_OFFSETS: places, STRIP_BYTES: sizes, STRIP_ROWS_TAG: _long(rows)}
+    if profile := icc.for_color(scan.profile, "L" if scan.grey else "RGB"):
+        tags[tiff.ICC] = tiff.Value(tiff.UNDEFINED, profile)
+    if xmp:
+        tags[tiff.XMP] = tiff.Value(tiff.BYTES, xmp)
+    kept = tiff.carried(scan.directory, tiff.CARRIED | tiff.BLOCKS | {tiff.XMP})
+    file.write(bytes(position % 2))
+    head, directory = tiff.head({**kept, **layout, **tags}, position + position % 2)
+    file.write(directory)
+    file.seek(0)
+    file.write(head)
+
+
+def _long(number: int) -> tiff.Value:
+    return tiff.Value(tiff.LONG, number.to_bytes(4, "little"))

@@ -1,0 +1,313 @@
+"""Scans that are streamed: the same result as in memory, luma untouched, everything carried along, faults said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import making
+import numpy as np
+import pytest
+
+from photochrom import huge, tiff, vips
+from photochrom.api import color_file, colorize
+from photochrom.colorizer import Colorizer, Options
+from photochrom.errors import OutputError, PhotoError
+from photochrom.photo import to_array
+
+SIZE = 407, 635
+
+
+@pytest.fixture(scope="module")
+def colorizer() -> Colorizer:
+    return Colorizer.load(options=Options(on_color="recolor"))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stream what has a thousand pixels, in many bands, by a stand-in of half its sides."""
+    monkeypatch.setattr(huge, "HUGE", 1000)
+    monkeypatch.setattr(huge, "STAND_IN_PIXELS", 70_000)
+    monkeypatch.setattr(huge, "BAND_PIXELS", 16 * SIZE[1])
+
+
+def samples(bits: int, channels: int) -> Any:
+    """Make ``(H, W, C)`` samples that use all of their bits; the last of two or four is alpha."""
+    rng = np.random.default_rng(3)
+    picture = making.scene(*SIZE) if channels > 2 else making.grey(*SIZE)[..., None]
+    if channels in (2, 4):
+        picture = np.concatenate([picture, making.grey(*SIZE, seed=5)[..., None]], 2)
+    return picture if bits == 8 else (picture.astype(np.uint16) * 257) ^ rng.integers(0, 256, picture.shape).astype(np.uint16)
+
+
+def write(path: Path, array: Any, **options: Any) -> Path:
+    """Write samples as a TIFF by libvips."""
+    meaning = {(1, 1): "b-w", (2, 1): "grey16", (1, 3): "srgb", (2, 3): "rgb16"}[
+        array.dtype.itemsize, 3 if array.shape[2] > 2 else 1
+    ]
+    image = vips.library().Image.new_from_array(array).copy(interpretation=meaning)
+    for name in ("icc-profile-data", "xmp-data"):
+        if name in options:
+            image.set_type(vips.library().GValue.blob_type, name, options.pop(name))
+    image.tiffsave(str(path), **options)
+    return path
+
+
+def read(path: Path) -> Any:
+    image = vips.library().Image.tiffload(str(path), fail_on="warning")
+    return image.numpy().reshape(image.height, image.width, -1)
+
+
+def tags(path: Path) -> tiff.Directory:
+    return tiff.read(path.read_bytes())
+
+
+def luma(array: Any) -> Any:
+    """Give grey as the definition has it: exactly, rounded."""
+    if array.shape[2] < 3:
+        return array[..., 0]
+    return np.floor(array[..., :3].astype(np.int64) @ np.array([299, 587, 114]) / 1000 + 0.5)
+
+
+KINDS: dict[str, tuple[int, int, dict[str, Any]]] = {
+    "grey": (16, 1, {"compression": "none"}),
+    "grey, LZW": (16, 1, {"compression": "lzw", "predictor": "horizontal"}),
+    "grey, white is zero": (8, 1, {"compression": "packbits", "miniswhite": True}),
+    "grey, 8 bits, tiles, Deflate": (8, 1, {"compression": "deflate", "tile": True, "tile_width": 64, "tile_height": 32}),
+    "grey with alpha, tiles": (16, 2, {"compression": "none", "tile": True, "tile_width": 512, "tile_height": 512}),
+    "RGB, Deflate": (16, 3, {"compression": "deflate", "predictor": "none"}),
+    "RGB, 8 bits": (8, 3, {"compression": "none"}),
+    "RGB with alpha, BigTIFF": (16, 4, {"compression": "lzw", "bigtiff": True}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_streamed_scan_is_what_memory_makes_of_it(
+    kind: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bits, channels, options = KINDS[kind]
+    given = samples(bits, channels)
+    source = write(tmp_path / "scan.tif", given, **options)
+    color_file(source, tmp_path / "streamed.tif", colorizer=colorizer)
+    monkeypatch.setattr(huge, "HUGE", 1 << 24)
+    color_file(source, tmp_path / "whole.tif", colorizer=colorizer)
+    streamed, whole = read(tmp_path / "streamed.tif"), read(tmp_path / "whole.tif")
+    assert streamed.dtype == given.dtype
+    assert streamed.shape == whole.shape
+    # The stand-in is rounded to 8 bits at other places than a picture that is halved in memory.
+    away = np.abs(streamed[..., :3].astype(float) - whole[..., :3]) * 255 / np.iinfo(given.dtype).max
+    assert away.mean() < 0.6, away.mean()
+    assert np.percentile(away, 99.9) < 6
+    assert np.ptp(streamed[..., :3].astype(int), axis=2).max() > 10 * np.iinfo(given.dtype).max / 255
+    if bits == 16:
+        assert np.array_equal(luma(streamed), luma(given))
+    else:
+        assert np.array_equal(making.luma((tmp_path / "streamed.tif").read_bytes()), making.luma(source.read_bytes()))
+    if channels in (2, 4):
+        assert np.array_equal(streamed[..., 3], given[..., -1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layout_and_compression_stay(kind: str, tmp_path: Path, colorizer: Colorizer) -> None:
+    bits, channels, options = KINDS[kind]
+    source = write(tmp_path / "scan.tif", samples(bits, channels), **options)
+    color_file(source, tmp_path / "out.tif", colorizer=colorizer)
+    before, after = tags(source), tags(tmp_path / "out.tif")
+    assert tiff.numbers(after, tiff.COMPRESSION) == tiff.numbers(before, tiff.COMPRESSION)
+    assert (huge.TILE_WIDTH in after) == (huge.TILE_WIDTH in before) == ("tile" in options)
+    assert all(side <= huge.TILE_SIDE for tag in (huge.TILE_WIDTH, huge.TILE_HEIGHT) for side in tiff.numbers(after, tag))
+    predicted = options["compression"] in huge.PREDICTED
+    assert tiff.numbers(after, huge.PREDICTOR) == ((2,) if predicted else ())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_inside_stays_jpeg(channels: int, tmp_path: Path, colorizer: Colorizer) -> None:
+    source = write(tmp_path / "scan.tif", samples(8, channels), compression="jpeg", Q=80)
+    assert tiff.numbers(tags(source), tiff.PHOTOMETRIC) == ((1,) if channels == 1 else (6,))
+    assert huge.scan(source)
+    color_file(source, tmp_path / "out.tif", colorizer=colorizer)
+    assert tiff.numbers(tags(tmp_path / "out.tif"), tiff.COMPRESSION) == (7,)
+    assert np.abs(luma(read(tmp_path / "out.tif")) - luma(read(source)).astype(float)).mean() < 1
+
+
+def test_what_describes_the_scan_is_carried(tmp_path: Path, colorizer: Colorizer) -> None:
+    profile, note = making.grey_profile(making.gamma_curve(1.8)), b'<own:a xmlns:own="http://example.org/">1910</own:a>'
+    xmp = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="">' + note
+    xmp += b"</rdf:Description></rdf:RDF>"
+    plain = write(tmp_path / "plain.tif", samples(16, 1), **{"icc-profile-data": profile, "xmp-data": xmp})
+    extra = {
+        **tiff.read(making.exif(6)[6:]),
+        **tiff.resolution(600, 600),
+        33723: tiff.Value(tiff.UNDEFINED, b"\x1c\x02\x05\0\1A"),
+    }
+    source = tmp_path / "scan.tif"
+    source.write_bytes(tiff.splice(plain.read_bytes(), extra))
+    color_file(source, tmp_path / "out.tif", colorizer=colorizer)
+    before, after = tags(source), tags(tmp_path / "out.tif")
+    for tag in (271, 274, 282, 283, 296, 33723, 34665, 34853):
+        assert after[tag] == before[tag], tag
+    assert note in after[tiff.XMP].data
+    assert after[tiff.ICC].data[16:20] == b"RGB "
+    assert making.opened((tmp_path / "out.tif").read_bytes()).size == (SIZE[0], SIZE[1])  # which Pillow turns
+
+
+def test_the_network_sees_a_turned_scan_upright(tmp_path: Path, colorizer: Colorizer) -> None:
+    upright = samples(16, 1)
+    write(tmp_path / "upright.tif", upright)
+    turned = write(tmp_path / "turned.tif", np.ascontiguousarray(np.rot90(upright)))
+    turned.write_bytes(tiff.splice(turned.read_bytes(), {tiff.ORIENTATION: tiff.Value(tiff.SHORT, b"\6\0")}))
+    for name in ("upright", "turned"):
+        color_file(tmp_path / f"{name}.tif", tmp_path / f"{name}.color.tif", colorizer=colorizer)
+    expected, found = read(tmp_path / "upright.color.tif"), read(tmp_path / "turned.color.tif")
+    away = np.abs(expected.astype(float) - np.rot90(found, -1)) / 257
+    assert away.mean() < 0.6
+
+
+def test_past_four_gigabytes_it_is_a_bigtiff() -> None:
+    long, offsets = tiff.Value(tiff.LONG, b"\1\2\3\4"), np.array([16, 1 << 33], "<u8").tobytes()
+    directory = {256: long, 273: tiff.Value(tiff.LONG8, offsets), 34665: tiff.Value(tiff.LONG, b"", {33434: long})}
+    head, body = tiff.head(directory, 1 << 33)
+    assert head[:4] == b"II+\0"
+    assert int.from_bytes(head[8:], "little") == 1 << 33
+    # Read at the front of a file, the same bytes hold every offset that fits there.
+    moved = tiff._write(directory, 16, order="<", big=True)
+    found = tiff.read(b"II+\0\x08\0\0\0" + (16).to_bytes(8, "little") + moved)
+    assert found == directory
+    assert len(body) == len(moved)
+    small, _ = tiff.head(directory, 16)
+    assert small[:4] == b"II*\0"
+
+
+def test_only_one_plain_page_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(tmp_path / "scan.tif", samples(16, 1))
+    assert huge.scan(source) is not None
+    pages = tmp_path / "pages.tif"
+    pages.write_bytes(tiff.join([source.read_bytes()] * 2))
+    assert huge.scan(pages) is None
+    table = write(tmp_path / "table.tif", samples(8, 3), **{"icc-profile-data": making.srgb_profile()})
+    assert huge.scan(table) is not None
+    floats = tmp_path / "floats.tif"
+    vips.library().Image.new_from_array(samples(16, 1).astype(np.float32)).tiffsave(str(floats))
+    assert huge.scan(floats) is None
+    tiles = write(tmp_path / "tiles.tif", samples(16, 1), tile=True)
+    assert huge.scan(tiles)
+    tiles.write_bytes(tiff.splice(tiles.read_bytes(), {huge.TILE_HEIGHT: tiff.Value(tiff.SHORT, b"\0\0")}))
+    assert huge.scan(tiles) is None
+    empty, text = tmp_path / "empty.tif", tmp_path / "text.tif"
+    empty.touch()
+    text.write_bytes(b"II*\0" + b"x" * 100)
+    assert huge.scan(empty) is huge.scan(text) is huge.scan(tmp_path / "missing.tif") is huge.scan(tmp_path) is None
+    monkeypatch.setattr(huge, "HUGE", SIZE[0] * SIZE[1])
+    assert huge.scan(source) is None
+
+
+def test_a_result_of_another_format_is_made_in_memory(
+    tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "scan.tif", samples(8, 1))
+    monkeypatch.delattr(huge, "look")
+    color_file(source, tmp_path / "out.png", colorizer=colorizer)
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("compression", ["none", "lzw", "deflate"])
+@pytest.mark.parametrize("left", [0.4, 0.97])
+def test_a_scan_that_breaks_off_is_refused_and_nothing_is_written(
+    compression: str, left: float, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    whole = write(tmp_path / "scan.tif", samples(16, 1), compression=compression).read_bytes()
+    # With its directory in front, as scanners write it, the file still says how large it should be.
+    moved = dict(tiff.read(whole))
+    _, directory = tiff.head(moved, 16)
+    shift = 16 + len(directory) + len(directory) % 2
+    offsets = [offset + shift for offset in tiff.numbers(moved, huge.STRIP_OFFSETS)]
+    moved[huge.STRIP_OFFSETS] = tiff.Value(tiff.LONG, np.array(offsets, "<u4").tobytes())
+    head, directory = tiff.head(moved, 16)
+    content = (head + directory).ljust(shift, b"\0") + whole
+    source = tmp_path / "cut.tif"
+    source.write_bytes(content)
+    color_file(source, tmp_path / "out" / "whole.tif", colorizer=colorizer)
+    source.write_bytes(content[: int(len(content) * left)])
+    with pytest.raises(PhotoError, match=r"cut\.tif: a TIFF that is damaged or cut off \(.+\); restore") as caught:
+        color_file(source, tmp_path / "out" / "cut.tif", colorizer=colorizer)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole.tif"]
+
+
+def test_damage_met_while_painting_leaves_nothing(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = write(tmp_path / "scan.tif", samples(16, 1), compression="deflate")
+    scan = huge.scan(source)
+    assert scan
+    result = huge.look(scan, colorizer)
+    last = tiff.numbers(tags(source), huge.STRIP_OFFSETS)[-1]
+    damaged = bytearray(source.read_bytes())
+    damaged[last : last + 100] = bytes(100)
+    source.write_bytes(damaged)
+    with pytest.raises(PhotoError, match="damaged"):
+        huge.paint(scan, result, tmp_path / "out.tif", colorizer=colorizer)
+    assert {path.name for path in tmp_path.iterdir()} == {"scan.tif"}
+
+
+def test_a_scan_may_have_ten_times_the_pixels(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = write(tmp_path / "scan.tif", samples(8, 1))
+    pixels = SIZE[0] * SIZE[1]
+    fitting = Colorizer(colorizer.model, replace(colorizer.options, max_pixels=-(-pixels // 10)))
+    color_file(source, tmp_path / "out.tif", colorizer=fitting)
+    tight = Colorizer(colorizer.model, replace(colorizer.options, max_pixels=pixels // 10 - 1))
+    with pytest.raises(PhotoError, match=r"635 x 407 = 258,445 pixels, over the limit of 258,430; raise it with --max-pixels"):
+        color_file(source, tmp_path / "other.tif", colorizer=tight)
+
+
+def test_a_scan_in_color_is_skipped_and_nothing_is_written(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = write(tmp_path / "scan.tif", samples(16, 3))
+    result = color_file(source, tmp_path / "out" / "x.tif", colorizer=Colorizer(colorizer.model, Options()))
+    assert result.chroma is None
+    assert result.judgement.kind == "color"
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_result_stays(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = write(tmp_path / "scan.tif", samples(16, 1))
+    target = colorize(source, colorizer=colorizer)
+    before = target.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        colorize(source, colorizer=colorizer)
+    target.write_bytes(b"")
+    color_file(source, target, colorizer=colorizer, overwrite=True)
+    assert target.read_bytes() == before
+
+
+def test_the_photograph_of_the_result_is_the_stand_in(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = write(tmp_path / "scan.tif", samples(16, 3))
+    result = color_file(source, tmp_path / "out.tif", colorizer=colorizer)
+    assert result.photo.luma.shape == (-(-SIZE[0] // 2), -(-SIZE[1] // 2))
+    assert result.chroma is not None
+    small = to_array(result.photo, *result.chroma)
+    large = read(tmp_path / "out.tif")[: SIZE[0] // 2 * 2, : SIZE[1] // 2 * 2] / 257
+    means = large.reshape(SIZE[0] // 2, 2, SIZE[1] // 2, 2, 3).mean((1, 3))
+    assert np.abs(means - small[: means.shape[0], : means.shape[1]]).mean() < 2
+
+
+def test_memory_stays_bounded(tmp_path: Path) -> None:
+    """Color two scans, one of nine times the pixels of the other, and compare the peaks of the two processes."""
+    code = (
+        "import sys, resource; from photochrom import huge\n"
+        "huge.HUGE, huge.STAND_IN_PIXELS, huge.BAND_PIXELS = 1000, 1 << 18, 1 << 16\n"
+        "from photochrom.cli import main\n"
+        "try: main(['colorize', sys.argv[1], '-o', sys.argv[2]])\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for side in (800, 2400):
+        source = tmp_path / f"{side}.tif"
+        row = vips.library().Image.new_from_array(np.tile(samples(16, 1), (1, side // SIZE[1] + 1, 1))[:, :side])
+        row.replicate(1, side // SIZE[0] + 1).crop(0, 0, side, side).copy(interpretation="grey16").tiffsave(str(source))
+        done = subprocess.run([sys.executable, "-c", code, source, tmp_path / "out.tif"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stdout.split()[-1]) / 1024)
+        (tmp_path / "out.tif").unlink()
+    # 5 million pixels more are 10 MB read and 31 MB written.
+    assert peaks[1] - peaks[0] < 12, peaks
