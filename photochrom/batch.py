@@ -1,31 +1,43 @@
-"""Color many photographs: find them, name their results, go through them, and let no bad one stop the others."""
+"""Color many photographs, several at a time: let no bad one stop the others, and do nothing twice.
+
+Threads do the work. Decoding, the network, upsampling and encoding all run outside Python's lock, so that a few threads keep as
+many cores busy as processes would, with one model and one set of libraries in memory.
+"""
 
 from __future__ import annotations
 
+import atexit
+import dataclasses
 import os
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from queue import SimpleQueue
+from typing import Literal, final
 
-from photochrom.api import MARK, beside, color_file, with_ending
-from photochrom.colorizer import Colorizer
+from photochrom.api import color_file
+from photochrom.colorizer import Colorizer, Result
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
-from photochrom.photo import SUFFIXES, Format
+from photochrom.files import sweep
+from photochrom.listing import Task, check_suffix, is_folder, plan
+from photochrom.manifest import Manifest, Record, Stamp, recipe_of, stamp
+from photochrom.picture import LumaWay
 
-Status = Literal["colored", "skipped", "failed"]
+__all__ = ["Outcome", "Status", "Task", "check_suffix", "default_jobs", "is_folder", "plan", "run"]
 
+Status = Literal["colored", "kept", "skipped", "failed"]
 
-@dataclass(frozen=True)
-class Task:
-    """Name a photograph and the place of its result, or the reason why it cannot have one."""
+NAME = "photochrom"
+"""Begins the names of the threads at work."""
 
-    source: Path
-    target: Path
-    error: PhotochromError | None = None
-    contents: bytes | None = None
-    """The photograph itself, where it comes from no file."""
+AHEAD = 16
+"""Photographs that wait for each worker: enough that it never waits for the listing, few enough to forget."""
+
+GRACE_S = 0.3
+"""How long the workers may go on when a run is broken off: time enough to finish a line of the manifest."""
 
 
 @dataclass(frozen=True)
@@ -35,128 +47,252 @@ class Outcome:
     source: str
     output: str | None
     status: Status
+    """"kept" is a result of an earlier run that still holds."""
     seconds: float
     judgement: str | None
     error: str | None
+    """One line that begins with the photograph's name."""
+    reason: str | None = None
+    """The error without names of files, so that alike ones can be counted."""
+    notes: tuple[str, ...] = ()
+    """What the result lacks of the photograph."""
+    luma: LumaWay | None = None
+    """How luma got into a JPEG that was written now."""
 
 
-def plan(inputs: Sequence[Path], output: Path | None = None, *, format: Format | None = None) -> list[Task]:
-    """List the photographs of some files and folders, however deep, each with the place of its result.
+def run(
+    colorizer: Colorizer, tasks: Iterable[Task], *, jobs: int = 1, overwrite: bool = False, verify: bool = False
+) -> Generator[Outcome, None, None]:
+    """Color photographs; yields what became of each, in order of completion, which for one job is that of the tasks.
 
-    Without an output, ``name.color.jpg`` lies beside ``name.jpg``. With an output folder, the tree of an input folder is
-    mirrored in it; several input folders keep their own names in it. Inside folders, hidden files, linked folders, the output
-    folder and files named as results are (``name.color.jpg``) are left out. A photograph that cannot have its result, because
-    it would replace a source or another result, is listed with the reason.
+    What the manifest of a task's home knows as done is not done again: the photograph, the result, the model and the settings
+    must be the same, by size and time or else by content. What a killed run left half written is removed.
+
+    When the iteration ends early, in whatever way, nothing that is unfinished gets its name any more; threads in the middle of
+    a photograph end with it, and an interpreter that exits waits for them.
 
     Args:
-        inputs: photographs and folders.
-        output: a file, for one photograph; or a folder; or none.
-        format: what the results are named for; none keeps the names.
+        colorizer: a loaded model; one that computes with one thread serves several jobs best.
+        tasks: what ``plan`` lists; taken up as the work goes on.
+        jobs: photographs that are worked on at the same time.
+        overwrite: replace results that the manifest does not know.
+        verify: compare photographs and results with the manifest by their contents, not by size and time alone.
 
     Raises:
-        OptionError: if an output file is named for several photographs, or its suffix is not one that is written.
-        PhotoError: if there is no photograph at all.
+        OptionError: if there are fewer than one job.
+        OutputError: if a manifest cannot be read, or another run is at work in its folder.
     """
-    folders = {path for path in inputs if _is_folder(path)}
-    if output is not None and output.suffix and not _is_folder(output):
-        if len(inputs) == 1 and not folders:
-            check_suffix(output, format)
-            return _checked([Task(inputs[0], output)])
-        if output.suffix.lower() in SUFFIXES:
-            raise OptionError(f"'{output}' is one file for several photographs: name a folder")
-    tasks: list[Task] = []
-    for path in inputs:
-        base = output / path.resolve().name if output is not None and path in folders and len(folders) > 1 else output
-        for task in _below(path, leave=output) if path in folders else [Task(path, Path(path.name))]:
-            target = beside(task.source, format) if base is None else with_ending(base / task.target, format)
-            tasks.append(replace(task, target=target))
-    if not tasks:
-        raise PhotoError(f"{', '.join(map(str, inputs))}: no photograph is here; expected files named {', '.join(SUFFIXES)}")
-    return _checked(tasks)
+    if jobs < 1:
+        raise OptionError(f"jobs is {jobs}: expected 1 or more")
+    crew = _Crew(colorizer, jobs, overwrite=overwrite, verify=verify)
+    manifests: dict[Path, Manifest] = {}
+    waiting, swept = 0, None
+    try:
+        for task in tasks:
+            home = task.home
+            if home is not None and home not in manifests:
+                manifests[home] = Manifest(home)
+            if swept != task.target.parent:
+                swept = task.target.parent
+                sweep(swept)
+            crew.work.put((task, manifests[home] if home is not None else None))
+            waiting += 1
+            while waiting > AHEAD * jobs or not crew.done.empty():
+                yield crew.done.get()
+                waiting -= 1
+        for _ in range(waiting):
+            yield crew.done.get()
+    finally:
+        crew.end()
+        for manifest in manifests.values():
+            manifest.close()
 
 
-def run(colorizer: Colorizer, tasks: Sequence[Task], *, overwrite: bool = False) -> Iterator[Outcome]:
-    """Color photographs one after another; yields what became of each, in order."""
-    for task in tasks:
+def default_jobs() -> int:
+    """Give one job more than there are processors for this process: while one waits for the disk, the others compute."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return (len(affinity(0)) if affinity else os.cpu_count() or 1) + 1
+
+
+@final
+class _Crew:
+    """Hold the threads of a run and what they share."""
+
+    def __init__(self, colorizer: Colorizer, jobs: int, *, overwrite: bool, verify: bool) -> None:
+        self.work: SimpleQueue[tuple[Task, Manifest | None] | None] = SimpleQueue()
+        self.done: SimpleQueue[Outcome] = SimpleQueue()
+        self._colorizer, self._overwrite, self._verify = colorizer, overwrite, verify
+        self._settings = _settings(colorizer)
+        self._recipe = recipe_of(self._settings)
+        self._ended = threading.Event()
+        self._places: dict[int, Path] = {}
+        self._threads = [threading.Thread(target=self._serve, args=(n,), name=f"{NAME}-{n}", daemon=True) for n in range(jobs)]
+        for thread in self._threads:
+            thread.start()
+        # An interpreter that exits would drop daemons in the midst of foreign code, and wait for other threads for ever.
+        atexit.register(self.end, grace_s=None)
+
+    def end(self, *, grace_s: float | None = GRACE_S) -> None:
+        """Stop: no result gets its name from here on, and drafts are removed, of threads that cannot be waited for too."""
+        self._ended.set()
+        for _ in self._threads:
+            self.work.put(None)
+        deadline = None if grace_s is None else time.monotonic() + grace_s
+        for thread in self._threads:
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):
+            atexit.unregister(self.end)
+            return
+        for place in set(self._places.values()):
+            sweep(place, own=True)
+
+    def _serve(self, number: int) -> None:
+        while (item := self.work.get()) and not self._ended.is_set():
+            self._places[number] = item[0].target.parent
+            self.done.put(self._outcome(*item))
+
+    def _outcome(self, task: Task, manifest: Manifest | None) -> Outcome:
         begin = time.perf_counter()
         status: Status = "failed"
         judgement: str | None = None
+        result: Result | None = None
         problem: PhotochromError | None = None
         try:
             if task.error:
                 raise task.error
-            result = color_file(task.source, task.target, colorizer=colorizer, overwrite=overwrite, contents=task.contents)
-            judgement = result.judgement.kind
-            status = "skipped" if result.chroma is None else "colored"
+            status, judgement, result = self._color(task) if manifest is None else self._remembered(task, manifest)
         except PhotochromError as error:
-            problem = error
+            named = str(error).startswith(f"{task.source}: ")
+            problem = error if named else type(error)(f"{task.source}: {error}")
         except MemoryError:
             problem = OutputError(f"{task.source}: memory ran out, nothing was written; free some, or color a smaller copy")
         except Exception as error:  # a fault of ours or of a library must not cost the photographs that follow
             problem = OutputError(f"{task.source}: failed by {type(error).__name__} ({error}); please report this")
-        output = os.fspath(task.target) if status == "colored" else None
+        output = os.fspath(task.target) if status in ("colored", "kept") else None
         seconds = round(time.perf_counter() - begin, 4)
-        yield Outcome(os.fspath(task.source), output, status, seconds, judgement, one_line(problem) if problem else None)
+        return Outcome(
+            os.fspath(task.source),
+            output,
+            status,
+            seconds,
+            judgement,
+            one_line(problem) if problem else None,
+            _reason(problem, task) if problem else None,
+            result.notes if result else (),
+            result.luma if result else None,
+        )
+
+    def _color(self, task: Task) -> tuple[Status, str, Result]:
+        result = color_file(
+            task.source,
+            task.target,
+            colorizer=self._colorizer,
+            overwrite=self._overwrite,
+            contents=task.contents,
+            announce=lambda *_: self._go_on(),
+        )
+        return "skipped" if result.chroma is None else "colored", result.judgement.kind, result
+
+    def _go_on(self) -> None:
+        if self._ended.is_set():
+            raise OutputError("the run was broken off; run it again")
+
+    def _remembered(self, task: Task, manifest: Manifest) -> tuple[Status, str | None, Result | None]:
+        """Color a photograph unless the manifest knows it as done, and record what became of it."""
+        assert task.home is not None
+        output = task.target.relative_to(task.home).as_posix()
+        known = manifest.find(output)
+        written = known.written if known else None
+        record = Record(output, _seen_from(task.home, task.source), "failed", self._recipe, written=written)
+        ours = known is None or written is None or known.source == record.source
+        try:
+            read = stamp(task.source, known=known.read if known else None, verify=self._verify)
+            record = replace(record, read=read)
+            if known and known.read and known.read.sha256 == read.sha256:
+                if (kept := self._still_holds(known, task.target)) is not None:
+                    record = replace(kept, source=record.source, read=read)
+                    if record != known:
+                        manifest.add(record, self._settings, sync=False)
+                    return "kept" if record.status == "colored" else "skipped", record.judgement, None
+            elif known and not ours and not self._overwrite:
+                theirs = task.home / known.source
+                reason = f"{task.target}: is the result of {os.path.normpath(theirs)}"
+                raise OutputError(f"{reason}; color them into two folders, or allow it to be replaced (--overwrite)")
+            return self._new(task, manifest, record)
+        except Exception as error:
+            failed = replace(record, error=one_line(error))
+            if record.read and ours and failed != known and not self._ended.is_set():
+                with suppress(OutputError):  # it is told now, and tried again by the next run, recorded or not
+                    manifest.add(failed, self._settings, sync=False)
+            raise
+
+    def _still_holds(self, known: Record, target: Path) -> Record | None:
+        """Give what is known, its stamp brought up to date, if that is a result that needs no work; none if it does."""
+        if known.status == "failed" or known.recipe != self._recipe:
+            return None
+        if known.status == "skipped":
+            return known
+        try:
+            found = stamp(target, known=known.written, verify=self._verify)
+        except PhotoError:
+            return None
+        return replace(known, written=found) if known.written and found.sha256 == known.written.sha256 else None
+
+    def _new(self, task: Task, manifest: Manifest, record: Record) -> tuple[Status, str, Result]:
+        assert record.read is not None
+        read = record.read
+        if record.written and not self._overwrite and task.target.exists():
+            found = stamp(task.target, known=record.written, verify=self._verify)
+            if not manifest.wrote(record.output, found):
+                reason = "was changed after it was written, perhaps retouched"
+                raise OutputError(f"{task.target}: {reason}; move it away, or allow it to be replaced (--overwrite)")
+
+        def announce(draft: Path, result: Result) -> None:
+            self._go_on()
+            _check_unchanged(task.source, read)
+            colored = replace(record, status="colored", judgement=result.judgement.kind, written=stamp(draft))
+            manifest.add(colored, self._settings)
+
+        result = color_file(
+            task.source,
+            task.target,
+            colorizer=self._colorizer,
+            overwrite=self._overwrite or record.written is not None,
+            announce=announce,
+        )
+        kind = result.judgement.kind
+        if result.chroma is None:
+            manifest.add(replace(record, status="skipped", judgement=kind), self._settings, sync=False)
+            return "skipped", kind, result
+        return "colored", kind, result
 
 
-def check_suffix(output: Path, format: Format | None) -> None:
-    """Refuse an output file whose name ends in no format that is written, or in another than the one asked for."""
-    kind = SUFFIXES.get(output.suffix.lower())
-    if kind is None:
-        expected = f"expected a name that ends in {', '.join(SUFFIXES)}, or a folder that exists"
-        raise OptionError(f"'{output}' names no file that can be written: {expected}")
-    if format is not None and kind != format:
-        raise OptionError(f"the output '{output}' is a {kind} by its name, but {format} is asked for: drop one of them")
+def _settings(colorizer: Colorizer) -> dict[str, object]:
+    """Give all that a result depends on besides its photograph."""
+    options = dataclasses.asdict(colorizer.options)
+    del options["max_pixels"]  # says which photographs are refused, and nothing of how they are colored
+    return {"model": colorizer.model.hash, "settings": options}
 
 
-def _below(folder: Path, *, leave: Path | None) -> Iterator[Task]:
-    """List the photographs below a folder, sorted, the targets relative to it; a folder that cannot be listed is a failure."""
-    hidden = leave and leave.resolve()
-    errors: list[OSError] = []
-    for place, names, files in os.walk(folder, onerror=errors.append):
-        here = Path(place)
-        names[:] = sorted(name for name in names if not name.startswith(".") and (here / name).resolve() != hidden)
-        for source in (here / name for name in sorted(files) if not name.startswith(".")):
-            if source.suffix.lower() in SUFFIXES and not source.stem.endswith(MARK):
-                yield Task(source, source.relative_to(folder))
-    for error in errors:
-        source = Path(error.filename)
-        reason = f"{source}: cannot be listed ({error.strerror}); check its permissions"
-        yield Task(source, source.relative_to(folder), PhotoError(reason))
+def _reason(problem: PhotochromError, task: Task) -> str:
+    text = str(problem).removeprefix(f"{task.source}: ")
+    for path, name in ((task.target, "the result"), (task.target.parent, "its folder"), (task.source, "the photograph")):
+        if path != Path():
+            text = text.replace(f"'{path}'", name).replace(f"{path}: ", f"{name}: ")
+    return " ".join(text.split())
 
 
-def _checked(tasks: Sequence[Task]) -> list[Task]:
-    """Refuse results that would replace a source or each other; what is named twice is listed once."""
-    sources = {_identity(task.source): task.source for task in tasks}
-    taken: dict[Path, Path] = {}
-    checked = []
-    for task in tasks:
-        if taken.get(task.target) == task.source:
-            continue
-        first = taken.setdefault(task.target, task.source)
-        there = _identity(task.target)
-        error = task.error
-        if error is None and there and there in sources:
-            reason = f"the result '{task.target}' would replace the photograph {sources[there]}; choose another output"
-            error = OutputError(f"{task.source}: {reason}")
-        elif error is None and first != task.source:
-            reason = f"the result '{task.target}' is that of {first} already; color them into two folders"
-            error = OutputError(f"{task.source}: {reason}")
-        checked.append(replace(task, error=error))
-    return checked
-
-
-def _is_folder(path: Path) -> bool:
+def _seen_from(folder: Path, source: Path) -> str:
     try:
-        return path.is_dir()
-    except OSError:  # a name too long, a folder above that is closed: whoever opens the path says so
-        return False
+        return Path(os.path.relpath(source, folder)).as_posix()
+    except ValueError:  # on two drives
+        return source.absolute().as_posix()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Tell files apart whatever names and links lead to them; none for one that is not there."""
+def _check_unchanged(source: Path, read: Stamp) -> None:
     try:
-        found = path.stat()
-    except (OSError, ValueError):  # ValueError: a name that no system takes
-        return None
-    return found.st_dev, found.st_ino
+        found = source.stat()
+    except OSError as error:
+        raise PhotoError(f"{source}: vanished while it was read ({error.strerror}); restore it, and run again") from error
+    if (found.st_size, found.st_mtime_ns) != (read.size, read.mtime_ns):
+        raise PhotoError(f"{source}: changed while it was read; run again when nothing writes to it")

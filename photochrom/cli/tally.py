@@ -1,0 +1,148 @@
+"""Tell what becomes of many photographs: a line for each that is new, and a table at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as jsonlib
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, final
+
+from photochrom.errors import PhotochromError
+
+if TYPE_CHECKING:
+    from photochrom.batch import Outcome, Task
+
+MEANINGS = {
+    "colored": "",
+    "kept": "results of an earlier run that still hold",
+    "skipped": "in color already; --on-color recolor colors them anew",
+    "failed": "",
+}
+"""What can become of a photograph, and what the table says of it."""
+
+REASONS, NAMES = 10, 3
+"""The table has the most frequent reasons, each with the first names."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM."""
+
+
+@final
+class Tally:
+    """Print what becomes of photographs, and count it."""
+
+    def __init__(self, *, json: bool, quiet: bool) -> None:
+        self._json, self._quiet = json, quiet
+        self._begin = time.monotonic()
+        self._counts = dict.fromkeys(MEANINGS, 0)
+        self._reasons: dict[str, _Reason] = {}
+
+    @property
+    def done(self) -> int:
+        """Give how many photographs there were."""
+        return sum(self._counts.values())
+
+    @property
+    def failed(self) -> int:
+        """Give how many failed."""
+        return self._counts["failed"]
+
+    def tell(self, outcome: Outcome) -> None:
+        """Count a photograph, and print its line: JSON, or what is new, or on standard error what failed."""
+        self._counts[outcome.status] += 1
+        if outcome.reason:
+            # Those that differ in a figure or in a name alone are one reason.
+            key = re.sub(r"'[^']*'|\S*/\S*|\d[\d,.]*", "...", outcome.reason)
+            self._reasons.setdefault(key, _Reason(outcome.reason)).add(outcome.source)
+        if self._json:
+            print(jsonlib.dumps(dataclasses.asdict(outcome)), flush=True)
+        elif outcome.status == "failed":
+            print(f"photochrom: {outcome.error}", file=sys.stderr)
+        elif outcome.status == "skipped" and not self._quiet:
+            print(f"{outcome.source}: skipped, it is in color already; --on-color recolor colors it anew")
+        elif outcome.status == "colored" and not self._quiet:
+            said = f" ({'; '.join(outcome.notes)})" if outcome.notes else ""
+            print(f"{outcome.source} -> {outcome.output}{said}")
+
+    def sum_up(self) -> None:
+        """Print the table of several photographs to standard error: on a terminal, and wherever one of them failed."""
+        if self._json or self.done < 2 or not (self.failed or sys.stderr.isatty()):
+            return
+        width = len(f"{self.done:,}")
+        lines = [f"{self.done:,} photographs in {_duration(time.monotonic() - self._begin)}:"]
+        for status, count in self._counts.items():
+            if count:
+                lines.append(f"  {count:{width},}  {status:8} {MEANINGS[status]}".rstrip())
+        reasons = sorted(self._reasons.values(), key=lambda reason: -reason.count)
+        if reasons:
+            lines.append("reasons:")
+        for reason in reasons[:REASONS]:
+            more = f" and {reason.count - NAMES:,} more" if reason.count > NAMES else ""
+            lines += [f"  {reason.count:{width},}  {reason.text}", f"  {'':{width}}  {', '.join(reason.names)}{more}"]
+        if rest := reasons[REASONS:]:
+            lines.append(f"  {sum(reason.count for reason in rest):{width},}  for {len(rest):,} other reasons")
+        sys.stdout.flush()
+        print("\n".join(lines), file=sys.stderr)
+
+
+@final
+class _Reason:
+    """Count the photographs that failed for one reason."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.count = text, 0
+        self.names: list[str] = []
+
+    def add(self, name: str) -> None:
+        self.count += 1
+        if len(self.names) < NAMES:
+            self.names.append(name)
+
+
+@final
+class Count:
+    """Count photographs beside the work, where there is a bar to fill: listing them is much faster than coloring them."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self.total: int | None = None
+        self._tasks = tasks
+        if sys.stderr.isatty():
+            threading.Thread(target=self._count, daemon=True).start()
+
+    def _count(self) -> None:
+        try:
+            for number, _ in enumerate(self._tasks, 1):
+                self.total = number
+        except PhotochromError:
+            return  # the run itself meets it and says so
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end what is inside as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
+        return
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
