@@ -12,14 +12,18 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from photochrom import color
 from photochrom.errors import ModelError, OptionError, one_line
 
 Float = NDArray[np.float32]
 
 CARD_KEY = "photochrom"
 """Name of the metadata entry of the ONNX file that holds the card, as JSON."""
-CARD_FORMAT = 1
+CARD_FORMAT = 2
+"""Format of the cards that are written; each adds fields to the one before, which are read with their defaults."""
 BUNDLED = "photochrom.onnx"
+BINS = 323
+"""Length of a palette: the number of bins of ``color.bins()``."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,23 @@ class Card:
     """Mean Cb and Cr of the training photographs."""
     training: dict[str, Any]
     """Configuration, data, seed, commit, images seen, hours and versions."""
+    hints: bool = False
+    """Whether the network was trained to follow the colors of single points."""
+    palettes: bool = False
+    """Whether it was trained to follow a palette."""
+    confidence: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """For each row of ``vividness`` a rising curve: the share of the likeliest bin, and the share of pixels within 10 dE
+    (CIE76) of the truth where it is that high, on photographs set aside; none where the network states no distribution."""
+
+    @property
+    def guided(self) -> bool:
+        """Whether the network takes anything but luma."""
+        return self.hints or self.palettes
+
+
+def takes_none(name: str, what: str) -> OptionError:
+    """Make the error for a model that was not trained with hints or a palette, or that states no confidence."""
+    return OptionError(f"the model '{name}' has no {what}: leave that out, or choose a model that was trained with it")
 
 
 @final
@@ -74,6 +95,7 @@ class Model:
             raise ModelError(f"cannot load the model '{source}': {reason}") from error
         self.card = _card(metadata, source)
         self._data = data
+        self._outputs = {item.name for item in self._session.get_outputs()}
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, threads: int = 0) -> Model:
@@ -96,21 +118,79 @@ class Model:
         """SHA-256 of the model file, as 64 hexadecimal digits."""
         return hashlib.sha256(self._data).hexdigest()
 
-    def chroma(self, luma: Float, *, vividness: float = 1.0) -> Float:
-        """Predict chroma.
+    def chroma(self, luma: Float, *, vividness: float = 1.0, hints: Float | None = None, palette: Float | None = None) -> Float:
+        """Predict chroma: the first part of what ``answer`` gives."""
+        return self.answer(luma, vividness=vividness, hints=hints, palette=palette)[0]
+
+    def answer(
+        self, luma: Float, *, vividness: float = 1.0, hints: Float | None = None, palette: Float | None = None
+    ) -> tuple[Float, Float | None]:
+        """Predict chroma, and how likely it is to be right.
 
         Args:
             luma: ``(N, 1, H, W)`` float32 in [0, 1], H and W multiples of ``card.stride``.
             vividness: from 0, the expected chroma, over 1, the default, to 2, the most vivid.
+            hints: ``(N, 3, H, W)`` float32: Cb, Cr and 1 at points whose color is given, 0 elsewhere.
+            palette: ``(N, 323)`` float32, the share of each chroma bin in a picture to be followed (``hints.palette``).
 
         Returns:
-            ``(N, 2, h, w)`` float32 chroma in [-0.5, 0.5], h and w at the network's own scale.
+            ``(N, 2, h, w)`` float32 chroma in [-0.5, 0.5], h and w at the network's own scale; and ``(N, h, w)`` float32
+            confidence, the share of such pixels that lie within 10 dE (CIE76) of the truth, or none if the card has no curve.
+
+        Raises:
+            OptionError: the vividness is out of range, or the network takes no hints or no palette.
         """
         temperature, gain = self.decoding(vividness)
-        feeds = {"luma": np.ascontiguousarray(luma, dtype=np.float32), "temperature": np.array(temperature, np.float32)}
-        feeds = {item.name: feeds[item.name] for item in self._session.get_inputs()}
-        answer: Float = self._session.run(["chroma"], feeds)[0] * np.float32(gain)
-        return answer.clip(-0.5, 0.5)
+        chroma, peak = self.run(luma, temperature, *self._unvivid(gain, hints, palette))
+        confidence = None if peak is None or not self.card.confidence else self._confidence(peak, vividness)
+        return (chroma * np.float32(gain)).clip(-0.5, 0.5), confidence
+
+    def distribution(
+        self, luma: Float, *, vividness: float = 1.0, hints: Float | None = None, palette: Float | None = None
+    ) -> Float:
+        """Predict the ``(N, 323, h, w)`` share of each chroma bin, before the gain; takes and raises what ``answer`` does."""
+        temperature, gain = self.decoding(vividness)
+        if "share" not in self._outputs:
+            raise takes_none(self.card.name, "distribution")
+        return self._fetch(["share"], luma, temperature, *self._unvivid(gain, hints, palette))[0]
+
+    def run(
+        self, luma: Float, temperature: float, hints: Float | None = None, palette: Float | None = None
+    ) -> tuple[Float, Float | None]:
+        """Run the network as it is: chroma at a temperature, and ``(N, 1, h, w)`` the likeliest bin's share if it has bins."""
+        if "peak" in self._outputs:
+            chroma, peak = self._fetch(["chroma", "peak"], luma, temperature, hints, palette)
+            return chroma, peak
+        return self._fetch(["chroma"], luma, temperature, hints, palette)[0], None
+
+    def _unvivid(self, gain: float, hints: Float | None, palette: Float | None) -> tuple[Float | None, Float | None]:
+        """Divide what guides the network by the gain: the answer is multiplied by it, and is to have the given colors then."""
+        for what, given, taken in (("hints", hints, self.card.hints), ("palette", palette, self.card.palettes)):
+            if given is not None and not taken:
+                raise takes_none(self.card.name, what)
+        faded = None if palette is None else _faded(palette, gain)
+        return None if hints is None else hints / np.array([gain, gain, 1], np.float32)[:, None, None], faded
+
+    def _fetch(
+        self, outputs: list[str], luma: Float, temperature: float, hints: Float | None, palette: Float | None
+    ) -> list[Float]:
+        count, _, height, width = luma.shape
+        inputs = [item.name for item in self._session.get_inputs()]
+        if "hints" in inputs:
+            hints = np.zeros((count, 3, height, width), np.float32) if hints is None else hints
+            palette = np.zeros((count, BINS), np.float32) if palette is None else palette
+        feeds = {"luma": luma, "temperature": np.array(temperature), "hints": hints, "palette": palette}
+        answers: list[Float] = self._session.run(
+            outputs, {name: np.ascontiguousarray(feeds[name], dtype=np.float32) for name in inputs}
+        )
+        return answers
+
+    def _confidence(self, peak: Float, vividness: float) -> Float:
+        """Read the curves of the two rows around a vividness, and mix them."""
+        low = min(int(vividness), len(self.card.confidence) - 2)
+        below, above = (np.interp(peak[:, 0], *np.array(self.card.confidence[low + i]).T) for i in (0, 1))
+        mixed: Float = ((1 - (vividness - low)) * below + (vividness - low) * above).astype(np.float32)
+        return mixed
 
     def decoding(self, vividness: float) -> tuple[float, float]:
         """Give the temperature and the gain for a vividness in [0, 2]; raises OptionError outside."""
@@ -122,16 +202,28 @@ class Model:
         return temperature, gain
 
 
+def _faded(palette: Float, gain: float) -> Float:
+    """Move what a palette has in each bin to the bin of that chroma divided by the gain."""
+    places = np.clip(np.rint(color.bins() / (gain * color.BIN_STEP)).astype(np.intp), -10, 10) + 10
+    faded = np.zeros_like(palette)
+    for bin, place in enumerate(color.bin_table()[places[:, 0], places[:, 1]]):
+        faded[:, place] += palette[:, bin]
+    return faded
+
+
 def _card(metadata: dict[str, str], source: str) -> Card:
     if CARD_KEY not in metadata:
         raise ModelError(f"'{source}' is an ONNX file, but not one of Photochrom's: expected a file of `photochrom export`")
     try:
         table = json.loads(metadata[CARD_KEY])
-        if table.pop("format") != CARD_FORMAT:
-            raise ModelError(f"'{source}' has a card of another format: expected {CARD_FORMAT}; update photochrom")
+        if table.pop("format") not in range(1, CARD_FORMAT + 1):
+            raise ModelError(f"'{source}' has a card of another format: expected at most {CARD_FORMAT}; update photochrom")
         table["vividness"] = tuple((float(t), float(g)) for t, g in table["vividness"])
         table["mean_chroma"] = tuple(table["mean_chroma"])
+        table["confidence"] = tuple(tuple((float(x), float(y)) for x, y in curve) for curve in table.get("confidence", ()))
         card = Card(**table)
+        if len(card.confidence) not in (0, len(card.vividness)) or not all(card.confidence):
+            raise ValueError("confidence has not a curve for each row of vividness")
         if len(card.vividness) != 3 or len(card.mean_chroma) != 2 or card.size < 1 or card.stride < 1:
             raise ValueError("vividness has not three rows, mean_chroma not two numbers, or size or stride is not above 0")
         return card

@@ -64,6 +64,18 @@ def model() -> Model:
 
 def test_a_card_comes_back(model: Model) -> None:
     assert model.card == CARD
+    curves = (((0.1, 0.2), (0.5, 0.9)),) * 3
+    full = table(hints=True, palettes=True, confidence=curves)
+    assert Model(content(json.dumps(full)), source="full.onnx").card == dataclasses.replace(
+        CARD, hints=True, palettes=True, confidence=curves
+    )
+
+
+def test_a_card_of_the_first_format_has_neither_hints_nor_confidence() -> None:
+    old = {key: value for key, value in table(format=1).items() if key not in ("hints", "palettes", "confidence")}
+    model = Model(content(json.dumps(old)), source="old.onnx")
+    assert model.card == CARD
+    assert model.answer(np.zeros((1, 1, 64, 64), np.float32))[1] is None
 
 
 def test_the_hash_is_of_the_file(tmp_path: Path) -> None:
@@ -124,6 +136,10 @@ def test_doubles_and_slices_are_taken(model: Model) -> None:
         json.dumps(table(vividness=[[1, 1, 1]] * 3)),
         json.dumps(table(vividness=7)),
         json.dumps(table(mean_chroma=[0])),
+        json.dumps(table(format=0)),
+        json.dumps(table(confidence=[[[0.1, 0.2]]])),
+        json.dumps(table(confidence=[[], [], []])),
+        json.dumps(table(confidence=[[0.1, 0.2]] * 3)),
     ],
 )
 def test_a_damaged_card(card: str) -> None:

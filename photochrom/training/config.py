@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 from photochrom.errors import ConfigError
 
 Normalization = Literal["batch", "instance", "none"]
+Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,11 @@ class Config:
     mirror: float = 0.5
     """Probability that a crop is mirrored."""
     aging: float = 0.0
-    """Probability that a crop's luma is aged: faded, blurred, grained."""
+    """Probability that a crop's luma is aged: faded, low in contrast, blind to red, blurred, dark in the corners, grained."""
+    hints: float = 0.0
+    """Share of the crops of which the generator ``photochrom`` is shown points of true chroma."""
+    palettes: float = 0.0
+    """Share of the crops of which it is shown the palette: how much there is of each chroma bin."""
     batch: int = 32
     """Crops in a step, over all devices."""
     seed: int = 0
@@ -123,8 +128,8 @@ class Config:
     """Largest norm of the gradients in a step; 0 = no limit."""
     ema: float = 0.999
     """Decay by step of the averaged weights, which are the ones that ship; 0 = no averaging."""
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Arithmetic of the networks."""
+    precision: Precision = "32-true"
+    """Arithmetic of the networks; auto takes bfloat16 where the device is faster with it."""
     log_every: int = 960
     """Crops between two lines of the log."""
     checkpoint_every: int = 9600
@@ -143,6 +148,11 @@ class Config:
     """Validations in a row without a better score that end the run; 0 = never."""
 
     @property
+    def hinted(self) -> bool:
+        """Whether the generator is shown anything but luma."""
+        return bool(self.hints or self.palettes)
+
+    @property
     def images(self) -> int:
         """Length of the whole run, in training crops."""
         return sum(stage.images for stage in self.stages)
@@ -156,10 +166,12 @@ LEAST: dict[str, float] = {
     "validate_every": 1, "validation_photographs": 1, "sample_every": 1, "collapse": 0, "generator_width": 1,
     "generator_dropout": 0, "discriminator_dropout": 0, "critic_steps": 1, "r1": 0, "r1_every": 1, "gradient_penalty": 0,
     "real_target": 0.5, "instance_noise": 0, "instance_noise_share": 0.001, "mirror": 0, "patience": 0,
+    "hints": 0, "palettes": 0,
 }  # fmt: skip
 MOST: dict[str, float] = {
     "rebalance": 1, "smallest_crop": 1, "aging": 1, "beta1": 0.9999, "beta2": 0.99999, "ema": 0.99999, "mirror": 1,
-    "generator_dropout": 0.95, "discriminator_dropout": 0.95, "real_target": 1, "instance_noise_share": 1,
+    "generator_dropout": 0.95, "discriminator_dropout": 0.95, "real_target": 1, "instance_noise_share": 1, "hints": 1,
+    "palettes": 1,
 }  # fmt: skip
 
 
@@ -287,6 +299,12 @@ def _contradictions(c: Config) -> Iterator[tuple[bool, str]]:
         study and c.size not in (32, 64) and bool(c.size % 128),
         f"size is {c.size}, but the generator {c.generator} takes 32, 64 or multiples of 128",
     )
+    for name in ("hints", "palettes"):
+        value = getattr(c, name)
+        yield (
+            study and bool(value),
+            f"{name} is {value:g}, but the generator {c.generator} takes luma alone; set it to 0, or take photochrom",
+        )
     for name in ("generator_width", "generator_normalization", "noise_at_generation"):
         value = getattr(c, name)
         yield (

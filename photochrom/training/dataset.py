@@ -22,11 +22,14 @@ from torch.utils.data import Dataset
 
 from photochrom import color
 from photochrom.shards import Member, Split, members, shards
+from photochrom.training import hints as hinting
 
 SET_ASIDE = 0.03
 """Share of the training photographs, by key, that validation may take."""
 MOUNTED = 0.35
 """Share of the aged crops that lie in the border of a print."""
+LOW_CONTRAST, BLIND_TO_RED, VIGNETTED, PATCHED = 0.25, 0.25, 0.3, 0.2
+"""Shares of the aged crops with these marks of age."""
 
 
 def index(folders: Sequence[Path], split: Split = "train") -> list[Member]:
@@ -51,10 +54,11 @@ def set_aside(photographs: Sequence[Member], limit: int) -> tuple[list[Member], 
 
 
 @final
-class Crops(Dataset[tuple[Tensor, Tensor]]):
+class Crops(Dataset[tuple[Tensor, ...]]):
     """Random training crops by position: item i of a run is always the same, whatever came before.
 
-    An item is ``(1, S, S)`` float32 luma in [0, 1] and ``(2, S, S)`` float32 chroma in [-0.5, 0.5].
+    An item is ``(1, S, S)`` float32 luma in [0, 1] and ``(2, S, S)`` float32 chroma in [-0.5, 0.5]; where something is to be
+    shown of the truth, ``(3, S, S)`` hints and a ``(323,)`` palette follow.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         stretch: float,
         aging: float,
         mirror: float = 0.5,
+        shown: hinting.Shown | None = None,
     ) -> None:
         self.photographs = photographs
         self.size = size
@@ -75,11 +80,12 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         self.stretch = stretch
         self.aging = aging
         self.mirror = mirror
+        self.shown = shown
 
     def __len__(self) -> int:
         return len(self.photographs)
 
-    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, position: int) -> tuple[Tensor, ...]:
         epoch, place = divmod(position, len(self.photographs))
         member = self.photographs[_order(self.seed, epoch, len(self.photographs))[place]]
         rng = np.random.default_rng((self.seed, position))
@@ -88,10 +94,13 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         rgb = np.asarray(crop)
         luma, chroma = color.split(rgb)
         if rng.random() < self.aging:
-            luma = age(luma, rng)
+            luma = age(luma, chroma, rng)
             if rng.random() < MOUNTED:
                 mount(luma, chroma, rng)
-        return torch.from_numpy(luma[None]), torch.from_numpy(chroma)
+        item = torch.from_numpy(luma[None]), torch.from_numpy(chroma)
+        if self.shown is None:
+            return item
+        return *item, *hinting.draw(chroma, self.shown, np.random.default_rng((self.seed, position, 2)))
 
 
 @lru_cache(maxsize=2)
@@ -133,18 +142,53 @@ def center_crop(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
-def age(luma: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Make ``(H, W)`` luma in [0, 1] look like an old print's: other contrast, and at times blur or grain."""
+def age(luma: NDArray[np.float32], chroma: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Make ``(H, W)`` luma in [0, 1] look like an old print's.
+
+    Its contrast differs, and at times is low; some plates were blind to red, and their red is dark and their sky bright; lenses
+    blur and darken corners; prints fade in patches; film has grain.
+    """
     gamma = math.exp(rng.normal(0, 0.25))
     low, high = rng.uniform(0, 0.15), rng.uniform(0.85, 1)
+    if rng.random() < LOW_CONTRAST:
+        low, high = rng.uniform(0.15, 0.35), rng.uniform(0.55, 0.85)
+    if rng.random() < BLIND_TO_RED:
+        luma = luma + rng.uniform(0.2, 1) * _without_red(chroma)
     if rng.random() < 0.4:
         picture = Image.fromarray((luma * 255 + 0.5).clip(0, 255).astype(np.uint8))
         luma = np.asarray(picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.4)))).astype(np.float32) / np.float32(255)
-    faded = low + (high - low) * np.clip(luma, 0, 1) ** gamma
+    luma = np.clip(luma, 0, 1) ** gamma
+    if rng.random() < VIGNETTED:
+        luma = luma * _vignette(luma.shape, rng)
+    if rng.random() < PATCHED:
+        luma = luma + _patches(luma.shape, rng)
+    faded = low + (high - low) * luma
     if rng.random() < 0.5:
         faded = faded + rng.normal(0, rng.uniform(0.01, 0.06), luma.shape)
     result: NDArray[np.float32] = np.clip(faded, 0, 1).astype(np.float32)
     return result
+
+
+def _without_red(chroma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give what luma changes by where red does not count: green and blue keep the ratio of their weights."""
+    green, blue = color.KG / (color.KG + color.KB), color.KB / (color.KG + color.KB)
+    cb, cr = chroma
+    change: NDArray[np.float32] = (green * color.GREEN_CB + blue * color.BLUE_CB) * cb + green * color.GREEN_CR * cr
+    return change
+
+
+def _vignette(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Darken away from a point near the middle, by up to two thirds in the corners."""
+    rows, columns = (np.linspace(-1, 1, side, dtype=np.float32) - rng.normal(0, 0.2) for side in shape)
+    distance = (rows[:, None] ** 2 + columns**2) / 2
+    factor: NDArray[np.float32] = np.maximum(1 - rng.uniform(0.15, 0.65) * distance, 0.2).astype(np.float32)
+    return factor
+
+
+def _patches(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Make smooth patches of up to a tenth of the range."""
+    coarse = Image.fromarray(rng.uniform(0, rng.uniform(0.03, 0.15), (4, 4)).astype(np.float32))
+    return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
 def mount(luma: NDArray[np.float32], chroma: NDArray[np.float32], rng: np.random.Generator) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from photochrom import __version__
+from photochrom import __version__, color
 from photochrom.errors import TrainingError
 from photochrom.model import CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.shards import shards
@@ -47,7 +47,7 @@ class Export:
 
 @final
 class _Shipped(nn.Module):
-    """The graph that ships: luma and temperature in, chroma out."""
+    """The graph of a generator of the study: luma and temperature in, chroma out."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -55,6 +55,21 @@ class _Shipped(nn.Module):
 
     def forward(self, luma: Tensor, temperature: Tensor) -> Tensor:
         return self.generator.decode(self.generator(luma), temperature)
+
+
+@final
+class _ShippedBins(nn.Module):
+    """The graph of the generator photochrom: luma, temperature, guides in; chroma, the peak's share and all shares out."""
+
+    def __init__(self, generator: BinGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(
+        self, luma: Tensor, temperature: Tensor, hints: Tensor | None = None, palette: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        share = torch.softmax(self.generator(luma, hints, palette) / temperature, 1)
+        return self.generator.mean(share), share.amax(1, keepdim=True), share
 
 
 def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str | None = None, newest: bool = False) -> Export:
@@ -89,14 +104,19 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
     teach, aside = dataset.set_aside(members, config.validation_photographs)
     held = dataset.validation(aside, config.size)
     progress = state["progress"]
+    vividness = validate.calibrate(generator, held)
+    bins = isinstance(generator, BinGenerator)
     card = Card(
         name=name or run.resolve().name,
         generator=config.generator,
         size=config.size,
         stride=generator.stride,
-        fixed=not isinstance(generator, BinGenerator),
-        vividness=validate.calibrate(generator, held),
+        fixed=not bins,
+        vividness=vividness,
         mean_chroma=tuple(state["statistics"]["mean_chroma"]),
+        hints=config.hints > 0,
+        palettes=config.palettes > 0,
+        confidence=validate.calibrate_confidence(generator, held, vividness) if isinstance(generator, BinGenerator) else (),
         training={
             "config": state["config"],
             "data": {"sets": sorted(shards(folders, "train")), "photographs": len(teach)},
@@ -104,6 +124,7 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
             **({"noise_at_generation": SILENCED} if config.noise_at_generation else {}),
             "commit": _commit(),
             "images_seen": progress["images_seen"],
+            **({"init": state["statistics"]["init"]} if "init" in state["statistics"] else {}),
             "hours": round(progress["seconds"] / 3600, 3),
             "versions": {"photochrom": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
         },
@@ -121,18 +142,22 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
 
 def to_onnx(generator: Generator, card: Card) -> bytes:
     """Convert a generator to an ONNX file with batch norm folded in, float16 storage of weights, and its card."""
-    network = _Shipped(_folded(generator)).eval()
-    height, width = card.size, card.size + card.stride
-    luma = torch.zeros(2, 1, height, width)
-    dimensions = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    folded = _folded(generator)
+    bins = isinstance(folded, BinGenerator)
+    network = (_ShippedBins(folded) if isinstance(folded, BinGenerator) else _Shipped(folded)).eval()
+    height, width = card.size, card.size + (0 if card.fixed else card.stride)
+    any_size = torch.export.Dim.DYNAMIC
+    dimensions = {0: any_size} if card.fixed else {0: any_size, 2: any_size, 3: any_size}
+    inputs = {"luma": torch.zeros(2, 1, height, width), "temperature": torch.tensor(1.0)}
     shapes: dict[str, Any] = {"luma": dimensions, "temperature": None}
-    if card.fixed:
-        luma, shapes = torch.zeros(2, 1, height, height), {"luma": {0: torch.export.Dim.DYNAMIC}, "temperature": None}
+    if card.guided:
+        inputs |= {"hints": torch.zeros(2, 3, height, width), "palette": torch.zeros(2, len(color.bins()))}
+        shapes |= {"hints": dimensions, "palette": {0: any_size}}
     program = torch.onnx.export(
         network,
-        (luma, torch.tensor(1.0)),
-        input_names=["luma", "temperature"],
-        output_names=["chroma"],
+        tuple(inputs.values()),
+        input_names=list(inputs),
+        output_names=["chroma", "peak", "share"] if bins else ["chroma"],
         dynamic_shapes=shapes,
         opset_version=OPSET,
         dynamo=True,
@@ -156,7 +181,11 @@ def to_onnx(generator: Generator, card: Card) -> bytes:
 
 
 def largest_difference(generator: Generator, model: Model, luma: Tensor) -> float:
-    """Compare torch and ONNX on photographs, at three sizes and three temperatures; gives the largest |difference|."""
+    """Compare torch and ONNX on photographs, at three sizes and three temperatures; gives the largest |difference|.
+
+    A network that takes hints is shown random ones, one at every third pixel, and a random palette.
+    """
+    random = torch.Generator().manual_seed(0)
     stride, size = generator.stride, model.card.size
     worst = 0.0
     shapes = (
@@ -164,11 +193,17 @@ def largest_difference(generator: Generator, model: Model, luma: Tensor) -> floa
     )
     for shape in sorted(shapes):
         scaled = torch.nn.functional.interpolate(luma, shape, mode="bilinear")
+        guides: list[Tensor] = []
+        if model.card.guided:
+            mask = (torch.rand(len(luma), 1, *shape, generator=random) < 1 / 3).float()
+            hints = torch.cat([(torch.rand(len(luma), 2, *shape, generator=random) - 0.5) * 0.4 * mask, mask], 1)
+            guides = [hints, torch.rand(len(luma), len(color.bins()), generator=random).softmax(1)]
         for vividness in range(len(model.card.vividness)):
             temperature, gain = model.decoding(vividness)
             with torch.no_grad():
-                ours = (generator.decode(generator(scaled), temperature) * gain).clamp(-0.5, 0.5).numpy()
-            worst = max(worst, float(np.abs(ours - model.chroma(scaled.numpy(), vividness=vividness)).max()))
+                ours = generator.decode(generator(scaled, *guides), temperature).numpy()
+            theirs, _ = model.run(scaled.numpy(), temperature, *(guide.numpy() for guide in guides))
+            worst = max(worst, gain * float(np.abs(ours - theirs).max()))
     return worst
 
 

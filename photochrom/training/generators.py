@@ -1,4 +1,4 @@
-"""Build the generators: networks that take luma and give chroma.
+"""Build the generators: networks that take luma, and at will hints, and give chroma.
 
 Every generator maps ``(N, 1, H, W)`` luma in [0, 1], H and W multiples of ``stride``, to a *prediction*, and its ``decode``
 maps the prediction and a temperature to ``(N, 2, h, w)`` chroma (Cb, Cr) in [-0.5, 0.5]. Where ``rgb`` is set, the
@@ -43,6 +43,11 @@ LITE0 = (
 )
 """EfficientNet-Lite0 (Tan & Le 2019, table 1, without squeeze-and-excitation and with ReLU6)."""
 
+HINGES = 64
+"""Into so many the color of a hint is expanded."""
+HINT_SCALE = (4.0, 4.0, 1.0)
+"""Brings the chroma of hints, mostly below 0.25, to about the range of their mask."""
+
 LITE0_SKIPS = {2: 24, 4: 40, 10: 112, 15: 320}
 """Blocks after which the decoder taps the encoder (strides 4, 8, 16, 32), with their channels."""
 
@@ -76,9 +81,13 @@ class Encoder(nn.Module):
                 module.eval()
         return self
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Map ``(N, C, H, W)`` pictures in [0, 1] to four feature maps, the finest first."""
-        x = F.relu6(self.stem_norm(self.stem((x - 0.498) / 0.502)))
+    def forward(self, x: Tensor, hints: Tensor | None = None) -> list[Tensor]:
+        """Map ``(N, C, H, W)`` pictures in [0, 1] to four feature maps, the finest first.
+
+        ``hints`` is ``(N, 32, H/2, W/2)``, added to what the stem answers.
+        """
+        x = self.stem_norm(self.stem((x - 0.498) / 0.502))
+        x = F.relu6(x if hints is None else x + hints)
         taps = []
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -115,11 +124,18 @@ class BinGenerator(nn.Module):
     """Predict a distribution over chroma bins at stride 4 from an ImageNet-pretrained encoder and a light U-Net decoder.
 
     The prediction is ``(N, 323, H/4, W/4)`` logits over ``color.bins()``.
+
+    Two inputs may guide it (Zhang et al. 2017, sections 3.3 and 3.4). *Hints* are ``(N, 3, H, W)``: Cb, Cr and 1 at pixels
+    whose color is given, 0 everywhere else; they enter beside the luma and again, averaged, before each convolution of the
+    decoder and after the last. A *palette* is ``(N, 323)``, the share of each bin in the whole picture, or 0 throughout; it
+    enters at the deepest and at the finest features. Both are first expanded by a layer of random hinges, since colors are
+    told apart by bins; the layers that read those start at zero, and without hints the network is the automatic one.
     """
 
     stride = 32
     rgb = False
     bins: Tensor
+    hint_scale: Tensor
 
     def __init__(self, widths: tuple[int, int, int] = (160, 112, 96)) -> None:
         super().__init__()
@@ -134,6 +150,7 @@ class BinGenerator(nn.Module):
             ]
         )
         self.register_buffer("bins", torch.from_numpy(color.bins()), persistent=False)
+        self.register_buffer("hint_scale", torch.tensor(HINT_SCALE)[:, None, None], persistent=False)
         self.head = nn.Conv2d(widths[2], len(self.bins), 1)
         for module in (self.lateral, *self.decoder):
             assert isinstance(module, nn.Conv2d) and module.bias is not None
@@ -142,19 +159,38 @@ class BinGenerator(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
+        self.hint_stem = SameConv(3, 32, kernel_size=3, stride=2, bias=False)
+        self.hint_hinges = nn.Conv2d(3, HINGES, 1, bias=False)
+        inputs = (widths[0], *widths)
+        self.hint_decoder = nn.ModuleList([nn.Conv2d(HINGES, width, 1, bias=False) for width in inputs])
+        self.palette = nn.Linear(len(self.bins), widths[0], bias=False)
+        self.palette_deepest = nn.Linear(widths[0], widths[0], bias=False)
+        self.palette_finest = nn.Linear(widths[0], widths[2], bias=False)
+        for layer in (self.hint_stem, *self.hint_decoder, self.palette_deepest, self.palette_finest):
+            nn.init.zeros_(layer.weight)
+        for layer in (self.hint_hinges, self.palette):
+            nn.init.normal_(layer.weight)
 
-    def features(self, luma: Tensor) -> Tensor:
-        """Map luma to the ``(N, C, H/4, W/4)`` features from which the head reads its logits."""
-        *skips, deepest = self.encoder(luma)
-        x = F.relu(self.lateral(deepest))
-        for convolution, skip in zip(self.decoder, reversed(skips), strict=True):
+    def features(self, luma: Tensor, hints: Tensor | None = None, palette: Tensor | None = None) -> Tensor:
+        """Map luma, and hints and a palette where there are any, to the ``(N, C, H/4, W/4)`` features that the head reads."""
+        hints = None if hints is None else hints * self.hint_scale
+        *skips, deepest = self.encoder(luma, None if hints is None else self.hint_stem(hints))
+        levels = () if hints is None else tuple(F.relu(self.hint_hinges(level)) for level in _pyramid(hints))
+        tint = None if palette is None else F.relu(self.palette(palette))
+        x: Tensor = self.lateral(deepest)
+        x = F.relu(x if tint is None else x + self.palette_deepest(tint)[:, :, None, None])
+        for index, (convolution, skip) in enumerate(zip(self.decoder, reversed(skips), strict=True)):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            if levels:
+                x = x + self.hint_decoder[index](levels[index])
             x = F.relu(convolution(torch.cat([x, skip], 1)))
-        return x
+        if levels:
+            x = x + self.hint_decoder[-1](levels[-1])
+        return x if tint is None else x + self.palette_finest(tint)[:, :, None, None]
 
-    def forward(self, luma: Tensor) -> Tensor:
-        """Map luma to logits over the chroma bins."""
-        logits: Tensor = self.head(self.features(luma))
+    def forward(self, luma: Tensor, hints: Tensor | None = None, palette: Tensor | None = None) -> Tensor:
+        """Map luma, and what guides it, to logits over the chroma bins."""
+        logits: Tensor = self.head(self.features(luma, hints, palette))
         return logits
 
     def logits_at(self, features: Tensor, positions: Tensor) -> Tensor:
@@ -167,7 +203,10 @@ class BinGenerator(nn.Module):
 
         At temperature 1 that is the expected chroma; toward 0 it becomes the most likely bin.
         """
-        share = torch.softmax(prediction / temperature, 1)
+        return self.mean(torch.softmax(prediction / temperature, 1))
+
+    def mean(self, share: Tensor) -> Tensor:
+        """Take the ``(N, 2, h, w)`` mean chroma of a ``(N, 323, h, w)`` distribution over the bins."""
         return F.conv2d(share, self.bins.T[:, :, None, None])
 
 
@@ -282,6 +321,17 @@ class UNet(nn.Module):
             return prediction
         _, cb, cr = color.rgb_to_ycbcr(*prediction.clamp(0, 1).unbind(1))
         return torch.stack([cb, cr], 1)
+
+
+def _pyramid(hints: Tensor) -> list[Tensor]:
+    """Average ``(N, 3, H, W)`` hints over cells of 16, 8 and 4 pixels: the mean hinted chroma, and 1 where there is any."""
+    sums = F.avg_pool2d(hints, 4)
+    levels = []
+    for _ in range(3):
+        chroma, share = sums[:, :2], sums[:, 2:]
+        levels.append(torch.cat([chroma / share.clamp(min=1e-6), (share > 0).to(sums.dtype)], 1))
+        sums = F.avg_pool2d(sums, 2)
+    return levels[::-1]
 
 
 def _whole(before: int, after: int) -> nn.Conv2d:

@@ -79,16 +79,17 @@ class BatchNorm(nn.BatchNorm2d):
         if not (self.training and _world() > 1):
             alone: Tensor = super().forward(x)
             return alone
+        values = x.float()  # sums over a batch need more than bfloat16
         count = x.numel() / x.shape[1] * dist.get_world_size()
-        mean = all_reduce_sum(x.sum((0, 2, 3))) / count
-        centered = x - mean[:, None, None]
+        mean = all_reduce_sum(values.sum((0, 2, 3))) / count
+        centered = values - mean[:, None, None]
         variance = all_reduce_sum(centered.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centered * scale[:, None, None] + self.bias[:, None, None]
+        return (centered * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
 
 def normalization(kind: Normalization, width: int, *, noisy: bool = False) -> list[nn.Module]:
@@ -103,7 +104,9 @@ def normalization(kind: Normalization, width: int, *, noisy: bool = False) -> li
 
 def all_reduce_sum(x: Tensor) -> Tensor:
     """Sum a tensor over all processes, with gradients."""
-    total: Tensor = functional_collectives.all_reduce(x, "sum", list(range(dist.get_world_size())))
+    group = dist.group.WORLD
+    assert group is not None
+    total: Tensor = functional_collectives.all_reduce(x, "sum", group)
     return total
 
 

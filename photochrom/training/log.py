@@ -14,7 +14,10 @@ COLUMNS = (
     "images_seen", "stage", "rate", "generator", "bins", "l1", "perceptual", "adversarial", "real", "fake", "accuracy", "r1",
     "gradient_penalty", "grad_generator", "grad_discriminator", "images_per_second", "seconds",
 )  # fmt: skip
-SCORES = ("images_seen", "score", "disparity", "grey", "chroma", "held_accuracy", "alarm_collapse", "alarm_grey")
+SCORES = (
+    "images_seen", "score", "disparity", "grey", "chroma", "held_accuracy", "alarm_collapse", "alarm_grey", "psnr",
+    "gain_1", "gain_3", "gain_10", "gain_50",
+)  # fmt: skip
 
 
 @final

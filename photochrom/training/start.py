@@ -11,6 +11,7 @@ import torch
 from lightning.fabric import Fabric
 
 from photochrom import color
+from photochrom.errors import TrainingError
 from photochrom.training import checkpoint, dataset, regularizers
 from photochrom.training.checkpoint import Progress
 from photochrom.training.config import Config, to_table
@@ -19,12 +20,24 @@ from photochrom.training.generators import LAYOUTS, BinGenerator, Generator, Sha
 from photochrom.training.losses import BinCrossEntropy, Perceptual
 from photochrom.training.step import Networks
 
+LATER = ("hint_", "palette")
+"""How the names of the layers begin that the first checkpoints of the generator ``photochrom`` do not have."""
 
-def set_up(fabric: Fabric, config: Config, crops: dataset.Crops, run: Path) -> tuple[Networks, dict[str, Any], Progress]:
+
+def set_up(
+    fabric: Fabric, config: Config, crops: dataset.Crops, run: Path, *, init: Path | None = None
+) -> tuple[Networks, dict[str, Any], Progress]:
     """Build networks, optimizers and the data's statistics, or load them from the run's newest checkpoint.
 
+    Args:
+        fabric: says on which device.
+        config: what is trained.
+        crops: the training crops, which a new run measures.
+        run: the folder of the run.
+        init: another run's checkpoint, whose averaged generator a new run starts from.
+
     Raises:
-        TrainingError: if the checkpoint is damaged.
+        TrainingError: if a checkpoint is damaged, or ``init`` is of another generator.
     """
     path = run / checkpoint.NEWEST
     state = checkpoint.load(path) if path.exists() else None
@@ -37,7 +50,9 @@ def set_up(fabric: Fabric, config: Config, crops: dataset.Crops, run: Path) -> t
         discriminator.load_state_dict(state["discriminator"])
     else:
         statistics = chroma_statistics(crops)
-        if isinstance(generator, BinGenerator):
+        if init:
+            statistics["init"] = start_from(generator, init)
+        elif isinstance(generator, BinGenerator):
             calibrate_norms(generator, crops)
     average = deepcopy(generator)
     if state:
@@ -65,6 +80,32 @@ def set_up(fabric: Fabric, config: Config, crops: dataset.Crops, run: Path) -> t
         networks.generator_optimizer.load_state_dict(state["generator_optimizer"])
         networks.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
     return networks, statistics, Progress(**state["progress"]) if state else Progress()
+
+
+def start_from(generator: Generator, path: Path) -> dict[str, Any]:
+    """Load another run's averaged generator; layers for hints that it did not have yet stay as they are, at zero.
+
+    Returns:
+        What the model's card says of it: its configuration, images seen and hours, and what it started from itself.
+
+    Raises:
+        TrainingError: if the checkpoint is damaged or of another generator.
+    """
+    state = checkpoint.load(path)
+    ours = generator.state_dict()
+    theirs = state["average"]
+    later = {name for name in ours if name.startswith(LATER)}
+    if ours.keys() - later - theirs.keys() or any(
+        name not in ours or value.shape != ours[name].shape for name, value in theirs.items()
+    ):
+        raise TrainingError(f"'{path}' holds a generator of another form: expected one like the run's, or leave --init out")
+    generator.load_state_dict(theirs, strict=False)
+    return {
+        "config": state["config"],
+        "images_seen": state["progress"]["images_seen"],
+        "hours": round(state["progress"]["seconds"] / 3600, 3),
+        "init": state["statistics"].get("init"),
+    }
 
 
 def generator_of(config: Config, *, pretrained: bool) -> Generator:
@@ -118,7 +159,7 @@ def chroma_statistics(crops: dataset.Crops, count: int = 2048) -> dict[str, Any]
     histogram, total = torch.ones(len(color.bins())) / len(color.bins()), torch.zeros(2, dtype=torch.float64)
     count = min(count, len(crops))
     for position in range(count):
-        _, chroma = crops[position]
+        _, chroma, *_ = crops[position]
         small = torch.nn.functional.avg_pool2d(chroma, 4)
         total += small.double().mean((1, 2))
         cells = (small / color.BIN_STEP).round().long().clamp(-10, 10) + 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,7 +38,15 @@ Losses = dict[str, Tensor]
 
 
 def step(
-    fabric: Fabric, networks: Networks, luma: Tensor, chroma: Tensor, *, config: Config, stage: Stage, images_seen: int = 0
+    fabric: Fabric,
+    networks: Networks,
+    luma: Tensor,
+    chroma: Tensor,
+    *,
+    config: Config,
+    stage: Stage,
+    images_seen: int = 0,
+    shown: Sequence[Tensor] = (),
 ) -> Losses:
     """Update the networks that the stage trains, the discriminator first.
 
@@ -50,6 +58,7 @@ def step(
         config: weights of the losses.
         stage: which networks learn.
         images_seen: where the run stood before this step, in crops.
+        shown: what the generator sees besides luma: hints and palettes, or nothing.
 
     Returns:
         Detached scalars of this process: ``bins``, ``l1``, ``perceptual`` and ``adversarial`` of the generator and their
@@ -58,11 +67,11 @@ def step(
         the gradients.
     """
     if stage.kind == "generator":
-        return _supervised_step(fabric, networks, luma, chroma, config=config)
+        return _supervised_step(fabric, networks, luma, chroma, config=config, shown=shown)
     generator = networks.generator
     learns = generator_learns(config, stage, images_seen)
     with fabric.autocast(), torch.set_grad_enabled(learns):
-        prediction = generator(luma)
+        prediction = generator(luma, *shown)
         fake = at_size(painted(generator, prediction, config.temperature), luma)
     true = at_size(true_colors(generator, luma, chroma, prediction), luma)
     losses = _critic_step(fabric, networks, luma, true, fake.detach(), config=config, images_seen=images_seen)
@@ -129,18 +138,20 @@ def _critic_step(
     return losses
 
 
-def _supervised_step(fabric: Fabric, networks: Networks, luma: Tensor, chroma: Tensor, *, config: Config) -> Losses:
+def _supervised_step(
+    fabric: Fabric, networks: Networks, luma: Tensor, chroma: Tensor, *, config: Config, shown: Sequence[Tensor]
+) -> Losses:
     generator = networks.generator
     losses: Losses = {}
     total = torch.zeros((), device=luma.device)
     with fabric.autocast():
         if config.bins_weight and networks.bins is not None and not config.l1_weight and isinstance(generator, BinGenerator):
-            features = generator.features(luma)
+            features = generator.features(luma, *shown)
             positions = _positions(features, config.positions)
             rows = generator.logits_at(features, positions).float()
             losses["bins"] = networks.bins(rows, _rows(chroma, features)[:, positions])
         else:
-            prediction = generator(luma)
+            prediction = generator(luma, *shown)
             if config.bins_weight and networks.bins is not None:
                 rows = prediction.float().flatten(2).transpose(1, 2)
                 losses["bins"] = networks.bins(rows, _rows(chroma, prediction))

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from photochrom import color, metrics
+from photochrom.training import hints as hinting
 from photochrom.training.config import Config
 from photochrom.training.discriminators import PatchGAN
-from photochrom.training.generators import Generator
+from photochrom.training.generators import BinGenerator, Generator
 from photochrom.training.losses import told_apart
 from photochrom.training.step import at_size, painted, true_colors
 
@@ -25,16 +27,27 @@ COLORFULNESS = (0.74, 1.02)
 """Colorfulness at vividness 1 and 2, as a share of the truth's."""
 GREYISH = 0.05
 """Answers with a smaller share of the truth's mean chroma are nearly grey."""
+HINT_COUNTS = (1, 3, 10, 50)
+HINTED_PHOTOGRAPHS = 64
+"""Numbers of hints, and of photographs, with which a validation measures what hints are worth."""
+NEAR = 10.0
+"""CIE76 color difference up to which an answer counts as right where confidence is calibrated."""
+KNOTS = 16
+"""Points of the curve that turns the share of the likeliest bin into confidence."""
 
 
 @torch.no_grad()
-def answers(generator: Generator, luma: Tensor, temperature: float) -> Tensor:
-    """Predict ``(N, 2, S, S)`` chroma for ``(N, 1, S, S)`` luma in small batches, and bring it to the CPU."""
+def answers(generator: Generator, luma: Tensor, temperature: float, *, hints: Tensor | None = None) -> Tensor:
+    """Predict ``(N, 2, S, S)`` chroma for ``(N, 1, S, S)`` luma in small batches, and bring it to the CPU.
+
+    ``hints`` are ``(N, 3, S, S)``, for a generator that takes them.
+    """
     generator.eval()
     device = next(generator.parameters()).device
     parts = []
-    for part in torch.split(luma, 32):
-        chroma = generator.decode(generator(part.to(device)).float(), temperature)
+    shown = [torch.split(planes, 32) for planes in (luma, hints) if planes is not None]
+    for part, *guides in zip(*shown, strict=True):
+        chroma = generator.decode(generator(part.to(device), *(guide.to(device) for guide in guides)).float(), temperature)
         if chroma.shape[2:] != part.shape[2:]:
             chroma = F.interpolate(chroma, part.shape[2:], mode="bilinear", align_corners=False)
         parts.append(chroma.cpu())
@@ -59,6 +72,22 @@ def score(generator: Generator, held: tuple[Tensor, Tensor], temperature: float)
         "grey": _disparity(luma, 0 * chroma, chroma),
         "chroma": share,
     }
+
+
+def hint_gains(generator: Generator, held: tuple[Tensor, Tensor]) -> dict[str, float]:
+    """Measure what hints are worth on the first held photographs, after the protocol of Zhang et al. 2017, section 4.1.
+
+    Random patches of 7 in 256 pixels show their mean chroma; what is compared is the expected chroma, at temperature 1.
+
+    Returns:
+        ``psnr``: mean PSNR of RGB without hints, in dB; ``gain_1`` to ``gain_50``: what so many hints add to it.
+    """
+    luma, chroma = (part[:HINTED_PHOTOGRAPHS] for part in held)
+    scores = {"psnr": _psnr(luma, answers(generator, luma, 1.0), chroma)}
+    for count in HINT_COUNTS:
+        hints = torch.stack([hinting.points(planes.numpy(), count, seed=index) for index, planes in enumerate(chroma)])
+        scores[f"gain_{count}"] = _psnr(luma, answers(generator, luma, 1.0, hints=hints), chroma) - scores["psnr"]
+    return scores
 
 
 @torch.no_grad()
@@ -98,10 +127,16 @@ def _magnitude(chroma: Tensor) -> Tensor:
 
 
 def _disparity(luma: Tensor, answer: Tensor, truth: Tensor) -> float:
-    def rgb(chroma: Tensor) -> Tensor:
-        return torch.cat(color.ycbcr_to_rgb(luma, chroma[:, :1], chroma[:, 1:]), 1).clamp(0, 1)
+    return float((_rgb(luma, answer) - _rgb(luma, truth)).abs().mean() * 100)
 
-    return float((rgb(answer) - rgb(truth)).abs().mean() * 100)
+
+def _psnr(luma: Tensor, answer: Tensor, truth: Tensor) -> float:
+    error = (_rgb(luma, answer) - _rgb(luma, truth)).square().mean((1, 2, 3))
+    return float((-10 * error.clamp(min=1e-10).log10()).mean())
+
+
+def _rgb(luma: Tensor, chroma: Tensor) -> Tensor:
+    return torch.cat(color.ycbcr_to_rgb(luma, chroma[:, :1], chroma[:, 1:]), 1).clamp(0, 1)
 
 
 def calibrate(generator: Generator, held: tuple[Tensor, Tensor]) -> tuple[tuple[float, float], ...]:
@@ -131,3 +166,43 @@ def colorfulness(luma: Tensor, chroma: Tensor) -> float:
         factor = color.headroom(plane[0], planes[0], planes[1], minimum=np.minimum, maximum=np.maximum)
         values.append(metrics.colorfulness(color.join(plane[0], planes * factor)))
     return float(np.mean(values))
+
+
+@torch.no_grad()
+def calibrate_confidence(
+    generator: BinGenerator, held: tuple[Tensor, Tensor], rows: tuple[tuple[float, float], ...]
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Find, for each row of vividness, how often the answer lies near the truth where its likeliest bin has some share.
+
+    Near is a CIE76 difference of at most 10 between the two, both at the photograph's own luma and at the network's scale.
+
+    Returns:
+        For each row pairs of the likeliest bin's share and the share of pixels that are near, both rising.
+    """
+    generator.eval()
+    device = next(generator.parameters()).device
+    logits = [generator(part.to(device)).float().cpu() for part in torch.split(held[0], 32)]
+    small = [F.interpolate(part, logits[0].shape[2:], mode="area").numpy() for part in held]
+    curves = []
+    for temperature, gain in rows:
+        peaks, near = [], []
+        shares = (share for part in logits for share in torch.softmax(part / temperature, 1))
+        for share, luma, truth in zip(shares, *small, strict=True):
+            answer = gain * generator.mean(share[None].to(device))[0].cpu().numpy()
+            answer = answer * color.headroom(luma[0], *answer, minimum=np.minimum, maximum=np.maximum)
+            ours, theirs = (metrics.lab(color.join(luma[0], chroma)) for chroma in (answer, truth))
+            peaks.append(share.amax(0).numpy().ravel())
+            near.append((np.square(ours - theirs).sum(0) <= NEAR**2).ravel())
+        curves.append(_rising(np.concatenate(peaks), np.concatenate(near)))
+    return tuple(curves)
+
+
+def _rising(signal: NDArray[np.float32], hit: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """Fit a rising curve to how often a signal comes with a hit: groups of equal size, pooled where they would fall."""
+    blocks: list[tuple[float, float, int]] = []
+    for group in np.array_split(np.argsort(signal, kind="stable"), KNOTS):
+        blocks.append((float(signal[group].mean()), float(hit[group].mean()), len(group)))
+        while len(blocks) > 1 and (blocks[-2][1] >= blocks[-1][1] or blocks[-2][0] >= blocks[-1][0]):
+            (x, y, n), (u, v, m) = blocks.pop(), blocks.pop()
+            blocks.append(((n * x + m * u) / (n + m), (n * y + m * v) / (n + m), n + m))
+    return tuple((round(x, 5), round(y, 5)) for x, y, _ in blocks)

@@ -20,7 +20,7 @@ def test_every_preset_loads_and_survives_a_round_trip(name):
 
 
 def test_the_presets_are_there():
-    assert set(config.presets()) == {"photochrom", "unet", "plain", "original-pix2pix", "original-alternative"}
+    assert set(config.presets()) == {"release", "photochrom", "unet", "plain", "original-pix2pix", "original-alternative"}
 
 
 def test_every_number_has_a_range():

@@ -17,7 +17,7 @@ from photochrom.cli import main
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import DataError, TrainingError
 from photochrom.model import CARD_KEY, Model
-from photochrom.training import checkpoint, config, dataset, export, loop, validate
+from photochrom.training import checkpoint, config, dataset, export, loop, start, validate
 from photochrom.training.generators import build
 
 TINY = config.from_table(
@@ -82,7 +82,7 @@ def test_the_file_is_one_that_others_read(done: export.Export) -> None:
     assert graph.ir_version <= 10
     assert {item.domain: item.version <= 18 for item in graph.opset_import} == {"": True}
     assert [item.name for item in graph.graph.input] == ["luma", "temperature"]
-    assert [item.name for item in graph.graph.output] == ["chroma"]
+    assert [item.name for item in graph.graph.output] == ["chroma", "peak", "share"]
     assert not any(tensor.data_location for tensor in graph.graph.initializer)  # one file, nothing beside it
     assert [item.key for item in graph.metadata_props] == [CARD_KEY]
     assert [path.name for path in done.path.parent.iterdir()] == ["small.onnx"]
@@ -109,6 +109,7 @@ def test_the_card_says_where_the_model_comes_from(done: export.Export, prepared:
     assert len(card.vividness) == 3
     assert all(-0.5 <= value <= 0.5 for value in card.mean_chroma)
     training = card.training
+    assert (card.hints, card.palettes, len(card.confidence)) == (False, False, 3)
     assert training["config"] == config.to_table(TINY)
     teach, aside = dataset.set_aside(dataset.index([prepared]), TINY.validation_photographs)
     assert training["data"] == {"sets": [prepared.name], "photographs": len(teach)}
@@ -170,6 +171,32 @@ def test_what_cannot_be_exported(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="photochrom prepare"):
         export.export(run, tmp_path / "x.onnx", data=[tmp_path / "moved"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_that_takes_hints(done: export.Export) -> None:
+    torch.manual_seed(0)
+    generator = build("photochrom", pretrained=False).eval().requires_grad_(False)
+    generator.head.weight.normal_(std=0.3)
+    for name, parameter in generator.named_parameters():
+        if name.startswith(start.LATER):
+            parameter.normal_(std=0.05)
+    card = dataclasses.replace(done.card, hints=True, palettes=True)
+    content = export.to_onnx(generator, card)
+    assert len(content) <= 16_000_000
+    graph = onnx.load_from_string(content)
+    assert [item.name for item in graph.graph.input] == ["luma", "temperature", "hints", "palette"]
+    model = Model(content, source="hints.onnx")
+    luma, mask = torch.rand(2, 1, 64, 96), (torch.rand(2, 1, 64, 96) < 0.1).float()
+    assert export.largest_difference(generator, model, luma) <= export.TOLERANCE
+    hints = torch.cat([(torch.rand(2, 2, 64, 96) - 0.5) * mask, mask], 1)
+    palette = torch.rand(2, 323).softmax(1)
+    for guides in ((), (hints,), (None, palette), (hints, palette)):
+        expected = generator(luma, *guides)
+        chroma, peak = model.run(luma.numpy(), 0.6, *(None if each is None else each.numpy() for each in guides))
+        assert np.abs(chroma - generator.decode(expected, 0.6).numpy()).max() <= export.TOLERANCE
+        assert peak is not None and np.abs(peak[:, 0] - (expected / 0.6).softmax(1).amax(1).numpy()).max() <= 0.01
+    answers = [model.chroma(luma.numpy(), hints=each) for each in (None, hints.numpy(), 0 * hints.numpy())]
+    assert np.abs(answers[0] - answers[1]).max() > 0.002 and np.allclose(answers[0], answers[2], atol=1e-6)
 
 
 def test_a_network_of_fixed_squares(done: export.Export) -> None:

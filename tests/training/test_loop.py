@@ -147,9 +147,12 @@ def test_killed_and_run_again_it_goes_on_as_if_never_stopped(uninterrupted, prep
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_two_processes_give_the_losses_of_one(uninterrupted, prepared, tmp_path):
-    train(TINY, prepared, tmp_path / "two", devices=2)
-    for ours, theirs in zip(losses(tmp_path / "two"), losses(uninterrupted), strict=True):
+def test_two_processes_give_the_losses_of_one(prepared, tmp_path):
+    # Without aging: flat light and dark areas put activations on the kinks of their functions, where rounding turns a gradient.
+    settings = dataclasses.replace(TINY, aging=0.0)
+    train(settings, prepared, tmp_path / "one")
+    train(settings, prepared, tmp_path / "two", devices=2)
+    for ours, theirs in zip(losses(tmp_path / "two"), losses(tmp_path / "one"), strict=True):
         for name, value in theirs.items():
             if name == "stage":
                 assert ours[name] == value

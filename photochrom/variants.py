@@ -1,0 +1,95 @@
+"""Find several plausible, clearly different ways to color a photograph.
+
+A variant is a few hints, as a person would give them: where the network's distribution holds another color than the answers so
+far, that color is clicked on, and the network colors the rest to go with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom import color
+from photochrom import photo as photos
+from photochrom.colorizer import Colorizer
+from photochrom.errors import OptionError
+from photochrom.hints import Hint
+from photochrom.photo import Photo
+
+Float = NDArray[np.float32]
+
+MOST = 8
+"""Variants that can be asked for."""
+OTHER = 0.1
+"""Chroma at this distance from a color, in units of Cb and Cr, is another color."""
+TRIES = 4
+"""Colors tried for each variant that is asked for."""
+AREA = 0.02
+"""Share of the picture that must change its color between any two variants."""
+
+
+def variants(colorizer: Colorizer, photo: Photo, count: int) -> tuple[tuple[Hint, ...], ...]:
+    """Find hints that lead to different answers, those that the network is surest of first.
+
+    Args:
+        colorizer: a model that was trained with hints; hints of its options are part of every variant.
+        photo: the photograph.
+        count: variants at most, 1 to 8, the automatic answer among them.
+
+    Returns:
+        The hints of each variant, for ``Options``; fewer than ``count`` where the network sees no other color. In any two, at
+        least 2 % of the picture differ by 0.1 or more in chroma.
+
+    Raises:
+        OptionError: the count is out of range, or the model takes no hints or states no distribution.
+    """
+    if not 1 <= count <= MOST:
+        raise OptionError(f"{count} variants are asked for: expected 1 to {MOST}")
+    given, (_, gain) = colorizer.options.hints, colorizer.model.decoding(colorizer.options.vividness)
+    bins = color.bins()
+    possible = colorizer.distribution(photo)
+    found = [(_sureness(possible), given, _mean(possible))]
+    possible = np.where(_near(found[0][2]), 0, possible)
+    for _ in range(TRIES * count):
+        weight = possible.sum((1, 2))
+        chosen = int(weight.argmax())
+        if len(found) == count or not weight[chosen]:
+            break
+        hints = (*given, _click(possible[chosen], bins[chosen] * np.float32(gain), photo))
+        share = Colorizer(colorizer.model, replace(colorizer.options, hints=hints)).distribution(photo)
+        answer = _mean(share)
+        if all((np.hypot(*(answer - earlier)) >= OTHER).mean() >= AREA for _, _, earlier in found):
+            found.append((_sureness(share), hints, answer))
+            possible[_near(answer)] = 0
+        possible[np.square(bins - bins[chosen]).sum(1) < OTHER**2] = 0
+    return tuple(hints for _, hints, _ in sorted(found, key=lambda each: -each[0]))
+
+
+def _mean(share: Float) -> Float:
+    mean: Float = np.einsum("khw,kc->chw", share, color.bins())
+    return mean
+
+
+def _sureness(share: Float) -> float:
+    return float(share.max(0).mean())
+
+
+def _near(chroma: Float) -> NDArray[np.bool_]:
+    """Tell which bins are the color of each cell: ``(323, h, w)`` for ``(2, h, w)`` chroma."""
+    bins = color.bins()[:, :, None, None]
+    near: NDArray[np.bool_] = np.square(bins - chroma).sum(1) < OTHER**2
+    return near
+
+
+def _click(likely: Float, chroma: Float, photo: Photo) -> Hint:
+    """Give a color to the point around which it is the likeliest."""
+    smooth = np.lib.stride_tricks.sliding_window_view(np.pad(likely, 1), (3, 3)).sum((2, 3))
+    row, column = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
+    luma = photos.upright(photo.shown, photo.orientation)
+    y, x = (int((place + 0.5) * many / few) for place, many, few in zip((row, column), luma.shape, smooth.shape, strict=True))
+    unit = np.float32(luma[y, x]) / 255
+    wanted = chroma * color.headroom(unit, *chroma, minimum=np.minimum, maximum=np.maximum)
+    red, green, blue = color.join(np.full((1, 1), unit), wanted[:, None, None])[0, 0]
+    return Hint(x, y, f"#{red:02x}{green:02x}{blue:02x}")

@@ -1,0 +1,194 @@
+"""The hints of training: how many, where and what they show, by position alone; and that the network heeds them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from photochrom import color, metrics
+from photochrom.errors import ConfigError, TrainingError
+from photochrom.hints import palette
+from photochrom.training import checkpoint, config, dataset, hints, loop, start, validate
+from photochrom.training.generators import build
+
+SHOWN = hints.Shown(points=0.5, palettes=0.25)
+
+
+def truth(size=64, seed=0):
+    return ((np.random.default_rng(seed).random((2, size, size)) - 0.5) * 0.4).astype(np.float32)
+
+
+def drawn(count, shown=SHOWN):
+    chroma = truth()
+    return [hints.draw(chroma, shown, np.random.default_rng((0, index, 2))) for index in range(count)]
+
+
+def test_the_shares_are_those_asked_for():
+    pairs = drawn(2000)
+    assert np.mean([bool(planes[2].any()) for planes, _ in pairs]) == pytest.approx(0.5, abs=0.04)
+    assert np.mean([bool(seen.any()) for _, seen in pairs]) == pytest.approx(0.25, abs=0.04)
+    assert np.mean([bool(planes[2].all()) for planes, _ in pairs]) == pytest.approx(0.005, abs=0.005)
+    assert not any(planes.any() or seen.any() for planes, seen in drawn(50, hints.Shown(0, 0)))
+
+
+def test_the_number_of_points_is_geometric_and_their_sides_1_to_9(monkeypatch):
+    counts, sides = [], []
+    monkeypatch.setattr(hints, "reveal", lambda *each: (counts.append(len(each[2])), sides.extend(each[3])))
+    drawn(3000, hints.Shown(1, 0))
+    assert np.mean(counts) == pytest.approx(8, rel=0.08)
+    assert np.mean(np.array(counts) == 1) == pytest.approx(1 / 8, abs=0.02)
+    assert sorted(set(sides)) == list(range(1, 10))
+
+
+def test_a_patch_shows_the_mean_of_what_it_covers_and_nothing_is_shown_elsewhere():
+    chroma, planes = truth(), np.zeros((3, 64, 64), np.float32)
+    hints.reveal(planes, chroma, np.array([[0.5, 0.25], [-3.0, 7.0]]), [5, 9])
+    assert planes[2].sum() == 25 + 81
+    assert np.allclose(planes[:2, 30:35, 14:19], chroma[:, 30:35, 14:19].mean((1, 2))[:, None, None])
+    assert np.allclose(planes[:2, :9, 55:], chroma[:, :9, 55:].mean((1, 2))[:, None, None])
+    assert not planes[:, planes[2] == 0].any()
+
+
+def test_a_crop_shows_the_same_whenever_it_comes_and_its_photograph_is_the_one_without(prepared):
+    members = dataset.index([prepared])
+
+    def crops(shown, seed=0):
+        return dataset.Crops(members, size=64, seed=seed, smallest=0.7, stretch=0.2, aging=0.3, shown=shown)
+
+    one, again, plain, other = crops(SHOWN), crops(SHOWN), crops(None), crops(SHOWN, seed=1)
+    different = 0
+    for position in (70, 3, 41, 0, 12):
+        assert all(torch.equal(a, b) for a, b in zip(one[position], again[position], strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(one[position], plain[position], strict=False))
+        different += not torch.equal(one[position][2], other[position][2])
+        luma, chroma, planes, seen = one[position]
+        assert (luma.shape, planes.shape, seen.shape) == ((1, 64, 64), (3, 64, 64), (323,))
+        if seen.any():
+            assert np.array_equal(seen.numpy(), palette(chroma.numpy()))
+    assert different
+
+
+def test_the_layers_for_hints_start_at_zero():
+    torch.manual_seed(0)
+    generator = build("photochrom", pretrained=False).eval()
+    luma, planes = torch.rand(2, 1, 64, 96), torch.rand(2, 3, 64, 96)
+    seen = torch.rand(2, 323).softmax(1)
+    with torch.no_grad():
+        assert torch.equal(generator(luma), generator(luma, planes, seen))
+        for name, parameter in generator.named_parameters():
+            if name.startswith(start.LATER):
+                parameter.add_(0.1)
+        assert not torch.allclose(generator(luma), generator(luma, planes, None))
+        assert not torch.allclose(generator(luma), generator(luma, None, seen))
+        # No hint, and no palette, as zeros, are the automatic answer whatever was learned.
+        assert torch.allclose(generator(luma), generator(luma, 0 * planes, 0 * seen), atol=1e-6)
+
+
+TINY = config.from_table(
+    {
+        "generator": "photochrom", "bins_weight": 1.0, "size": 64, "batch": 4, "positions": 64, "hints": 0.5, "palettes": 0.5,
+        "log_every": 4, "checkpoint_every": 4, "validate_every": 8, "validation_photographs": 4, "sample_every": 1000,
+        "stages": [{"kind": "generator", "images": 8, "rate": 1e-3}],
+    }
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def old_run(prepared, tmp_path_factory):
+    """A run of a checkpoint from before there were hints."""
+    run = tmp_path_factory.mktemp("runs") / "old"
+    table = config.to_table(TINY) | {"hints": 0.0, "palettes": 0.0, "stages": [{"kind": "generator", "images": 4}]}
+    loop.train(config.from_table(table), [prepared], run=run, accelerator="cpu")
+    state = checkpoint.load(run / "best.pt")
+    for part in ("generator", "average"):
+        state[part] = {name: value for name, value in state[part].items() if not name.startswith(start.LATER)}
+    del state["config"]["hints"], state["config"]["palettes"]
+    checkpoint.save(run / "best.pt", state)
+    return run
+
+
+def test_an_old_checkpoint_is_the_start_and_answers_the_same(old_run):
+    generator = build("photochrom", pretrained=False).eval()
+    about = start.start_from(generator, old_run / "best.pt")
+    assert (about["images_seen"], about["init"]) == (4, None)
+    old = build("photochrom", pretrained=False).eval()
+    old.load_state_dict(checkpoint.load(old_run / "best.pt")["average"], strict=False)
+    luma, planes = torch.rand(1, 1, 64, 64), torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(old(luma), generator(luma, planes))
+    assert config.from_table(about["config"]).hints == 0
+    with pytest.raises(TrainingError, match="holds a generator of another form"):
+        start.start_from(build("unet", pretrained=False), old_run / "best.pt")
+
+
+def test_hints_are_learned_resumed_and_measured_and_the_card_knows_the_start(old_run, prepared, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        loop.train(TINY, [prepared], run=tmp_path / "whole", accelerator="cpu", init=old_run / "best.pt")
+        half = config.from_table(config.to_table(TINY) | {"stages": [{"kind": "generator", "images": 4, "rate": 1e-3}]})
+        for settings in (half, TINY):
+            loop.train(settings, [prepared], run=tmp_path / "halves", accelerator="cpu", init=old_run / "best.pt")
+    finally:
+        torch.set_num_threads(threads)
+    whole, halves = (checkpoint.load(tmp_path / name / "newest.pt") for name in ("whole", "halves"))
+    assert all(torch.equal(value, halves["generator"][name]) for name, value in whole["generator"].items())
+    assert whole["generator"]["hint_stem.weight"].any() and whole["generator"]["palette_finest.weight"].any()
+    assert whole["statistics"]["init"]["images_seen"] == 4
+    rows = (tmp_path / "whole" / "validation.csv").read_text().splitlines()
+    assert rows[0].endswith("psnr,gain_1,gain_3,gain_10,gain_50")
+    assert all(np.isfinite(float(value)) for value in rows[-1].split(",")[-5:])
+
+
+def test_a_generator_of_the_study_takes_no_hints():
+    table = {"generator": "unet", "l1_weight": 1.0, "stages": [{"kind": "generator", "images": 100}]}
+    for name in ("hints", "palettes"):
+        with pytest.raises(ConfigError, match=f"{name} is 0.5, but the generator unet takes luma alone"):
+            config.from_table(table | {name: 0.5})
+
+
+def test_a_measurement_reveals_the_same_points_each_time_and_more_that_hold_the_fewer():
+    chroma = truth()
+    few, more, again = (hints.points(chroma, count, seed=3) for count in (3, 10, 3))
+    assert torch.equal(few, again)
+    assert (more[2] >= few[2]).all() and more[2].sum() > few[2].sum()
+
+
+def test_confidence_rises_and_is_the_share_that_lies_near():
+    """With a network that is told the truth, in part, its confidence is what was measured, and says right from wrong."""
+    rng = np.random.default_rng(0)
+    signal = rng.random(40_000).astype(np.float32)
+    curve = validate._rising(signal, rng.random(40_000) < signal**2)
+    x, y = np.array(curve).T
+    assert (np.diff(x) > 0).all() and (np.diff(y) > 0).all()
+    assert np.abs(np.interp(0.7, x, y) - 0.49) < 0.03
+    flat = validate._rising(signal, rng.random(40_000) < 1 - signal)
+    assert len(flat) == 1 and flat[0][1] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_calibrated_confidence_holds_on_its_own_photographs():
+    torch.manual_seed(1)
+    generator = build("photochrom", pretrained=False).eval()
+    with torch.no_grad():
+        generator.head.weight.normal_(std=0.5)
+    luma = torch.rand(6, 1, 64, 64)
+    with torch.no_grad():
+        prediction = generator(luma)
+        answer = generator.decode(prediction, 0.6)
+    # The truth is the answer in a third of the photographs, and far from it in the others.
+    chroma = torch.nn.functional.interpolate(answer, (64, 64), mode="nearest")
+    chroma[2:] = torch.where(chroma[2:] > 0, -0.3, 0.3)
+    curves = validate.calibrate_confidence(generator, (luma, chroma), ((0.6, 1.0),) * 3)
+    assert len(curves) == 3
+    peaks = torch.softmax(prediction / 0.6, 1).amax(1).numpy().ravel()
+    share = np.interp(peaks, *zip(*curves[0], strict=True)).mean()
+    unit = torch.nn.functional.avg_pool2d(luma, 4).numpy()[:, 0]
+
+    def lab(planes):
+        small = torch.nn.functional.interpolate(planes, (16, 16), mode="area").numpy()
+        scale = [color.headroom(y, *c, minimum=np.minimum, maximum=np.maximum) for y, c in zip(unit, small, strict=True)]
+        return np.stack([metrics.lab(color.join(y, c * s)) for y, c, s in zip(unit, small, scale, strict=True)])
+
+    near = np.square(lab(answer) - lab(chroma)).sum(1) <= 100
+    assert share == pytest.approx(near.mean(), abs=0.1)
