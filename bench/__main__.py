@@ -9,9 +9,17 @@ import os
 import platform
 from importlib.metadata import version
 
-from bench import speed, upsample
+from bench import batch, huge, speed, upsample
 
-TABLES = {"warm": speed.warm, "cold": speed.cold, "memory": speed.memory, "network": speed.network}
+TABLES = {
+    "warm": speed.warm,
+    "cold": speed.cold,
+    "memory": speed.memory,
+    "growth": speed.growth,
+    "network": speed.network,
+    "huge": huge.huge,
+    "batch": batch.batch,
+}
 LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
 HEAD = ("", "Photochrom", "Pillow", "ratio", "required", "", "processor ms", "Pillow's", "ratio")
 

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import photo as photos
+from photochrom import spaces
 from photochrom.errors import OptionError, PhotoError
+from photochrom.hints import Hint, draw, settle
 from photochrom.judge import Judgement, judge
-from photochrom.model import Model
-from photochrom.photo import Format, Photo
+from photochrom.model import BINS, Model, takes_none
+from photochrom.photo import Format, LumaWay, Photo
 from photochrom.upsample import shrink, upsample
 
 Plane = NDArray[np.uint8]
@@ -35,8 +37,19 @@ class Options:
     """What to do with a photograph that is in color already: leave it, color it by its luma, or raise PhotoError."""
     format: Format | None = None
     """Format to write; none keeps the source's."""
+    luma: LumaWay | None = None
+    """How a JPEG gets its luma: "lossless" takes the source's coefficients and refuses where that cannot be, "fast" encodes it
+    anew; none is lossless from a grey or YCbCr JPEG to a JPEG, and fast otherwise."""
     max_pixels: int = photos.MAX_PIXELS
     """Refuse photographs with more pixels than this."""
+    certificate: str | None = None
+    """PEM file of the certificates that a C2PA manifest of the result is signed with; none signs nothing."""
+    key: str | None = None
+    """PEM file of the certificate's private key."""
+    hints: tuple[Hint, ...] = ()
+    """Colors of single points of the photograph, which spread over their objects."""
+    palette: tuple[float, ...] | None = None
+    """Share of each chroma bin in a photograph whose colors lead (``photochrom.hints.reference``)."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -46,8 +59,18 @@ class Options:
             raise OptionError(f"on_color is '{self.on_color}': expected one of {', '.join(get_args(OnColor))}")
         if self.format is not None and self.format not in get_args(Format):
             raise OptionError(f"format is '{self.format}': expected one of {', '.join(get_args(Format))}")
+        if self.luma is not None and self.luma not in get_args(LumaWay):
+            raise OptionError(f"luma is '{self.luma}': expected one of {', '.join(get_args(LumaWay))}")
+        if self.luma == "lossless" and self.format not in (None, "JPEG"):
+            raise OptionError(f"luma is 'lossless', from JPEG to JPEG alone, but format is {self.format}: drop one of them")
+        if (self.certificate is None) != (self.key is None):
+            raise OptionError("a certificate without its key, or a key without its certificate: give both, or none (--c2pa)")
         if self.max_pixels < 1:
             raise OptionError(f"max_pixels is {self.max_pixels}: expected 1 or more")
+        if self.palette is not None and (
+            len(self.palette) != BINS or min(self.palette) < 0 or not 0.99 < sum(self.palette) < 1.01
+        ):
+            raise OptionError(f"palette has {len(self.palette)} shares of sum {sum(self.palette):g}: expected {BINS} of sum 1")
 
 
 @dataclass(frozen=True)
@@ -56,8 +79,18 @@ class Result:
 
     photo: Photo
     judgement: Judgement
-    chroma: tuple[Plane, Plane] | None
-    """Cb and Cr, uint8, 128 = no color, of the photograph's size or half of it; none where it was skipped."""
+    chroma: tuple[photos.Plane, photos.Plane] | None
+    """Cb and Cr of the photograph's size or half of it, of its luma's type; no color is 128, in uint16 32768. None where it was
+    skipped."""
+    luma: LumaWay | None = None
+    """How luma gets into the file; none where that is no JPEG, or is not written."""
+    confidence: Float | None = None
+    """``(h, w)`` float32, at the network's scale and turned as stored: how likely each color lies within 10 dE (CIE76) of the
+    truth; none where the photograph was skipped, or the model states none."""
+    pages: tuple[Result, ...] = ()
+    """Of the further pages of a TIFF, all of them colored or all skipped."""
+    notes: tuple[str, ...] = ()
+    """What the result lacks of the source."""
 
 
 @final
@@ -67,6 +100,12 @@ class Colorizer:
     def __init__(self, model: Model, options: Options) -> None:
         self.model = model
         self.options = options
+        for what, given, taken in (
+            ("hints", options.hints, model.card.hints),
+            ("palette", options.palette, model.card.palettes),
+        ):
+            if given and not taken:
+                raise takes_none(model.card.name, what)
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, options: Options | None = None, threads: int = 0) -> Colorizer:
@@ -86,25 +125,76 @@ class Colorizer:
         """Find the colors of a photograph; ``photo.encode`` and ``photo.to_array`` lay them over its luma.
 
         Raises:
-            PhotoError: if the photograph is in color already and ``on_color`` is "error".
+            PhotoError: if the photograph is in color already and ``on_color`` is "error"; or its luma cannot be lossless, as
+                the options ask.
         """
         judgement = judge(photo)
         if judgement.kind == "color" and self.options.on_color != "recolor":
             if self.options.on_color == "error":
                 raise in_color(judgement)
             return Result(photo, judgement, None)
-        low = self.small_chroma(photo.luma, orientation=photo.orientation)
+        pages, notes = [], photos.notes(photo, self.options.format)
+        for page in photo.pages:
+            pages.append(self.colorize(page))
+            if pages[-1].chroma is None:
+                return Result(photo, pages[-1].judgement, None)
+        luma = photos.luma_way(photo, self.options.format, asked=self.options.luma)
+        low, confidence = self._answer(photo.shown, photo.orientation, photo.icc)
         step = photos.chroma_step(photo, self.options.format)
-        return Result(photo, judgement, upsample(low, photo.luma, step=step))
+        return Result(photo, judgement, upsample(low, photo.luma, step=step), luma, confidence, tuple(pages), notes)
 
-    def small_chroma(self, luma: Plane, *, orientation: int = 1) -> Float:
+    def small_chroma(self, luma: Plane, *, orientation: int = 1, profile: bytes | None = None) -> Float:
         """Predict ``(2, h, w)`` chroma at the network's scale for ``(H, W)`` uint8 luma as stored.
 
-        The network sees the picture upright; its answer is turned back.
+        The network sees the picture upright and as sRGB; its answer is turned back, and converted to an RGB profile.
+
+        Raises:
+            OptionError: a hint lies outside the photograph.
         """
+        return self._answer(luma, orientation, profile)[0]
+
+    def distribution(self, photo: Photo) -> Float:
+        """Predict the upright ``(323, h, w)`` share of each chroma bin; raises OptionError if the model states none."""
+        seen, hints, palette = self._shown(spaces.as_srgb(photo.shown, photo.icc), photo.orientation)
+        found = self.model.distribution(seen, vividness=self.options.vividness, hints=hints, palette=palette)
+        return np.asarray(found[0], np.float32)
+
+    def confidence(self, luma: Plane, *, orientation: int = 1, profile: bytes | None = None) -> Plane:
+        """Map how likely each color lies within 10 dE (CIE76) of the truth.
+
+        Args:
+            luma: ``(H, W)`` uint8, as stored.
+            orientation: EXIF's, 1 to 8.
+            profile: the ICC profile of the photograph; none is sRGB's.
+
+        Returns:
+            Upright uint8 of the photograph's size, 0 for never to 255 for always.
+
+        Raises:
+            OptionError: the model states no confidence, or a hint lies outside the photograph.
+        """
+        _, found = self._answer(luma, orientation, profile)
+        if found is None:
+            raise takes_none(self.model.card.name, "confidence")
+        high, wide = luma.shape
+        whole = cv2.resize(found * np.float32(255), (wide, high), interpolation=cv2.INTER_LINEAR)
+        return np.ascontiguousarray(photos.upright(np.rint(whole).clip(0, 255).astype(np.uint8), orientation))
+
+    def _answer(self, luma: Plane, orientation: int, profile: bytes | None = None) -> tuple[Float, Float | None]:
+        """Predict small chroma and confidence, turned as stored."""
+        luma = spaces.as_srgb(luma, profile)
+        seen, hints, palette = self._shown(luma, orientation)
+        chroma, confidence = self.model.answer(seen, vividness=self.options.vividness, hints=hints, palette=palette)
+        low = np.ascontiguousarray(photos.stored(chroma[0], orientation))
+        sure = None if confidence is None else np.ascontiguousarray(photos.stored(confidence[0], orientation))
+        return spaces.into(profile, settle(low, luma, self.options.hints, orientation=orientation), luma), sure
+
+    def _shown(self, luma: Plane, orientation: int) -> tuple[Float, Float | None, Float | None]:
+        """Give what the network is shown: upright luma, hints and a palette."""
         seen = photos.upright(self._seen(luma), orientation)
-        answer = self.model.chroma(seen[None, None], vividness=self.options.vividness)[0]
-        return np.ascontiguousarray(photos.stored(answer, orientation))
+        whole, options = photos.upright(luma, orientation).shape, self.options
+        hints = draw(options.hints, (whole[0], whole[1]), (seen.shape[0], seen.shape[1]))[None] if options.hints else None
+        return seen[None, None], hints, None if options.palette is None else np.array(options.palette, np.float32)[None]
 
     def chroma(self, luma: Plane) -> Float:
         """Predict chroma of full size.

@@ -41,11 +41,11 @@ class Watched:
         self.card = dataclasses.replace(model.card, **card)
         self.seen: list[np.ndarray] = []
 
-    def chroma(self, luma: np.ndarray, *, vividness: float = 1.0) -> np.ndarray:
-        assert 0 <= vividness <= 2
+    def answer(self, luma: np.ndarray, *, vividness: float, hints: None, palette: None) -> tuple[np.ndarray, None]:
+        assert 0 <= vividness <= 2 and hints is palette is None
         self.seen.append(luma)
         count, _, height, width = luma.shape
-        return np.full((count, 2, height // 4, width // 4), 0.1, np.float32)
+        return np.full((count, 2, height // 4, width // 4), 0.1, np.float32), None
 
 
 def watched(colorizer: Colorizer, **card: Any) -> tuple[Colorizer, list[np.ndarray]]:
@@ -208,3 +208,12 @@ def test_paint_lays_color_over_luma(colorizer: Colorizer) -> None:
 def test_the_same_photograph_gets_the_same_colors(colorizer: Colorizer, make: Callable[[], Colorizer]) -> None:
     grey = luma("coffee")
     assert np.abs(make().chroma(grey) - colorizer.chroma(grey)).max() <= 1.01 / 255
+
+
+def test_the_result_says_how_luma_is_written(colorizer: Colorizer) -> None:
+    grey = photo.read(making.file(making.grey(40, 60), "JPEG"))
+    assert colorizer.colorize(grey).luma == "lossless"
+    assert Colorizer(colorizer.model, Options(luma="fast")).colorize(grey).luma == "fast"
+    assert Colorizer(colorizer.model, Options(format="PNG")).colorize(grey).luma is None
+    with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG"):
+        Colorizer(colorizer.model, Options(luma="lossless")).colorize(photo.read(making.file(making.grey(40, 60), "PNG")))

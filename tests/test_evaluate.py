@@ -172,9 +172,10 @@ class Constant:
 
     card = Card("constant", "none", 16, 4, False, ((1, 1), (1, 1), (1, 2)), (-0.08, 0.05), {})
 
-    def chroma(self, luma: np.ndarray, *, vividness: float) -> np.ndarray:
+    def answer(self, luma: np.ndarray, *, vividness: float, hints: None, palette: None) -> tuple[np.ndarray, None]:
+        assert hints is palette is None
         strength = np.array([-0.08, 0.05], np.float32) * vividness
-        return np.broadcast_to(strength[:, None, None], (1, 2, luma.shape[2] // 4, luma.shape[3] // 4)).copy()
+        return np.broadcast_to(strength[:, None, None], (1, 2, luma.shape[2] // 4, luma.shape[3] // 4)).copy(), None
 
 
 def test_a_loaded_model_is_scored_as_it_ships(prepared: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 
 import cyclopts
 
 from photochrom import __version__
+from photochrom.cli.tally import Terminated
 from photochrom.errors import OptionError, PhotochromError, one_line
 
 app = cyclopts.App(
@@ -25,6 +28,7 @@ COMMANDS = {
     "sheet": ("use", "Draw a contact sheet: grey, colorized, truth."),
     "info": ("use", "Say what a photograph is, and whether it is grey, toned, in color or blank."),
     "card": ("use", "Print the card that a model file carries."),
+    "replay": ("replay", "Make a result again from its own metadata, and say whether the bytes are the same."),
     "prepare": ("make", "Turn photographs into the shards that training reads."),
     "train": ("make", "Train a generator, or go on with a training that was stopped."),
     "export": ("make", "Write a run's generator as one self-describing ONNX file."),
@@ -34,11 +38,14 @@ COMMANDS = {
 for command, (module, summary) in COMMANDS.items():
     app.command(f"photochrom.cli.{module}:{command}", name=command, help=summary)  # imported when it is called
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+FAILED, MISUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code: 0 done, 1 failed in part or whole, 2 misused, 130 interrupted."""
+    """Run the command line and leave with its exit code.
+
+    0 is done, 1 failed in part or whole, 2 misused, 130 interrupted, 143 terminated.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
     try:
@@ -56,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.name is None or error.name.startswith("photochrom"):
             raise
         code = _say(f"this command needs '{error.name}', which is not installed; pip install 'photochrom[train]'", FAILED)
+    except Terminated:
+        code = _say("terminated; what was finished is kept", TERMINATED)
     except KeyboardInterrupt:
         code = _say("interrupted; what was finished is kept", INTERRUPTED)
     except BrokenPipeError:
@@ -66,6 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _say("memory ran out; free some, or give smaller photographs", FAILED)
     except OSError as error:
         code = _say(f"the system refused: {one_line(error)}; make room or choose another place", FAILED)
+    if any(thread.name.startswith("photochrom-") for thread in threading.enumerate()):
+        # A run was broken off amid photographs. None of them gets its name any more, so there is nothing to wait for.
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -59,6 +59,7 @@ def train(
     devices: int = 1,
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     workers: int = 0,
+    init: Path | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
 ) -> int:
     """Train a generator, or go on with a training that was stopped: the same command resumes it.
@@ -66,7 +67,7 @@ def train(
     Parameters
     ----------
     config
-        A preset (photochrom, unet, plain, original-pix2pix, original-alternative) or a TOML file.
+        A preset (release, photochrom, unet, plain, original-pix2pix, original-alternative) or a TOML file.
     data
         Folders that `photochrom prepare` made.
     output
@@ -77,6 +78,8 @@ def train(
         Kind of the devices.
     workers
         Processes for each device that decode photographs.
+    init
+        A checkpoint of another run (its best.pt), whose generator a new run starts from. A run that goes on has its own.
     set_
         Replace a setting of the configuration: --set batch=16 --set stages.0.images=50000.
     """
@@ -93,6 +96,7 @@ def train(
         devices=devices,
         accelerator=accelerator,
         workers=workers,
+        init=init,
         report=Watcher(sys.stderr.isatty()),
     )
     print(
@@ -140,8 +144,9 @@ def evaluate(
     *,
     data: Data,
     split: Literal["test", "train"] = "test",
-    vividness: float = 1.0,
+    vividness: float | None = None,
     limit: int | None = None,
+    protocol: Literal["scores", "hints", "confidence"] = "scores",
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score a model file on test photographs, against grey and against the mean chroma of the training photographs.
@@ -155,14 +160,20 @@ def evaluate(
     split
         Which shards.
     vividness
-        From 0 (most faithful) over 1 to 2 (most vivid).
+        From 0 (most faithful) over 1 to 2 (most vivid); by default 1, and 0 for the protocol hints.
     limit
         Take at most so many photographs of each data set.
+    protocol
+        What to measure: all scores; what 1, 3, 10 and 50 hints add to the PSNR (Zhang et al. 2017); or whether the stated
+        confidence holds.
     json
         Print one JSON object instead of tables.
     """
     from photochrom import evaluate as scoring
 
+    if protocol != "scores":
+        return _protocol(protocol, model, data, split=split, vividness=vividness, limit=limit, json=json)
+    vividness = 1.0 if vividness is None else vividness
     with Bar("Scoring") as bar:
         found = scoring.evaluate(model, data, split=split, vividness=vividness, limit=limit, progress=bar)
     if json:
@@ -172,6 +183,37 @@ def evaluate(
         f"{found.model}, {found.split} photographs, vividness {found.vividness:g}", scoring.SCORE_COLUMNS, scoring.rows(found)
     )
     _table("The model's error below each baseline's, in percent of grey's", scoring.GAIN_COLUMNS, scoring.gain_rows(found))
+    return 0
+
+
+def _protocol(
+    protocol: Literal["hints", "confidence"],
+    model: Path | None,
+    data: list[Path],
+    *,
+    split: Literal["test", "train"],
+    vividness: float | None,
+    limit: int | None,
+    json: bool,
+) -> int:
+    from photochrom import protocols
+    from photochrom.colorizer import Colorizer, Options
+
+    default = 0.0 if protocol == "hints" else 1.0
+    options = Options(vividness=default if vividness is None else vividness)
+    colorizer = Colorizer.load(model, options=options)
+    title = f"{colorizer.model.card.name}, {split} photographs, vividness {options.vividness:g}"
+    with Bar("Scoring") as bar:
+        if protocol == "hints":
+            gains = protocols.hint_gains(colorizer, data, split=split, limit=limit, progress=bar)
+            text, cells = protocols.to_json(protocol, gains), protocols.hint_cells(gains)
+        else:
+            curve = protocols.reliability(colorizer, data, split=split, limit=limit, progress=bar)
+            text, cells = protocols.to_json(protocol, curve), protocols.reliability_cells(curve)
+    if json:
+        print(text)
+    else:
+        _table(title, protocols.HINT_COLUMNS if protocol == "hints" else protocols.RELIABILITY_COLUMNS, cells)
     return 0
 
 

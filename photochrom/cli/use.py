@@ -6,22 +6,25 @@ import dataclasses
 import json as jsonlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, Token
 
+from photochrom.cli.tally import Count, Tally, terminable
 from photochrom.errors import OptionError, PhotochromError, one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from photochrom.batch import Outcome
+    from photochrom.batch import Task
     from photochrom.colorizer import Colorizer, Options
+    from photochrom.files import Format
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
-FormatName = Literal["jpeg", "png", "webp", "tiff"]
+FormatName = Literal["jpeg", "png", "webp", "tiff", "avif", "bmp", "pnm"]
 STREAM = Path("-")
 
 
@@ -41,9 +44,20 @@ def colorize(
     vividness: float = 1.0,
     on_color: Literal["skip", "recolor", "error"] = "skip",
     format: FormatName | None = None,
+    luma: Literal["lossless", "fast"] | None = None,
     model: Path | None = None,
+    hint: Annotated[list[str] | None, Parameter(negative="")] = None,
+    hints: Path | None = None,
+    reference: Path | None = None,
+    confidence: Path | None = None,
+    variants: int | None = None,
+    c2pa: str | None = None,
+    c2pa_key: str | None = None,
     max_pixels: int = 200_000_000,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
+    jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"])] = None,
+    verify: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Color photographs: files, or folders however deep. `-` reads standard input and writes standard output.
@@ -51,7 +65,7 @@ def colorize(
     Parameters
     ----------
     inputs
-        Photographs (JPEG, PNG, WebP, TIFF) and folders of them.
+        Photographs (JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG 2000, GIF, BMP, PNM) and folders of them.
     output
         A file, for one photograph; or a folder, in which the tree of an input folder is mirrored. Without it,
         name.color.jpg is written beside name.jpg.
@@ -60,39 +74,132 @@ def colorize(
     on_color
         What to do with a photograph that is in color already: skip it and say so, color it anew by its luma, or fail.
     format
-        Write this format instead of the source's.
+        Write this format instead of the source's. GIF and JPEG 2000 come back as PNG, HEIC as JPEG.
+    luma
+        How a JPEG gets its luma: lossless takes the source's coefficients as they are, and is for grey and YCbCr JPEGs alone;
+        fast encodes luma anew. Left out, it is lossless wherever it can be.
     model
         A model file of `photochrom export` instead of the one in the package.
+    hint
+        Give a point its color, which spreads over the object there: X,Y=#RRGGBB, in pixels of the photograph as a viewer shows
+        it. May be repeated. For one photograph, and a model that was trained with hints.
+    hints
+        A JSON file of such points: [{"x": 120, "y": 80, "color": "#c04030"}, ...].
+    reference
+        A color photograph whose palette leads.
+    confidence
+        Write a PNG of the photograph's size that says how likely each color is near the truth: white is certain. For one
+        photograph.
+    variants
+        Write up to so many clearly different answers, those that the network is surest of first: name.color.jpg,
+        name-2.color.jpg ... For one photograph; the hints that lead to each are printed.
+    c2pa
+        A PEM file of certificates: the result gets a C2PA manifest, signed with the first of them, that says what was done to
+        which photograph. Needs pip install 'photochrom[c2pa]'.
+    c2pa_key
+        A PEM file of that certificate's private key.
     max_pixels
-        Refuse larger photographs.
+        Refuse larger photographs; a plain TIFF of over 16 megapixels, which is streamed, may have ten times as many.
     overwrite
-        Replace results that exist.
+        Replace files that stand where results go. Results that are up to date stay as they are.
+    jobs
+        Photographs that are worked on at the same time; left out, one more than there are processors.
+    verify
+        Compare photographs and results of earlier runs by their contents, not by size and time alone.
+    quiet
+        Print failures and the table at the end alone.
     json
-        Print one line of JSON for each photograph: source, output, status, seconds, judgement, error.
+        Print one line of JSON for each photograph: source, output, status, seconds, judgement, error, reason,
+        notes, luma (lossless or fast, of a JPEG that was written).
     """
-    from photochrom.colorizer import Options
-
-    options = Options(vividness=vividness, on_color=on_color, format=_format(format), max_pixels=max_pixels)
     from photochrom import batch
+    from photochrom import hints as guides
+    from photochrom.colorizer import Colorizer, Options
+
+    points = [guides.parse(text) for text in hint or []] + list(guides.load(hints) if hints else [])
+    if (points or confidence or variants) and (len(inputs) > 1 or batch.is_folder(inputs[0])):
+        raise OptionError("--hint, --hints, --confidence and --variants are for one photograph: name one file")
+    if variants and (STREAM in inputs or json):
+        raise OptionError("--variants writes the answers for a photograph's file and prints lines: give a file, without --json")
+    if confidence and (STREAM in inputs or confidence.suffix.lower() != ".png"):
+        raise OptionError(f"--confidence writes the map of a photograph's file to a PNG: got {confidence} for {inputs[0]}")
+    options = Options(
+        vividness=vividness,
+        on_color=on_color,
+        format=_format(format),
+        luma=luma,
+        certificate=c2pa,
+        key=c2pa_key,
+        max_pixels=max_pixels,
+        hints=tuple(points),
+        palette=guides.reference(reference) if reference else None,
+    )
 
     if STREAM in inputs:
         _check_stream(inputs, output, json=json)
         if output is None:
             return _to_stdout(options, model)
         batch.check_suffix(output, options.format)
-        tasks = [batch.Task(STREAM, output, contents=sys.stdin.buffer.read())]
+        tasks: Iterable[batch.Task] = [batch.Task(STREAM, output, contents=sys.stdin.buffer.read())]
+        count = Count(tasks)
     else:
         tasks = batch.plan(inputs, output, format=options.format)
-    counts = dict.fromkeys(("colored", "skipped", "failed"), 0)
-    colorizer = _load(model, options)
-    with Bar("Coloring") as bar:
-        for done, outcome in enumerate(batch.run(colorizer, tasks, overwrite=overwrite), 1):
-            counts[outcome.status] += 1
-            _tell(outcome, json=json)
-            bar(done, len(tasks))
-    if len(tasks) > 1 and sys.stdout.isatty():
-        print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
-    return 1 if counts["failed"] else 0
+        count = Count(batch.plan(inputs, output, format=options.format))
+    alone = len(inputs) == 1 and not batch.is_folder(inputs[0])
+    jobs = jobs if jobs is not None else 1 if alone else batch.default_jobs()
+    # Several photographs at a time leave no processor for a second thread of the network.
+    colorizer = Colorizer.load(model, options=options, threads=0 if alone else 1)
+    if confidence:
+        _map(colorizer, inputs[0], confidence, overwrite=overwrite)
+    if variants:
+        return _variants(colorizer, next(iter(tasks)), variants, overwrite=overwrite)
+    tally = Tally(json=json, quiet=quiet)
+    with (
+        terminable(),
+        Bar("Coloring") as bar,
+        closing(batch.run(colorizer, tasks, jobs=jobs, overwrite=overwrite, verify=verify)) as outcomes,
+    ):
+        for outcome in outcomes:
+            tally.tell(outcome)
+            bar(tally.done, count.total)
+    tally.sum_up()
+    return 1 if tally.failed else 0
+
+
+def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) -> int:
+    """Write the variants of a photograph."""
+    from photochrom import photo
+    from photochrom.api import MARK, color_file
+    from photochrom.colorizer import Colorizer, in_color
+    from photochrom.variants import variants
+
+    if task.error:
+        raise task.error
+    read = photo.read(task.source, max_pixels=colorizer.options.max_pixels)
+    for number, points in enumerate(variants(colorizer, read, count), 1):
+        stem = task.target.stem
+        numbered = f"{stem.removesuffix(MARK)}-{number}{MARK if stem.endswith(MARK) else ''}"
+        target = task.target if number == 1 else task.target.with_stem(numbered)
+        hinted = Colorizer(colorizer.model, dataclasses.replace(colorizer.options, hints=points))
+        result = color_file(task.source, target, colorizer=hinted, overwrite=overwrite)
+        if result.chroma is None:
+            raise in_color(result.judgement, name=str(task.source))
+        print(f"{task.source} -> {target}", *(f"--hint {point.x},{point.y}={point.color}" for point in points))
+    return 0
+
+
+def _map(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bool) -> None:
+    """Write the map of confidence of a photograph."""
+    import io
+
+    from PIL import Image
+
+    from photochrom import photo
+
+    read = photo.read(source, max_pixels=colorizer.options.max_pixels)
+    file = io.BytesIO()
+    Image.fromarray(colorizer.confidence(read.shown, orientation=read.orientation, profile=read.icc)).save(file, "PNG")
+    photo.save(file.getvalue(), target, overwrite=overwrite)
 
 
 def sheet(
@@ -165,23 +272,28 @@ def info(
             print(f"photochrom: {one_line(error)}", file=sys.stderr)
             continue
         judgement = judge(photo)
-        carried = [name for name in ("exif", "xmp", "icc", "alpha") if getattr(photo, name) is not None]
+        carried = [name for name in ("exif", "xmp", "iptc", "icc", "alpha") if getattr(photo, name) is not None]
         facts = {
             "source": os.fspath(path),
             "format": photo.format,
             "width": photo.luma.shape[1],
             "height": photo.luma.shape[0],
+            "bits": photo.bits,
+            "pages": 1 + len(photo.pages),
             "orientation": photo.orientation,
             "carries": carried,
             "judgement": judgement.kind,
             "reason": judgement.reason,
+            "notes": files.notes(photo),
         }
         if json:
             print(jsonlib.dumps(facts))
         else:
             print(
-                f"{path}: {photo.format}, {photo.luma.shape[1]} x {photo.luma.shape[0]}, orientation {photo.orientation}, "
-                f"with {', '.join(carried) or 'no metadata'}; {judgement.kind} ({judgement.reason})"
+                f"{path}: {photo.format}, {photo.luma.shape[1]} x {photo.luma.shape[0]}, {photo.bits} bits, "
+                f"{f'{1 + len(photo.pages)} pages, ' if photo.pages else ''}orientation {photo.orientation}, with "
+                f"{', '.join(carried) or 'no metadata'}; {judgement.kind} ({judgement.reason})"
+                + "".join(f"; {note}" for note in files.notes(photo))
             )
     return 1 if failed else 0
 
@@ -244,21 +356,11 @@ def _to_stdout(options: Options, model: Path | None) -> int:
     from photochrom import photo
     from photochrom.api import encoded
 
-    read = photo.read(sys.stdin.buffer.read(), max_pixels=options.max_pixels, name="standard input")
-    sys.stdout.buffer.write(encoded(read, _load(model, options), name="standard input"))
+    data = sys.stdin.buffer.read()
+    read = photo.read(data, max_pixels=options.max_pixels, name="standard input")
+    sys.stdout.buffer.write(encoded(read, _load(model, options), name="standard input", contents=data))
     sys.stdout.buffer.flush()
     return 0
-
-
-def _tell(outcome: Outcome, *, json: bool) -> None:
-    if json:
-        print(jsonlib.dumps(dataclasses.asdict(outcome)), flush=True)
-    elif outcome.status == "failed":
-        print(f"photochrom: {outcome.error}", file=sys.stderr)
-    elif outcome.status == "skipped":
-        print(f"{outcome.source}: skipped, it is in color already; --on-color recolor colors it anew")
-    else:
-        print(f"{outcome.source} -> {outcome.output}")
 
 
 def _load(model: Path | None, options: Options) -> Colorizer:
@@ -267,6 +369,7 @@ def _load(model: Path | None, options: Options) -> Colorizer:
     return Colorizer.load(model, options=options)
 
 
-def _format(name: FormatName | None) -> Literal["JPEG", "PNG", "WEBP", "TIFF"] | None:
-    formats: dict[str, Literal["JPEG", "PNG", "WEBP", "TIFF"]] = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "tiff": "TIFF"}
-    return formats[name] if name else None
+def _format(name: FormatName | None) -> Format | None:
+    from photochrom.files import FORMATS
+
+    return next((format for format in FORMATS if name and format == name.upper()), None)

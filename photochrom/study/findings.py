@@ -160,11 +160,11 @@ def _surety(study: Study, table: Sequence[Cell]) -> str:
         return f"With {_several(study.grid.seeds, 'seed')} nothing can be said about luck: no difference is judged."
     comparisons = sum(cell.difference is not None and cell.tested_on == study.grid.data[0] for cell in table)
     return (
-        f"The same training with another seed moves the disparity by {np.median(spreads):.2f} points (median standard deviation "
+        f"The same training with another seed moves the disparity by {np.median(spreads):.2f} points (median deviation "
         f"over {_several(study.grid.seeds, 'seed')}; {min(spreads):.2f} to {max(spreads):.2f}). A difference is known to "
         f"\u00b1{np.median(reaches):.2f} points (median half of a 95 % interval over photographs and seeds); smaller ones are "
-        f"beyond the reach of this study. A difference counts as clear if its chance, corrected for the {comparisons} comparisons "
-        f'of a test set (Holm), is below 5 %: "no clear difference" does not mean "no effect".'
+        f"beyond the reach of this study. A difference counts as clear if its chance, corrected for the {comparisons} "
+        f'comparisons of a test set (Holm), is below 5 %: "no clear difference" does not mean "no effect".'
     )
 
 
@@ -181,9 +181,9 @@ def _cross(study: Study, table: Sequence[Cell]) -> str:
             if pairs:
                 gaps = [strange - own for own, strange in pairs]
                 lines.append(
-                    f"- On {test}, models trained on {other} lie {np.mean(gaps):+.3f} points of disparity from those trained on "
-                    f"{test} itself (mean over {len(pairs)} combinations, {min(gaps):+.3f} to {max(gaps):+.3f}); those of {test} "
-                    f"are better in {sum(gap > 0 for gap in gaps)} of {len(pairs)}."
+                    f"- On {test}, models trained on {other} lie {np.mean(gaps):+.3f} points of disparity from those trained "
+                    f"on {test} itself (mean over {len(pairs)} combinations, {min(gaps):+.3f} to {max(gaps):+.3f}); those of "
+                    f"{test} are better in {sum(gap > 0 for gap in gaps)} of {len(pairs)}."
                 )
     return "\n".join(lines)
 
@@ -200,8 +200,8 @@ def _training(results: Sequence[Row]) -> str:
     if costs:
         lines.append(
             f"- The lowest generator loss would have kept another checkpoint than the best validation score in "
-            f"{sum(cost > 0 for cost in costs)} of {len(costs)} runs, worse by {np.mean(costs):.2f} points of disparity on average "
-            f"({max(costs):.2f} at most), color scaled to 60 % of the true."
+            f"{sum(cost > 0 for cost in costs)} of {len(costs)} runs, worse by {np.mean(costs):.2f} points of disparity on "
+            f"average ({max(costs):.2f} at most), color scaled to 60 % of the true."
         )
     lines += [f"- {alarm} ...: {count} of {len(runs)} runs." for alarm, count in alarms.most_common()]
     return "\n".join(lines or ["No run wrote anything down."])

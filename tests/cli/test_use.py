@@ -81,24 +81,30 @@ def test_an_output_file_says_its_format(run: Run, output: str, kind: str) -> Non
 def test_folders(run: Run) -> None:
     for name in ("in/a.jpg", "in/deep/b.png", "c.tif"):
         put(name)
-    assert run("colorize", "in", "c.tif", "-o", "out") == (
+    assert run("colorize", "in", "c.tif", "-o", "out", "--jobs", "1") == (
         0,
         ["in/a.jpg -> out/a.jpg", "in/deep/b.png -> out/deep/b.png", "c.tif -> out/c.tif"],
         [],
     )
-    assert [name for name in tree() if name.startswith("out/")] == ["out/a.jpg", "out/c.tif", "out/deep/b.png"]
+    assert [name for name in tree() if name.startswith("out/")] == [
+        "out/.photochrom.jsonl",
+        "out/a.jpg",
+        "out/c.tif",
+        "out/deep/b.png",
+    ]
     code, out, _ = run("colorize", "in")
-    assert (code, out) == (0, ["in/a.jpg -> in/a.color.jpg", "in/deep/b.png -> in/deep/b.color.png"])
-    code, _, err = run("colorize", "in")  # results of earlier runs are no sources
-    assert code == 1
-    assert len(err) == 2
-    assert all("exists already" in line for line in err)
+    assert (code, sorted(out)) == (0, ["in/a.jpg -> in/a.color.jpg", "in/deep/b.png -> in/deep/b.color.png"])
+    assert run("colorize", "in") == (0, [], [])  # results of earlier runs are no sources, and are kept
+    Path("in/.photochrom.jsonl").unlink()
+    code, _, err = run("colorize", "in")
+    assert (code, len(err)) == (1, 7)
+    assert sum("exists already" in line for line in err) == 3
 
 
 def test_a_format(run: Run) -> None:
     for name in ("in/a.jpg", "in/b.png"):
         put(name)
-    assert run("colorize", "in", "-o", "out", "--format", "webp")[:2] == (
+    assert run("colorize", "in", "-o", "out", "--format", "webp", "--jobs", "1")[:2] == (
         0,
         ["in/a.jpg -> out/a.webp", "in/b.png -> out/b.webp"],
     )
@@ -151,11 +157,14 @@ def test_json(run: Run) -> None:
     put("in/a.jpg")
     put("in/b.png", making.scene(48, 64))
     Path("in/c.jpg").write_bytes(b"")
-    code, out, err = run("colorize", "in", "-o", "out", "--json")
+    code, out, err = run("colorize", "in", "-o", "out", "--json", "--jobs", "1")
     assert (code, err) == (1, [])
     found = [json.loads(line) for line in out]
-    assert all(list(row) == ["source", "output", "status", "seconds", "judgement", "error"] for row in found)
+    names = ["source", "output", "status", "seconds", "judgement", "error", "reason", "notes", "luma"]
+    assert all(list(row) == names for row in found)
     assert all(isinstance(row.pop("seconds"), float) for row in found)
+    assert [row.pop("reason") for row in found] == [None, None, "the file is empty; restore it from a good copy"]
+    assert [(row.pop("notes"), row.pop("luma")) for row in found] == [([], "lossless"), ([], None), ([], None)]
     assert found == [
         {"source": "in/a.jpg", "output": "out/a.jpg", "status": "colored", "judgement": "grey", "error": None},
         {"source": "in/b.png", "output": None, "status": "skipped", "judgement": "color", "error": None},
@@ -182,6 +191,9 @@ def test_names_of_every_kind(run: Run, name: bytes) -> None:
     assert os.fsencode(row["source"]) == b"in/" + name
     assert os.fsencode(row["output"]) == b"out/" + name
     assert (Path("out") / os.fsdecode(name)).exists()
+    code, out, err = run("colorize", "in", "-o", "out", "--json")
+    assert (code, json.loads(out[0])["status"], err) == (0, "kept", [])
+    Path("out/.photochrom.jsonl").unlink()
     code, out, err = run("colorize", "in", "-o", "out")
     assert (code, out, len(err)) == (1, [], 1)
     assert run("colorize", "in", "-o", "out", "--overwrite")[0] == 0
@@ -251,7 +263,8 @@ def test_standard_input_is_refused_with_reason(run: Run, standard_input: Callabl
 
 def test_info(run: Run) -> None:
     Path("a.jpg").write_bytes(making.file(making.grey(48, 64), "JPEG", {"exif": making.exif(6)}))
-    assert run("info", "a.jpg") == (0, ["a.jpg: JPEG, 64 x 48, orientation 6, with exif; grey (it has one channel)"], [])
+    said = "a.jpg: JPEG, 64 x 48, 8 bits, orientation 6, with exif; grey (it has one channel)"
+    assert run("info", "a.jpg") == (0, [said], [])
     code, out, err = run("info", "none.jpg", "a.jpg", "--json")
     assert (code, len(out), len(err)) == (1, 1, 1)
     assert json.loads(out[0])["judgement"] == "grey"
@@ -309,14 +322,47 @@ def test_a_bar_on_a_terminal_and_results_in_the_pipe(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "in" / name).write_bytes(making.file(making.grey(40, 40), "JPEG"))
-    piped, shown = on_terminal(["in", "-o", "out"], tmp_path, pipe=True)
+    piped, shown = on_terminal(["in", "-o", "out", "--jobs", "1"], tmp_path, pipe=True)
     assert piped == "in/a.jpg -> out/a.jpg\nin/b.jpg -> out/b.jpg\n"
     assert "Coloring" in shown
     assert "->" not in shown
     _, shown = on_terminal(["in", "-o", "out2"], tmp_path, pipe=False)
     assert "Coloring" in shown
     assert "in/a.jpg -> out2/a.jpg" in shown
-    assert "2 colored" in shown
+    assert "2 photographs in " in shown
+    assert "  2  colored" in shown
+    _, shown = on_terminal(["in", "-o", "out3", "--quiet"], tmp_path, pipe=False)
+    assert "->" not in shown
+    _, shown = on_terminal(["in", "-o", "out3"], tmp_path, pipe=False)
+    assert "  2  kept     results of an earlier run that still hold" in shown
+
+
+def test_alike_failures_are_one_reason(run: Run) -> None:
+    for name in ("in/a.jpg", "in/deep/b.jpg", "in/c.jpg", "in/d.jpg"):
+        put(name)
+        Path(name).write_bytes(Path(name).read_bytes()[:-200])
+    for size in (30, 40):
+        put(f"in/{size}.png", making.grey(size, 50))
+    Path("in/e.png").write_bytes(b"")
+    put("in/f.png", making.grey(9, 9))
+    code, out, err = run("colorize", "in", "-o", "out", "--max-pixels", "100", "--jobs", "1", "--on-color", "recolor")
+    assert (code, out) == (1, ["in/f.png -> out/f.png"])
+    head, *table = err[7:]
+    assert head.startswith("8 photographs in ")
+    assert table == [
+        "  1  colored",
+        "  7  failed",
+        "reasons:",
+        "  6  50 x 30 = 1,500 pixels, over the limit of 100; raise it with --max-pixels if you trust the file",
+        "     in/30.png, in/40.png, in/a.jpg and 3 more",
+        "  1  the file is empty; restore it from a good copy",
+        "     in/e.png",
+    ]
+
+
+def test_a_run_has_one_job_at_least(run: Run) -> None:
+    put("in/a.jpg")
+    assert run("colorize", "in", "--jobs", "0") == (2, [], ["photochrom: jobs is 0: expected 1 or more"])
 
 
 def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
@@ -325,7 +371,11 @@ def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
     for index in range(1, 200):
         os.link(tmp_path / "in/000.png", tmp_path / f"in/{index:03}.png")
     with subprocess.Popen(
-        [*COMMAND, "in", "-o", "out", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "in", "-o", "out", "--json", "--jobs", "1"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -337,6 +387,7 @@ def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
     assert said == "photochrom: interrupted; what was finished is kept\n"
     reported = 1 + len(rest.splitlines())
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names.pop(0) == ".photochrom.jsonl"
     assert 0 < len(names) < 200
     assert names == [f"{index:03}.png" for index in range(len(names))]
     assert reported <= len(names) <= reported + 1
