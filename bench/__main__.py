@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 import json
 import os
 import platform
 from importlib.metadata import version
 
-from bench import batch, huge, speed, upsample
+from bench import batch, huge, speed
 
 TABLES = {
     "warm": speed.warm,
@@ -20,6 +21,8 @@ TABLES = {
     "huge": huge.huge,
     "batch": batch.batch,
 }
+PROGRAMS = ("training", "upsample")
+"""Modules that print a table of their own."""
 LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
 HEAD = ("", "Photochrom", "Pillow", "ratio", "required", "", "processor ms", "Pillow's", "ratio")
 
@@ -27,12 +30,16 @@ HEAD = ("", "Photochrom", "Pillow", "ratio", "required", "", "processor ms", "Pi
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", default=list(TABLES), help=f"{', '.join(TABLES)} (all without a NAME), or upsample"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        default=[*TABLES, "training"],
+        help=f"{', '.join(TABLES)} and training (all without a NAME), or upsample",
     )
     parser.add_argument("--rounds", type=int, default=15, help="how often each is run")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    unknown = set(arguments.names) - {*TABLES, "upsample"}
+    unknown = set(arguments.names) - {*TABLES, *PROGRAMS}
     if unknown or arguments.rounds < 1:
         parser.error(f"unknown: {', '.join(unknown)}" if unknown else "--rounds must be 1 or more")
     machine = {
@@ -50,8 +57,10 @@ def main() -> None:
         print_table([HEAD, *map(cells, rows)])
         if machine["load"] > 0.5:
             print(f"\nOther programs were running (load {machine['load']}): times are too long, ratios are what counts.")
-    if "upsample" in arguments.names:
-        upsample.main()
+    for name in arguments.names:
+        if name in PROGRAMS and not arguments.json:
+            print()
+            importlib.import_module(f"bench.{name}").main()  # not before: torch would take memory and threads from the others
 
 
 def as_dict(row: speed.Row) -> dict[str, object]:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -65,6 +66,8 @@ def obstacle(header: jpeg.Header, space: str) -> str | None:
         return "its coding is not by Huffman's method"
     if any(other > luma for each in header.sampling for other, luma in zip(each, header.sampling[0], strict=True)):
         return "its luma is coarser than its chroma"
+    if len(header.components) > 1 and not find_spec("jpeglib"):
+        return "the library jpeglib, which has no wheel for every machine, is not here"
     return None if len(header.luma_table) == 64 else "its quantization table comes late"
 
 

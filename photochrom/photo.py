@@ -168,7 +168,7 @@ def luma_way(photo: Photo, format: Format | None = None, *, asked: LumaWay | Non
     if asked == "lossless" and way == "fast":
         got = f"this is {photo.format or 'an array'} to {target or 'an array'}"
         if photo.format == target == "JPEG":
-            got = "this one is RGB or CMYK, coded by arithmetic, or read by its profile"
+            got = "this one is RGB or CMYK, coded by arithmetic, read by its profile, or needs jpeglib, which is not installed"
         raise PhotoError(f"luma can be lossless only from a grey or YCbCr JPEG to a JPEG, and {got}; drop luma (--luma)")
     return way if target == "JPEG" else None
 

@@ -250,6 +250,15 @@ def test_luma_coarser_than_chroma_is_not_kept() -> None:
         assert dct.obstacle(replace(header, sampling=sampling), "YCbCr") == "its luma is coarser than its chroma"
 
 
+def test_without_the_library_grey_luma_is_still_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dct, "find_spec", lambda _: None)
+    assert photo.luma_way(photo.read(making.file(making.grey(40, 60), "JPEG"))) == "lossless"
+    color = making.file(making.scene(40, 60), "JPEG")
+    assert photo.luma_way(photo.read(color)) == "fast"
+    with pytest.raises(PhotoError, match="jpeglib"):
+        recolored(color, "lossless")
+
+
 def test_fast_is_an_ordinary_baseline_file() -> None:
     content = making.file(making.grey(40, 60), "JPEG", {"progressive": True})
     out = recolored(content, "fast")
