@@ -97,13 +97,14 @@ def _made(study: Study, results: Sequence[Row]) -> str:
     config = study.runs[0].config
     done = len({row["run"] for row in results if row["status"] == "ok"})
     failed = len({row["run"] for row in results if row["status"] == "failed"})
+    more = f", and {len(study.grid.more_baseline_seeds)} more seeds of the baseline" if study.grid.more_baseline_seeds else ""
     photographs = ", ".join(
         f"{next(row['photographs'] for row in results if row['tested_on'] == test)} of {test}" for test in study.data
     )
     return (
         f"{done} of {len(study.runs)} training runs are scored, {failed} failed: {_several(study.grid.data, 'data set')} x "
         f"{_several(study.grid.generators, 'generator')} x {_several(study.grid.regularizers, 'regularizer')} x "
-        f"{_several(study.grid.seeds, 'seed')}. Each run saw {config.images:,} crops of {config.size} px in batches of "
+        f"{_several(study.grid.seeds, 'seed')}{more}. Each run saw {config.images:,} crops of {config.size} px in batches of "
         f"{config.batch}; the first generator is {config.generator_width} channels wide. Test photographs: {photographs}. "
         f"Disparity is the mean difference of red, green and blue in percent of the full range; lower is better."
     )

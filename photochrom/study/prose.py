@@ -8,7 +8,7 @@ h1{font-size:30px;margin:0 0 8px}h2{font-size:23px;margin:44px 0 8px;border-top:
 h3{font-size:18px;margin:24px 0 6px}h4{font-size:15px;margin:16px 0 6px}
 .look{background:#eef4fa;border-left:4px solid #0072B2;padding:8px 14px;margin:8px 0 14px}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px;margin:8px 0}
-th,td{padding:5px 9px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
+th,td{padding:5px 7px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
 th{background:#f3f3f3;vertical-align:bottom;white-space:normal}td:first-child,th:first-child,.left{text-align:left}
 tr.base td{background:#f3f3f3;font-style:italic}tr.bad td:first-child{border-left:5px solid #C24E00}
 .free{white-space:normal}

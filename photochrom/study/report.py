@@ -63,10 +63,11 @@ def _opening(study: Study, table: Sequence[Cell], results: Sequence[Row]) -> str
     done = len({row["run"] for row in results if row["status"] == "ok"})
     good = [cell for cell in table if cell.beats_grey]
     counts = ", ".join(f"{next(r['photographs'] for r in results if r['tested_on'] == t)} of {escape(t)}" for t in study.data)
+    more = f", and {len(study.grid.more_baseline_seeds)} more seeds of the baseline" if study.grid.more_baseline_seeds else ""
     return f"""<h1>{escape(study.title)}</h1><p>{escape(study.question)}</p>
 <p><b>{done} of {len(study.runs)} training runs</b> are scored here, {failed} failed: {len(study.grid.data)} data sets
 ({escape(", ".join(study.grid.data))}) x {len(study.grid.generators)} generators ({escape(", ".join(study.grid.generators))})
-x {len(study.grid.regularizers)} regularizers x {len(study.grid.seeds)} seeds. Every model colored the same test photographs,
+x {len(study.grid.regularizers)} regularizers x {len(study.grid.seeds)} seeds{more}. Every model colored the same test photographs,
 {counts}, also those of the data sets that it was not trained on.
 {len(good)} of {len(table)} combinations of model and test set beat plain grey beyond chance.</p>
 {prose.WORDS}"""
