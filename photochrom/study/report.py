@@ -67,8 +67,8 @@ def _opening(study: Study, table: Sequence[Cell], results: Sequence[Row]) -> str
     return f"""<h1>{escape(study.title)}</h1><p>{escape(study.question)}</p>
 <p><b>{done} of {len(study.runs)} training runs</b> are scored here, {failed} failed: {len(study.grid.data)} data sets
 ({escape(", ".join(study.grid.data))}) x {len(study.grid.generators)} generators ({escape(", ".join(study.grid.generators))})
-x {len(study.grid.regularizers)} regularizers x {len(study.grid.seeds)} seeds{more}. Every model colored the same test photographs,
-{counts}, also those of the data sets that it was not trained on.
+x {len(study.grid.regularizers)} regularizers x {len(study.grid.seeds)} seeds{more}. Every model colored the same test
+photographs, {counts}, also those of the data sets that it was not trained on.
 {len(good)} of {len(table)} combinations of model and test set beat plain grey beyond chance.</p>
 {prose.WORDS}"""
 
