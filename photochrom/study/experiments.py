@@ -32,7 +32,8 @@ class Grid:
     seeds: tuple[int, ...] = (0,)
     """Each run is repeated with each seed."""
     more_baseline_seeds: tuple[int, ...] = ()
-    """Further seeds of the first regularizer, which all others are compared to: its luck blurs every comparison."""
+    """Further seeds of what all else is compared to, whose luck blurs every comparison: of the first regularizer, and in a grid
+    with one regularizer of the first generator."""
     data: tuple[str, ...] = ()
     """Names of data sets; empty = every one that has a path."""
 
@@ -152,7 +153,8 @@ def _runs(
 def _cells(grid: Grid) -> Iterable[tuple[str, str, str, int]]:
     """List the runs of a grid: data set, generator, regularizer and seed."""
     yield from itertools.product(grid.data, grid.generators, grid.regularizers, grid.seeds)
-    yield from itertools.product(grid.data, grid.generators, grid.regularizers[:1], grid.more_baseline_seeds)
+    compared = grid.generators if len(grid.regularizers) > 1 else grid.generators[:1]
+    yield from itertools.product(grid.data, compared, grid.regularizers[:1], grid.more_baseline_seeds)
 
 
 def check_names(found: Iterable[str], known: Iterable[str], where: str) -> None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from photochrom.errors import ConfigError, OptionError, OutputError, TrainingErr
 from photochrom.study import results
 from photochrom.study.experiments import Run, Study, to_toml
 from photochrom.study.worker import BASELINES, FAILED, LOGS, RUNS, SCORES, STUDY, TABLES, Accelerator, Job, write_json
+from photochrom.training.config import from_table
 
 TIMES = "times.jsonl"
 POLL_SECONDS = 0.1
@@ -134,8 +136,9 @@ def claim(study: Study, output: Path) -> None:
     elif output.exists() and any(output.iterdir()):
         raise ConfigError(f"'{output}' is not empty and holds no study; choose another folder")
     for each in study.runs:
-        table, text = output / TABLES / f"{each.name}.toml", to_toml(each.config)
-        if table.exists() and table.read_text(encoding="utf-8") != text:
+        table = output / TABLES / f"{each.name}.toml"
+        # Not by their text: settings that came after a run have their defaults in it.
+        if table.exists() and from_table(tomllib.loads(table.read_text(encoding="utf-8")), where=str(table)) != each.config:
             raise ConfigError(f"'{output}' holds the run {each.name} with other settings; choose another folder")
     for each in study.runs:
         table = output / TABLES / f"{each.name}.toml"

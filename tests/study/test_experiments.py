@@ -147,3 +147,11 @@ def test_the_baseline_may_have_more_seeds_than_the_others():
         seeds[run.data, run.regularizer].append(run.seed)
     assert set(map(tuple, (found for (_, name), found in seeds.items() if name == "none"))) == {(0, 1, 2, 3, 4)}
     assert set(map(tuple, (found for (_, name), found in seeds.items() if name != "none"))) == {(0, 1, 2)}
+
+
+def test_with_one_regularizer_the_first_generator_is_the_baseline():
+    plan = study(DATA, generators=["unet", "unet-rgb"], regularizers=["none"], seeds=[0], more_baseline_seeds=[1])
+    assert [(run.data, run.generator, run.seed) for run in plan.runs] == [
+        ("hills", "unet", 0), ("hills", "unet-rgb", 0), ("lakes", "unet", 0), ("lakes", "unet-rgb", 0),
+        ("hills", "unet", 1), ("lakes", "unet", 1),
+    ]  # fmt: skip

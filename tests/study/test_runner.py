@@ -185,3 +185,16 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert run_cli("smoke", "-o", str(tmp_path / "o"), "--data", "a=b", "--jobs", "0") == 2
     assert "jobs is 0" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+def test_settings_that_came_after_a_run_have_their_defaults_in_it(tmp_path):
+    data = {name: tmp_path / name for name in ("hills", "lakes")}
+    plan = study(data)
+    runner.claim(plan, tmp_path / "out")
+    for table in (tmp_path / "out" / runner.TABLES).iterdir():
+        lines = [line for line in table.read_text().splitlines(keepends=True) if not line.startswith(("hints ", "palettes "))]
+        table.write_text("".join(lines))
+    runner.claim(plan, tmp_path / "out")
+    table.write_text(table.read_text().replace("l1_weight = 100.0", "l1_weight = 99.0"))
+    with pytest.raises(ConfigError, match="other settings"):
+        runner.claim(plan, tmp_path / "out")
