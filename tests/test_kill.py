@@ -207,6 +207,7 @@ def test_a_signal_ends_it_within_a_large_photograph(tmp_path: Path, number: int,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
     ) as process:
         assert process.stdout
         assert process.stdout.readline()

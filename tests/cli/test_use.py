@@ -376,6 +376,7 @@ def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
