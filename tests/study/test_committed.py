@@ -1,0 +1,44 @@
+"""Hold docs/results to what the presets ask for: every regularizer, data set, generator and seed has its rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from photochrom.evaluate import GREY, MEAN_CHROMA
+from photochrom.study import experiments
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+DATA = {"flickr8k": Path("flickr8k"), "coco": Path("coco")}
+
+
+@pytest.mark.parametrize("preset", ["regularizers", "architectures"])
+def test_every_run_of_the_preset_stands_in_the_committed_results(preset):
+    plan = experiments.load(preset, DATA)
+    rows = [json.loads(line) for line in (RESULTS / preset / "results.jsonl").read_text("utf-8").splitlines()]
+    found = {
+        (row["data"], row["generator"], row["regularizer"], row["seed"], row["tested_on"])
+        for row in rows
+        if row["status"] == "ok"
+    }
+    wanted = {(run.data, run.generator, run.regularizer, run.seed, test) for run in plan.runs for test in DATA}
+    assert found == wanted
+    for row in rows:
+        assert row["scores"]["disparity"]["low"] < row["scores"]["disparity"]["value"] < row["scores"]["disparity"]["high"]
+        assert row["status"] == "baseline" or row["beats_grey"] == (row["skill"][GREY]["low"] > 0)
+    for test in DATA:
+        names = {row["run"] for row in rows if row["status"] == "baseline" and row["tested_on"] == test}
+        assert names == {GREY, *(f"{MEAN_CHROMA} of {name}" for name in DATA)}
+
+
+@pytest.mark.parametrize("preset", ["regularizers", "architectures"])
+def test_the_findings_name_every_row_and_hold_no_photograph_of_a_data_set(preset):
+    plan = experiments.load(preset, DATA)
+    findings = (RESULTS / preset / "findings.md").read_text("utf-8")
+    for run in plan.runs:
+        assert f"{run.generator} / {run.regularizer}" in findings
+    assert "# " + plan.title in findings and "*grey*" in findings
+    report = (RESULTS / preset / "report.html").read_text("utf-8")
+    assert "Photographs of no data set" in report and "Best and worst photographs" not in report
