@@ -35,7 +35,7 @@ def study(
     Parameters
     ----------
     config
-        A preset (smoke, regularizers, architectures, original) or a TOML file.
+        A preset (smoke, regularizers, architectures, ablations, original) or a TOML file.
     output
         The folder of the study: results.jsonl, report.html, findings.md and figures in the end.
     data

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 from photochrom.errors import ConfigError
 
 Normalization = Literal["batch", "instance", "none"]
+EncoderKind = Literal["lite0", "lite2"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
@@ -54,6 +55,8 @@ class Config:
     """Skip connections in the generator ``encoder-decoder`` (the U-Nets have them always)."""
     noise_at_generation: bool = False
     """Keep dropout and the batch's own statistics when a generator of the study answers, as pix2pix does."""
+    encoder: EncoderKind = "lite0"
+    """EfficientNet of the generator ``photochrom``: Lite0, or Lite2, larger and slower."""
     pretrained: bool = True
     """Start the encoder from ImageNet weights, where the generator has one."""
     discriminator: Literal["patch70", "patch8", "global"] = "patch70"
@@ -311,6 +314,10 @@ def _contradictions(c: Config) -> Iterator[tuple[bool, str]]:
             not study and value != getattr(Config, name),
             f"{name} is {value}, but the generator photochrom has but one form; leave it out, or take a generator of the study",
         )
+    yield (
+        study and c.encoder != "lite0",
+        f"encoder is {c.encoder}, but the generator {c.generator} has none; leave it out, or take photochrom",
+    )
     yield (
         c.skips and c.generator != "encoder-decoder",
         f"skips is true, but the generator {c.generator} has no such choice; only encoder-decoder has",

