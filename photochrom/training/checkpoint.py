@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,10 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "generator" not in state:
         raise TrainingError(f"'{path}' is not a checkpoint of photochrom train")
     return state
+
+
+def commit() -> str:
+    """Name the commit of the code that runs, ``-dirty`` where it was changed since; ``unknown`` outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -123,7 +122,8 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
             "data": {"sets": sorted(shards(folders, "train")), "photographs": len(teach)},
             "seed": config.seed,
             **({"noise_at_generation": SILENCED} if config.noise_at_generation else {}),
-            "commit": _commit(),
+            "commit": checkpoint.commit(),
+            **({"trained_by": state["statistics"]["commits"]} if "commits" in state["statistics"] else {}),
             "images_seen": progress["images_seen"],
             **({"init": state["statistics"]["init"]} if "init" in state["statistics"] else {}),
             "hours": round(progress["seconds"] / 3600, 3),
@@ -237,9 +237,3 @@ def _store_as_half(graph: onnx.ModelProto) -> None:
     nodes = list(graph.graph.node)
     del graph.graph.node[:]
     graph.graph.node.extend(casts + nodes)
-
-
-def _commit() -> str:
-    here = Path(__file__).parent
-    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"

@@ -54,6 +54,9 @@ def set_up(
             statistics["init"] = start_from(generator, init)
         elif isinstance(generator, BinGenerator):
             calibrate_norms(generator, crops)
+    commits = statistics.setdefault("commits", [])
+    if checkpoint.commit() not in commits:
+        commits.append(checkpoint.commit())
     average = deepcopy(generator)
     if state:
         average.load_state_dict(state["average"])

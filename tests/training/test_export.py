@@ -117,6 +117,7 @@ def test_the_card_says_where_the_model_comes_from(done: export.Export, prepared:
     assert (training["seed"], training["images_seen"]) == (3, 8)
     assert training["hours"] >= 0
     assert len(training["commit"]) >= 4
+    assert training["trained_by"] == [training["commit"]]
     assert training["versions"] == {"photochrom": __version__, "torch": torch.__version__, "onnx": onnx.__version__}
 
 

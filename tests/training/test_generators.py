@@ -21,7 +21,7 @@ def pretrained():
 
 
 def test_sizes_are_those_of_the_documentation(pretrained):
-    assert count(pretrained) == 3_752_115 + 127_488 + 10_755  # the layers that read hints and palettes, and those that spread hints
+    assert count(pretrained) == 3_752_115 + 127_488 + 10_755  # the layers for hints and palettes; HintSpread
     assert count(build("unet", pretrained=False)) == 41_825_474
     assert count(PatchGAN(64)) == 2_768_705 - 3 * 64 * 16  # the reference sees 6 channels, ours 3
 
