@@ -113,13 +113,15 @@ def grey(luma: NDArray[np.uint8]) -> Picture:
 
 def tint(cb: float, cr: float) -> Predict:
     """Make a `Predict` that lays one chroma in [-0.5, 0.5] over the whole luma, weaker where the gamut ends."""
+    chroma = np.array([cb, cr], np.float32)[:, None, None]
+    return lambda luma: lay(chroma, luma)
 
-    def predict(luma: NDArray[np.uint8]) -> Picture:
-        unit = luma.astype(np.float32) / 255
-        factor = color.headroom(unit, np.float32(cb), np.float32(cr), minimum=np.minimum, maximum=np.maximum)
-        return color.join(unit, np.stack([factor * cb, factor * cr]))
 
-    return predict
+def lay(chroma: NDArray[np.float32], luma: NDArray[np.uint8]) -> Picture:
+    """Lay ``(2, H, W)`` or ``(2, 1, 1)`` chroma in [-0.5, 0.5] over ``(H, W)`` luma, weaker where the gamut ends."""
+    unit = luma.astype(np.float32) / 255
+    factor = color.headroom(unit, *chroma, minimum=np.minimum, maximum=np.maximum)
+    return color.join(unit, factor * chroma)
 
 
 def compare(
@@ -234,12 +236,12 @@ def rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
             f"{row.summary.disparity_red.value:.2f}",
             f"{row.summary.disparity_green.value:.2f}",
             f"{row.summary.disparity_blue.value:.2f}",
-            _cell(row.summary.disparity),
-            _cell(row.summary.psnr),
-            _cell(row.summary.de2000),
-            _cell(row.summary.auc),
+            cell(row.summary.disparity),
+            cell(row.summary.psnr),
+            cell(row.summary.de2000),
+            cell(row.summary.auc),
             f"{row.summary.colorfulness.value:.1f}",
-            _cell(row.summary.colorfulness_ratio),
+            cell(row.summary.colorfulness_ratio),
         )
         for name, table in _tables(evaluation)
         for row in table.rows
@@ -249,7 +251,7 @@ def rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
 def gain_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     """Give the cells of a printed table under `GAIN_COLUMNS`: the model's gains in percent of grey's error, with intervals."""
     return [
-        (name, baseline, *(_cell(gain.percent, " %") for gain in table.gains if gain.baseline == baseline))
+        (name, baseline, *(cell(gain.percent, " %") for gain in table.gains if gain.baseline == baseline))
         for name, table in _tables(evaluation)
         for baseline in dict.fromkeys(gain.baseline for gain in table.gains)
     ]
@@ -260,5 +262,6 @@ def _tables(evaluation: Evaluation) -> list[tuple[str, Table]]:
     return [*evaluation.data_sets.items(), *([] if alone else [("all", evaluation.all)])]
 
 
-def _cell(value: Value, unit: str = "") -> str:
+def cell(value: Value, unit: str = "") -> str:
+    """Print a figure with its unit and its 95 % interval."""
     return f"{value.value:.2f}{unit} ({value.low:.2f} to {value.high:.2f})"

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from photochrom import bootstrap
 from photochrom.errors import OptionError
 from photochrom.ssim import ssim
 
@@ -34,10 +35,6 @@ AUC_THRESHOLDS = 150.0
 CLASS_STEP, CLASSES, CLASS_BLUR = 10, 27, 5
 """The color classes of `class_weights`: side of a square of the ab plane, squares a side, sigma of their smoothing."""
 
-BOOTSTRAP_DRAWS = 2000
-BOOTSTRAP_SEED = 20160328
-PICKS_AT_ONCE = 4_000_000
-"""Photographs drawn in one go, over several bootstrap draws: about 100 MB."""
 LOWER, UPPER = 2.5, 97.5
 """Percentiles that bound a 95 % interval."""
 
@@ -241,6 +238,12 @@ def _chroma_weight(chroma: Float) -> Float:
     return weight
 
 
+def delta_e_1976(one: Float, two: Float) -> Float:
+    """Measure the CIE76 color difference, the distance in Lab, of every pixel of two ``(3, ...)`` Lab arrays."""
+    difference: Float = np.sqrt(np.square(one - two).sum(0))
+    return difference
+
+
 def ab_error(one: Float, two: Float) -> Float:
     """Measure the Euclidean distance in the ab plane for every pixel of two ``(3, ...)`` Lab arrays."""
     return _length(one[1] - two[1], one[2] - two[2])
@@ -318,7 +321,7 @@ def summarize(scores: Sequence[Scores]) -> Summary:
     Raises:
         OptionError: there are no rows.
     """
-    return Summary(**{name: _value(means) for name, means in _means(scores).items()})
+    return Summary(**{name: interval(means) for name, means in _means(scores).items()})
 
 
 def difference(one: Sequence[Scores], two: Sequence[Scores]) -> Summary:
@@ -333,7 +336,7 @@ def difference(one: Sequence[Scores], two: Sequence[Scores]) -> Summary:
     """
     _check_pairs(one, two)
     other = _means(two)
-    return Summary(**{name: _value(means - other[name]) for name, means in _means(one).items()})
+    return Summary(**{name: interval(means - other[name]) for name, means in _means(one).items()})
 
 
 def gain(
@@ -353,7 +356,7 @@ def gain(
     _check_pairs(scores, baseline)
     _check_pairs(scores, grey)
     below = _means(baseline)[measure] - _means(scores)[measure]
-    return _value(100 * _over(below, _means(grey)[measure]))
+    return interval(100 * _over(below, _means(grey)[measure]))
 
 
 def skill(scores: Sequence[Scores], baseline: Sequence[Scores]) -> Value:
@@ -368,23 +371,11 @@ def _check_pairs(one: Sequence[Scores], two: Sequence[Scores]) -> None:
 
 
 def _means(scores: Sequence[Scores]) -> dict[str, NDArray[np.float64]]:
-    """Give the mean of every measure over all photographs, then over each bootstrap draw: ``(1 + draws,)`` float64.
-
-    The draws depend on the number of photographs alone: two sets of rows of the same photographs are drawn alike, so paired.
-    """
+    """Give the mean of every measure over all photographs, then over each bootstrap draw: ``(1 + draws,)`` float64."""
     if not scores:
         raise OptionError("no photograph was scored; give at least one")
-    rows = np.array([astuple(row) for row in scores])
-    count = len(rows)
-    random = np.random.default_rng(BOOTSTRAP_SEED)
-    means = [rows.mean(0, keepdims=True)]
-    at_once = max(1, PICKS_AT_ONCE // count)
-    for start in range(0, BOOTSTRAP_DRAWS, at_once):
-        draws = min(at_once, BOOTSTRAP_DRAWS - start)
-        picks = random.integers(count, size=(draws, count)) + count * np.arange(draws)[:, None]
-        times = np.bincount(picks.ravel(), minlength=draws * count).reshape(draws, count)
-        means.append(times @ rows / count)
-    columns = dict(zip([field.name for field in fields(Scores)], np.concatenate(means).T, strict=True))
+    means = bootstrap.means(np.array([astuple(row) for row in scores]))
+    columns = dict(zip([field.name for field in fields(Scores)], means.T, strict=True))
     return columns | {"colorfulness_ratio": _over(columns["colorfulness"], columns["colorfulness_true"])}
 
 
@@ -393,6 +384,7 @@ def _over(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.f
     return part / np.maximum(whole, 1e-9)
 
 
-def _value(means: NDArray[np.float64]) -> Value:
+def interval(means: NDArray[np.float64]) -> Value:
+    """Make a figure of what ``bootstrap.means`` gave of it: the figure itself, then that of each draw."""
     low, high = np.percentile(means[1:], (LOWER, UPPER))
     return Value(float(means[0]), float(low), float(high))

@@ -1,176 +1,149 @@
-"""Measure what hints are worth, and whether stated confidence holds, on test photographs."""
+"""Hold what a protocol measured, and print it beside what it must reach and what others published."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from photochrom.evaluate import cell
+from photochrom.goals import GOALS, SOURCES, Goal, Protocol
+from photochrom.metrics import Picture, Value
+from photochrom.shards import Split, members, shards
 
-from photochrom import metrics
-from photochrom.colorizer import Colorizer
-from photochrom.evaluate import luma_of
-from photochrom.hints import Hint
-from photochrom.metrics import Picture, Scores, Truth, Value
-from photochrom.shards import Member, Split, members, shards
-
-PUBLISHED = {1: 0.9, 3: 2.3, 10: 4.0, 50: 6.0}
-"""Gains in PSNR of RGB, in dB, with so many hints over none, that Zhang et al. 2017 reach on 1000 photographs of ImageNet."""
-PATCH = 7 / 256
-"""Side of the patch whose mean color is revealed, as a share of the short side (theirs: 7 in 256 pixels)."""
-NEAR = 10.0
-"""CIE76 color difference up to which a color counts as right."""
-STEPS = 10
-"""Steps of confidence in a reliability curve."""
-
-Progress = Callable[[int, int], None]
+Verdict = Literal["reached", "missed", "not measured", "too few photographs", ""]
 
 
 @dataclass(frozen=True)
-class HintRow:
-    """Hold what a number of hints adds to the PSNR in dB, beside the published gain; none for no hints."""
+class Photographs:
+    """Say which photographs are measured."""
 
-    hints: int
-    psnr: Value
-    gain: Value
-    published: float | None
+    data: Path | Sequence[Path]
+    """Prepared folders or shards."""
+    split: Split = "test"
+    limit: int | None = None
+    """The most of each data set, spread evenly over it."""
+    progress: Callable[[int, int], None] | None = None
+    """Called with the photographs done and their total after each."""
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Read them one by one, ``(H, W, 3)`` uint8.
+
+        Raises:
+            DataError: there are no such shards, or one cannot be read.
+            OptionError: the limit is below 1.
+        """
+        found = [member for paths in shards(self.data, self.split).values() for member in members(paths, limit=self.limit)]
+        for done, member in enumerate(found, 1):
+            yield member.read()
+            if self.progress:
+                self.progress(done, len(found))
 
 
 @dataclass(frozen=True)
-class ReliabilityRow:
-    """Hold, for pixels of like confidence, the mean that was stated, the share that was right, and how many they are."""
+class Figure:
+    """Hold what was measured of one goal."""
 
-    stated: float
-    right: float
-    share: float
-
-
-def hint_gains(
-    colorizer: Colorizer,
-    data: Path | Sequence[Path],
-    *,
-    split: Split = "test",
-    limit: int | None = None,
-    progress: Progress | None = None,
-) -> tuple[HintRow, ...]:
-    """Measure what hints are worth after the protocol of Zhang et al. 2017: random patches show their mean color.
-
-    Hints go the way that a person's go; those of a smaller number are among those of a larger one.
-
-    Args:
-        colorizer: a model that was trained with hints; at vividness 0, as PSNR asks for.
-        data: prepared folders or shards.
-        split: which shards.
-        limit: the most photographs of each data set, spread evenly over it.
-        progress: called with the photographs done and their total after each.
-
-    Raises:
-        OptionError: the model takes no hints.
-        DataError: there are no such shards, or one cannot be read.
-    """
-    counts = (0, *PUBLISHED)
-    scores: dict[int, list[Scores]] = {count: [] for count in counts}
-    for index, picture in enumerate(_pictures(data, split=split, limit=limit, progress=progress)):
-        truth, luma = Truth.of(picture), luma_of(picture)
-        points = _points(picture, max(counts), seed=index)
-        for count in counts:
-            hinted = Colorizer(colorizer.model, replace(colorizer.options, hints=points[:count]))
-            scores[count].append(metrics.score(truth, hinted.paint(luma)))
-    return tuple(
-        HintRow(
-            count,
-            metrics.summarize(scores[count]).psnr,
-            metrics.difference(scores[count], scores[0]).psnr,
-            PUBLISHED.get(count),
-        )
-        for count in counts
-    )
+    value: Value
+    gain: Value | None = None
+    """How far the figure lies above that of the protocol's baseline; of an error, below it."""
+    about: str = ""
+    """What else is to be known of it."""
 
 
-def reliability(
-    colorizer: Colorizer,
-    data: Path | Sequence[Path],
-    *,
-    split: Split = "test",
-    limit: int | None = None,
-    progress: Progress | None = None,
-) -> tuple[ReliabilityRow, ...]:
-    """Compare stated confidence with the share of pixels whose color lies within 10 dE (CIE76) of the truth.
+@dataclass(frozen=True)
+class Measured:
+    """Hold what a protocol measured, by the keys of ``GOALS``."""
 
-    Args:
-        colorizer: a model that states confidence.
-        data: prepared folders or shards.
-        split: which shards.
-        limit: the most photographs of each data set, spread evenly over it.
-        progress: called with the photographs done and their total after each.
-
-    Returns:
-        A row for each tenth of confidence that was stated at all, rising.
-
-    Raises:
-        OptionError: the model states no confidence.
-        DataError: there are no such shards, or one cannot be read.
-    """
-    pixels, stated, right = np.zeros((3, STEPS))
-    for picture in _pictures(data, split=split, limit=limit, progress=progress):
-        luma = luma_of(picture)
-        sure = colorizer.confidence(luma) / 255
-        error = np.square(metrics.lab(colorizer.paint(luma)) - metrics.lab(picture)).sum(0)
-        step = np.minimum((sure * STEPS).astype(np.intp), STEPS - 1).ravel()
-        pixels += np.bincount(step, minlength=STEPS)
-        stated += np.bincount(step, sure.ravel(), STEPS)
-        right += np.bincount(step, (error <= NEAR**2).ravel(), STEPS)
-    return tuple(
-        ReliabilityRow(float(s / n), float(r / n), float(n / pixels.sum()))
-        for s, r, n in zip(stated, right, pixels, strict=True)
-        if n
-    )
+    protocol: Protocol
+    photographs: int
+    figures: Mapping[str, Figure]
+    lacks: str = ""
+    """Why nothing was measured, if so."""
 
 
-HINT_COLUMNS = ("hints", "PSNR dB", "gain dB", "Zhang et al. 2017")
-RELIABILITY_COLUMNS = ("stated %", "within 10 dE %", "share of the pixels %")
+def verdict(measured: Measured, key: str) -> Verdict:
+    """Say whether a figure is what it must be: its mean, whatever the interval; empty where nothing is required."""
+    goal, figure = GOALS[measured.protocol][key], measured.figures.get(key)
+    if goal.least is None and goal.most is None:
+        return ""
+    if figure is None:
+        return "not measured"
+    if measured.photographs < goal.photographs:
+        return "too few photographs"
+    found = (figure.gain or figure.value).value
+    reached = (goal.least is None or found >= goal.least) and (goal.most is None or found <= goal.most)
+    return "reached" if reached else "missed"
 
 
-def hint_cells(rows: Sequence[HintRow]) -> list[tuple[str, ...]]:
-    """Give the cells of a printed table under `HINT_COLUMNS`, with 95 % intervals."""
+def columns(protocol: Protocol) -> tuple[str, ...]:
+    """Give the heads of a printed table."""
+    over = SOURCES[protocol].over
+    return ("measure", "ours", *([f"over {over}"] if over else []), "required", "", "published")
 
-    def cell(value: Value) -> str:
-        return f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})"
 
-    return [
-        (str(row.hints), cell(row.psnr), cell(row.gain) if row.hints else "", f"+{row.published}" if row.published else "")
-        for row in rows
+def cells(measured: Measured) -> list[tuple[str, ...]]:
+    """Give the cells of a printed table under ``columns``; a goal without a figure has a row only where one is required."""
+    over = bool(SOURCES[measured.protocol].over)
+    rows = []
+    for key, goal in GOALS[measured.protocol].items():
+        figure, judged = measured.figures.get(key), verdict(measured, key)
+        if figure is None and not judged:
+            continue
+        measure = f"{goal.measure} ({figure.about})" if figure and figure.about else goal.measure
+        value = cell(figure.value, goal.unit) if figure else ""
+        gain = cell(figure.gain, goal.gain) if figure and figure.gain else ""
+        rows.append((measure, value, *([gain] if over else []), _required(goal), judged, goal.published))
+    return rows
+
+
+def title(measured: Measured, *, model: str, split: Split) -> str:
+    """Give the line above a printed table."""
+    return f"{SOURCES[measured.protocol].title}: {model}, {measured.photographs} {split} photographs"
+
+
+def notes(measured: Measured) -> str:
+    """Give the text below a printed table: where the protocol comes from, what it does, and why it was not measured."""
+    text = SOURCES[measured.protocol].text
+    return f"{text} Not measured: {measured.lacks}." if measured.lacks else text
+
+
+def markdown(protocols: Sequence[Measured], *, model: str, split: Split) -> str:
+    """Give a section of Markdown for each protocol, for a model card."""
+    sections = []
+    for measured in protocols:
+        head = columns(measured.protocol)
+        lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells(measured))]
+        sections.append("\n".join([f"### {title(measured, model=model, split=split)}", "", *lines, "", notes(measured), ""]))
+    return "\n".join(sections)
+
+
+def to_json(protocols: Sequence[Measured], *, model: str, split: Split) -> str:
+    """Give what was measured as one JSON object on one line."""
+    tables = [
+        {
+            "protocol": measured.protocol,
+            "photographs": measured.photographs,
+            "lacks": measured.lacks,
+            "source": SOURCES[measured.protocol].text,
+            "rows": {
+                key: {
+                    "goal": asdict(goal),
+                    "figure": asdict(measured.figures[key]) if key in measured.figures else None,
+                    "verdict": verdict(measured, key),
+                }
+                for key, goal in GOALS[measured.protocol].items()
+            },
+        }
+        for measured in protocols
     ]
+    return json.dumps({"model": model, "split": split, "protocols": tables}, ensure_ascii=False, allow_nan=False)
 
 
-def reliability_cells(rows: Sequence[ReliabilityRow]) -> list[tuple[str, ...]]:
-    """Give the cells of a printed table under `RELIABILITY_COLUMNS`."""
-    return [(f"{100 * row.stated:.1f}", f"{100 * row.right:.1f}", f"{100 * row.share:.1f}") for row in rows]
-
-
-def to_json(name: str, rows: Sequence[HintRow] | Sequence[ReliabilityRow]) -> str:
-    """Give the rows of a protocol as one JSON object on one line."""
-    return json.dumps({"protocol": name, "rows": [asdict(row) for row in rows]}, allow_nan=False)
-
-
-def _pictures(data: Path | Sequence[Path], *, split: Split, limit: int | None, progress: Progress | None) -> Iterator[Picture]:
-    found: list[Member] = [member for paths in shards(data, split).values() for member in members(paths, limit=limit)]
-    for done, member in enumerate(found, 1):
-        yield member.read()
-        if progress:
-            progress(done, len(found))
-
-
-def _points(picture: NDArray[np.uint8], count: int, *, seed: int) -> tuple[Hint, ...]:
-    """Choose points anywhere and read the mean color of the patch around each."""
-    height, width, _ = picture.shape
-    side = max(1, round(PATCH * min(height, width)))
-    places = np.random.default_rng((seed, 3)).random((count, 2))
-    hints = []
-    for row, column in (places * (height - side + 1, width - side + 1)).astype(int):
-        red, green, blue = np.rint(picture[row : row + side, column : column + side].mean((0, 1))).astype(int)
-        hints.append(Hint(int(column) + side // 2, int(row) + side // 2, f"#{red:02x}{green:02x}{blue:02x}"))
-    return tuple(hints)
+def _required(goal: Goal) -> str:
+    unit = goal.gain or goal.unit
+    if goal.least is not None:
+        return f"at least {goal.least:g}{unit}"
+    return "" if goal.most is None else f"at most {goal.most:g}{unit}"

@@ -14,7 +14,7 @@ from PIL import Image
 from skimage import color as reference
 from skimage import data
 
-from photochrom import api, color, hints, photo, protocols
+from photochrom import api, color, hints, photo
 from photochrom.cli import main
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
@@ -310,36 +310,6 @@ def test_a_reference_leads(pointer_file: str, tmp_path: Path, monkeypatch: pytes
     assert not run("colorize", "grey.png", "--reference", "blue.png", "--model", pointer_file)
     red, _, bright = np.asarray(Image.open("grey.color.png").convert("RGB")).astype(int).mean((0, 1))
     assert bright > red + 40
-
-
-def test_hints_of_the_truth_raise_the_score(model: Model, tmp_path: Path) -> None:
-    """The pointer knows nothing but hints, and settles them: more of them, a better picture; and a table that says so."""
-    shard = {f"{i:016x}.png": making.encoded(np.asarray(Image.fromarray(data.coffee()).resize((150, 100)))) for i in range(3)}
-    making.shard(tmp_path / "test-00000.tar", shard)
-    rows = protocols.hint_gains(Colorizer(model, Options(vividness=0)), tmp_path)
-    assert [row.hints for row in rows] == [0, 1, 3, 10, 50]
-    assert [row.published for row in rows] == [None, 0.9, 2.3, 4.0, 6.0]
-    gains = [row.gain.value for row in rows]
-    assert gains[0] == 0 and gains == sorted(gains) and gains[-1] > 1
-    assert len(protocols.hint_cells(rows)[1]) == len(protocols.HINT_COLUMNS)
-    assert json.loads(protocols.to_json("hints", rows))["rows"][1]["hints"] == 1
-    again = protocols.hint_gains(Colorizer(model, Options(vividness=0)), tmp_path)
-    assert again == rows
-
-
-def test_a_reliability_curve_counts_what_was_right(model: Model, tmp_path: Path) -> None:
-    """The pointer without hints answers grey: half of this picture is grey, and it is sure of its bright half."""
-    picture = np.full((96, 96, 3), 250, np.uint8)
-    picture[:, :48] = (150, 20, 20)
-    making.shard(tmp_path / "test-00000.tar", {"0000000000000000.png": making.encoded(picture)})
-    rows = protocols.reliability(Colorizer(model, Options(vividness=0)), tmp_path)
-    assert sum(row.share for row in rows) == pytest.approx(1)
-    assert rows[0].right < 0.1 and rows[-1].right > 0.9
-    assert rows[-1].stated == pytest.approx(0.2 + 0.6 * 250 / 255, abs=0.02)
-    assert len(protocols.reliability_cells(rows)[0]) == len(protocols.RELIABILITY_COLUMNS)
-    plain = Model(pointer(dataclasses.replace(CARD, confidence=())), source="plain.onnx")
-    with pytest.raises(OptionError, match="has no confidence"):
-        protocols.reliability(Colorizer(plain, Options()), tmp_path)
 
 
 def test_bytes_go_the_same_way(model: Model) -> None:

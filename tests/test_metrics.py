@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import color, data
 from skimage import metrics as skimage_metrics
 
-from photochrom import metrics, ssim
+from photochrom import bootstrap, metrics, ssim
 from photochrom.errors import OptionError
 from photochrom.metrics import Scores, Truth
 
@@ -250,7 +250,7 @@ def test_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:
 
 def test_intervals_do_not_depend_on_how_many_draws_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = asdict(metrics.summarize(rows(30)).de2000)
-    monkeypatch.setattr(metrics, "PICKS_AT_ONCE", 30 * 7)
+    monkeypatch.setattr(bootstrap, "PICKS_AT_ONCE", 30 * 7)
     assert asdict(metrics.summarize(rows(30)).de2000) == pytest.approx(whole)
 
 
