@@ -10,7 +10,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from bench import batch, huge, speed
+from bench import batch, film, huge, speed
 
 TABLES = {
     "warm": speed.warm,
@@ -20,8 +20,9 @@ TABLES = {
     "network": speed.network,
     "huge": huge.huge,
     "batch": batch.batch,
+    "film": film.film,
 }
-PROGRAMS = ("training", "upsample")
+PROGRAMS = ("nodes", "training", "upsample")
 """Modules that print a table of their own."""
 LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
 HEAD = ("", "Photochrom", "Pillow", "ratio", "required", "", "processor ms", "Pillow's", "ratio")
@@ -34,7 +35,7 @@ def main() -> None:
         nargs="*",
         metavar="NAME",
         default=[*TABLES, "training"],
-        help=f"{', '.join(TABLES)} and training (all without a NAME), or upsample",
+        help=f"{', '.join(TABLES)} and training (all without a NAME), or nodes, upsample",
     )
     parser.add_argument("--rounds", type=int, default=15, help="how often each is run")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -120,7 +121,9 @@ def color_file(
             contents = read_contents(source) if contents is None else contents
             result = colorizer.colorize(photos.read(contents, max_pixels=options.max_pixels, name=name))
         else:
-            result = huge.look(scan, colorizer)
+            with ThreadPoolExecutor(1) as pool:  # hashing takes about as long as looking
+                sha256 = pool.submit(digest, source)
+                result = huge.look(scan, colorizer)
 
         def tell(draft: Path) -> None:
             if announce:
@@ -130,7 +133,7 @@ def color_file(
         if result.chroma is not None and scan:
             if options.certificate:
                 raise OutputError(f"a scan of over {huge.HUGE:,} pixels is streamed, and not signed; leave the certificate out")
-            record = provenance.record(colorizer, format="TIFF", source=recorded_name, sha256=digest(source))
+            record = provenance.record(colorizer, format="TIFF", source=recorded_name, sha256=sha256.result())
             xmp = provenance.merged(result.photo.xmp, record)
             _make_folder(target.parent)
             huge.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell)

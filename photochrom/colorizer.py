@@ -80,7 +80,7 @@ class Result:
     photo: Photo
     judgement: Judgement
     chroma: tuple[photos.Plane, photos.Plane] | None
-    """Cb and Cr of the photograph's size or half of it, of its luma's type; no color is 128, in uint16 32768. None where it was
+    """Cb and Cr of the photograph's size or half of it, uint8 or uint16; no color is 128, in uint16 32768. None where it was
     skipped."""
     luma: LumaWay | None = None
     """How luma gets into the file; none where that is no JPEG, or is not written."""
@@ -139,9 +139,15 @@ class Colorizer:
             if pages[-1].chroma is None:
                 return Result(photo, pages[-1].judgement, None)
         luma = photos.luma_way(photo, self.options.format, asked=self.options.luma)
-        low, confidence = self._answer(photo.shown, photo.orientation, photo.icc)
+        if luma == "lossless" and photo.coded:
+            photo.coded.begin()
+        low, confidence = self.answer(photo.shown, photo.orientation, photo.icc)
         step = photos.chroma_step(photo, self.options.format)
-        return Result(photo, judgement, upsample(low, photo.luma, step=step), luma, confidence, tuple(pages), notes)
+        guide = photo.luma
+        if luma is None and guide.dtype == np.uint8 and not spaces.is_srgb(photo.icc):
+            # The steps of a wide space are wide: chroma and then RGB rounded to 8 bits lose too much.
+            guide = guide.astype(np.uint16) * np.uint16(257)
+        return Result(photo, judgement, upsample(low, guide, step=step), luma, confidence, tuple(pages), notes)
 
     def small_chroma(self, luma: Plane, *, orientation: int = 1, profile: bytes | None = None) -> Float:
         """Predict ``(2, h, w)`` chroma at the network's scale for ``(H, W)`` uint8 luma as stored.
@@ -151,7 +157,7 @@ class Colorizer:
         Raises:
             OptionError: a hint lies outside the photograph.
         """
-        return self._answer(luma, orientation, profile)[0]
+        return self.answer(luma, orientation, profile)[0]
 
     def distribution(self, photo: Photo) -> Float:
         """Predict the upright ``(323, h, w)`` share of each chroma bin; raises OptionError if the model states none."""
@@ -173,15 +179,15 @@ class Colorizer:
         Raises:
             OptionError: the model states no confidence, or a hint lies outside the photograph.
         """
-        _, found = self._answer(luma, orientation, profile)
+        _, found = self.answer(luma, orientation, profile)
         if found is None:
             raise takes_none(self.model.card.name, "confidence")
         high, wide = luma.shape
         whole = cv2.resize(found * np.float32(255), (wide, high), interpolation=cv2.INTER_LINEAR)
         return np.ascontiguousarray(photos.upright(np.rint(whole).clip(0, 255).astype(np.uint8), orientation))
 
-    def _answer(self, luma: Plane, orientation: int, profile: bytes | None = None) -> tuple[Float, Float | None]:
-        """Predict small chroma and confidence, turned as stored."""
+    def answer(self, luma: Plane, orientation: int = 1, profile: bytes | None = None) -> tuple[Float, Float | None]:
+        """Predict small chroma as ``small_chroma`` does, and its ``(h, w)`` confidence if the model states one, as stored."""
         luma = spaces.as_srgb(luma, profile)
         seen, hints, palette = self._shown(luma, orientation)
         chroma, confidence = self.model.answer(seen, vividness=self.options.vividness, hints=hints, palette=palette)
@@ -219,14 +225,18 @@ class Colorizer:
         """Color ``(H, W)`` uint8 luma, without judging it first; gives ``(H, W, 3)`` uint8 RGB."""
         return photos.to_array(Photo(luma=luma), *upsample(self.small_chroma(luma), luma, step=1))
 
-    def _seen(self, luma: Plane) -> Float:
-        """Scale luma to what the network was trained to see: float32 in [0, 1], its short side ``card.size``."""
+    def seen_size(self, height: int, width: int) -> tuple[int, int]:
+        """Give the height and width of what the network is shown of an upright picture."""
         size, stride = self.model.card.size, self.model.card.stride
         if self.model.card.fixed:
-            high = wide = size
-        else:
-            scale = size / min(luma.shape)
-            high, wide = (min(max(round(side * scale / stride), 1), LONGEST * size // stride) * stride for side in luma.shape)
+            return size, size
+        scale = size / min(height, width)
+        high, wide = (min(max(round(side * scale / stride), 1), LONGEST * size // stride) * stride for side in (height, width))
+        return high, wide
+
+    def _seen(self, luma: Plane) -> Float:
+        """Scale luma to what the network was trained to see: float32 in [0, 1], its short side ``card.size``."""
+        high, wide = self.seen_size(luma.shape[0], luma.shape[1])
         small = shrink(luma, min(high, luma.shape[0]), min(wide, luma.shape[1])) / np.float32(255)
         if small.shape != (high, wide):
             small = np.asarray(cv2.resize(small, (wide, high), interpolation=cv2.INTER_CUBIC), np.float32)

@@ -4,8 +4,6 @@ A scan that holds one component alone runs through its blocks row by row, whatev
 and a picture may consist of such scans. So where luma has its scans to itself, as in every grey file, its entropy-coded data
 are copied byte for byte, and Cb and Cr follow in scans of their own. Where luma shares its scans with chroma, jpeglib reads the
 coefficients and codes those of luma anew, as a grey file, which is then treated alike.
-
-Chroma is always 4:2:0, whatever the source has: it comes from a network that sees far less than half the photograph's size.
 """
 
 from __future__ import annotations
@@ -13,12 +11,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from threading import Thread
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +52,45 @@ class Component:
     """Huffman tables, restart intervals, and scans that hold it alone."""
 
 
+@final
+class Coded:
+    """Hold a JPEG file without ``obstacle`` that was decoded without a fault, and its luma as it is coded."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._recoded: Future[Component] | None = None
+
+    @cached_property
+    def own(self) -> Component | None:
+        """Luma as the file has it; none where it shares scans with chroma."""
+        return _component(self.data, jpeg.parse(self.data), becomes=1)
+
+    def begin(self) -> None:
+        """Begin to code luma anew, if it must be, in a thread of its own: that takes longer than finding colors for it."""
+        if self.own is None and self._recoded is None:
+            self._recoded = Future()
+            Thread(target=self._recode, args=(self._recoded,), daemon=True).start()
+
+    def luma(self) -> Component:
+        """Give luma, with its scans to itself.
+
+        Raises:
+            PhotoError: the coefficients cannot be read.
+            OutputError: there is no room for temporary files.
+        """
+        self.begin()
+        if self.own:
+            return self.own
+        assert self._recoded is not None
+        return self._recoded.result()
+
+    def _recode(self, found: Future[Component]) -> None:
+        try:
+            found.set_result(_recoded(self.data, jpeg.parse(self.data)))
+        except BaseException as error:
+            found.set_exception(error)
+
+
 def obstacle(header: jpeg.Header, space: str) -> str | None:
     """Say why the coded luma of a file cannot be kept; none where it can.
 
@@ -71,12 +109,12 @@ def obstacle(header: jpeg.Header, space: str) -> str | None:
     return None if len(header.luma_table) == 64 else "its quantization table comes late"
 
 
-def encode(data: bytes, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment]) -> bytes:
+def encode(coded: Coded, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment]) -> bytes:
     """Write a JPEG of a file's luma, coefficient by coefficient, and of new chroma.
 
     Args:
-        data: a JPEG file without ``obstacle`` that was decoded without a fault.
-        cb: ``(ceil(H/2), ceil(W/2))`` uint8, 128 = no color.
+        coded: the file.
+        cb: uint8, 128 = no color; each side as the photograph's or half of it, rounded up.
         cr: the same.
         segments: what ``jpeg.build`` made.
 
@@ -88,15 +126,16 @@ def encode(data: bytes, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment]) -
         PhotoError: the coefficients cannot be read.
         OutputError: there is no room for temporary files.
     """
-    header = jpeg.parse(data)
-    luma = _component(data, header, becomes=1) or _recoded(data, header)
-    steps = _chroma_steps(jpeg.fine_as(luma.table))
-    blue, red = (
-        _coded(plane, steps, progressive=luma.frame not in SEQUENTIAL, becomes=name) for name, plane in ((2, cb), (3, cr))
-    )
-    # Eight bits a sample; luma has twice the samples of chroma each way, and quantization table 0.
+    coded.begin()
+    header = jpeg.parse(coded.data)
+    progressive = coded.own is not None and coded.own.frame not in SEQUENTIAL
+    steps = _chroma_steps(jpeg.fine_as(header.luma_table))
+    blue, red = (_coded(plane, steps, progressive=progressive, becomes=name) for name, plane in ((2, cb), (3, cr)))
+    luma = coded.luma()
+    # Eight bits a sample; luma has once or twice the samples of chroma each way, and quantization table 0.
+    high, wide = jpeg.shared(cb.shape, (header.height, header.width))
     size = header.height.to_bytes(2) + header.width.to_bytes(2)
-    frame = b"\x08" + size + b"\x03" + b"\x01\x22\x00" + b"\x02\x11\x01" + b"\x03\x11\x01"
+    frame = b"\x08" + size + b"\x03" + bytes([1, 16 * wide + high, 0]) + b"\x02\x11\x01" + b"\x03\x11\x01"
     tables = [(jpeg.TABLES, _quantization(number, part.table)) for number, part in enumerate((luma, blue))]
     head = jpeg.lay_out([*jpeg.with_jfif(segments), *tables, (luma.frame, frame)])
     no_restarts = jpeg.lay_out([(jpeg.RESTART, b"\0\0")])  # luma's interval would hold on
@@ -121,6 +160,8 @@ def _component(data: bytes, header: jpeg.Header, *, becomes: int) -> Component |
 
 def _recoded(data: bytes, header: jpeg.Header) -> Component:
     """Decode the coefficients, and code those of luma as a grey file of their own."""
+    from tempfile import TemporaryDirectory  # not before it is needed: most photographs do without, and it takes its time
+
     jpeglib = _jpeglib()
     # The library takes files alone, and keeps what metadata they have in global memory, without need: it is left out.
     bare = [jpeg.START]
@@ -132,8 +173,22 @@ def _recoded(data: bytes, header: jpeg.Header) -> Component:
     try:
         with TemporaryDirectory(prefix="photochrom-") as folder:
             file = Path(folder, "luma.jpg")
-            file.write_bytes(b"".join([*bare, jpeg.END]))
-            picture = jpeglib.read_dct(str(file))
+            # Described as grey here, it need not be decoded once for its description, and then with its chroma.
+            picture = jpeglib.DCTJPEG(
+                path=str(file),
+                content=b"".join([*bare, jpeg.END]),
+                height=header.height,
+                width=header.width,
+                block_dims=np.array([[-(-header.height // 8), -(-header.width // 8)]]),
+                samp_factor=None,
+                jpeg_color_space=jpeglib.Colorspace.JCS_GRAYSCALE,
+                progressive_mode=False,
+                num_scans=1,
+                markers=None,
+                huffmans=None,
+                quant_tbl_no=None,
+                **dict.fromkeys(("Y", "Cb", "Cr", "K", "qt")),
+            )
             luma = jpeglib.from_dct(picture.Y, qt=picture.get_component_qt(0)[None])
             luma.write_dct(str(file))
             grey = file.read_bytes()

@@ -3,6 +3,7 @@
     PhotochromError            everything that Photochrom raises on purpose
     ├── OptionError            an option or a combination of options makes no sense
     ├── PhotoError             a photograph cannot be read, or is in color already
+    ├── FilmError              a film cannot be read
     ├── OutputError            a result cannot be written
     ├── ModelError             a model file is missing, damaged or not one of ours
     ├── DataError              a folder of training photographs cannot be used
@@ -25,6 +26,10 @@ class OptionError(PhotochromError, ValueError):
 
 class PhotoError(PhotochromError):
     """A photograph cannot be read, or is in color already."""
+
+
+class FilmError(PhotochromError):
+    """A film cannot be read."""
 
 
 class OutputError(PhotochromError):

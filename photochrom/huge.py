@@ -37,8 +37,8 @@ STAND_IN_PIXELS = 1 << 23
 """The picture that stands in for the scan has no more: far above what the network sees."""
 BAND_PIXELS = 1 << 19
 """Pixels that are read at once, and compressed as one strip."""
-CACHED_PIXELS = 1 << 16
-"""Pixels that a thread colors at once: its temporary planes then stay in the processor's cache."""
+COLORED_PIXELS = 1 << 18
+"""Pixels that a thread colors at once: more take memory, fewer time."""
 STRIP_ROWS = 128
 """No strip has more rows."""
 TILE_SIDE = 256
@@ -189,19 +189,40 @@ def paint(
     """
     photo, factor = result.photo, _factor(scan)
     luma, colorizer = photo.shown, _scaled(colorizer, factor)
-    model = upsample.fit(colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc), luma)
+    chroma = colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc)
+    model = upsample.fit(chroma, luma)
     # The stand-in's last row and column may average repeated pixels: the model covers as much as if these were there.
-    size = luma.shape[0] * factor, luma.shape[1] * factor
+    high, wide = luma.shape[0] * factor, luma.shape[1] * factor
+    spacing = min(upsample.spaced(chroma.shape[1:], (high, wide)), factor)
 
-    def work(top: int, samples: Samples) -> _Band:
-        rgb = np.empty((*samples.shape[:2], 4 if scan.alpha else 3), samples.dtype)
-        step = max(1, CACHED_PIXELS // scan.width)
-        for row in range(0, len(samples), step):
-            _paint(samples[row : row + step], rgb[row : row + step], model, top=top + row, size=size)
-        return _compressed(rgb, scan, tags=top == 0)
+    def work(band: _Read) -> _Band:
+        count = len(band.samples) - band.above - band.below
+        rgb = np.empty((count, scan.width, 4 if scan.alpha else 3), band.samples.dtype)
+        step = max(spacing, COLORED_PIXELS // scan.width // spacing * spacing)
+        for row in range(0, count, step):
+            above = spacing if row or band.above else 0
+            first = row + band.above - above
+            samples = band.samples[first : row + band.above + step + spacing]
+            at = slice((band.top + row - above) // spacing, (band.top + row + step) // spacing + 1)
+            parts = upsample.stretched(model, at, high // spacing)
+            _paint(samples, rgb[row : row + step], parts, above=above, width=wide, spacing=spacing)
+        return _compressed(rgb, scan, tags=band.top == 0)
 
     with drafted(target, overwrite=overwrite, announce=announce) as draft, draft.open("r+b") as file, _opened(scan) as image:
         _write(file, scan, _in_order(work, _bands(image, scan)), xmp=xmp)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A band of rows as it was read, with some rows of its neighbors, from which its edges take color too."""
+
+    top: int
+    """The band's own first row."""
+    samples: Samples
+    """``(n, W, C)``, of 8 or 16 bits."""
+    above: int
+    """How many of the rows are those of the band above."""
+    below: int
 
 
 @dataclass(frozen=True)
@@ -244,47 +265,55 @@ def _opened(scan: Scan) -> Iterator[Any]:
             raise PhotoError(f"a TIFF that is damaged or cut off ({reason}); restore the file from a good copy") from error
 
 
-def _bands(image: Any, scan: Scan) -> Iterator[tuple[int, Samples]]:
-    """Read a scan in bands of rows: the first row, and ``(n, W, C)`` samples of 8 or 16 bits."""
+def _bands(image: Any, scan: Scan) -> Iterator[_Read]:
+    """Read a scan in bands of rows, each with the ``SPACING`` rows around it."""
     region = vips.library().Region.new(image)
     step = scan.tile[0] if scan.tile else min(max(BAND_PIXELS // scan.width // 16, 1) * 16, STRIP_ROWS)
+    margin = upsample.SPACING
+    read: Samples = np.empty((0, scan.width, image.bands), f"u{scan.bits // 8}")
     for top in range(0, scan.height, step):
-        rows = min(step, scan.height - top)
-        data = region.fetch(0, top, scan.width, rows)
-        yield top, np.frombuffer(data, f"u{scan.bits // 8}").reshape(rows, scan.width, -1)
+        end = min(top + step + margin, scan.height)
+        start = max(top - margin, 0)
+        known = top + margin if top else 0  # rows up to here came with the band before
+        data = region.fetch(0, known, scan.width, end - known) if end > known else b""
+        fresh = np.frombuffer(data, read.dtype).reshape(-1, scan.width, image.bands)
+        read = np.concatenate([read[len(read) - (min(known, end) - start) :], fresh])
+        yield _Read(top, read, top - start, max(end - top - step, 0))
 
 
-def _in_order(work: Callable[[int, Samples], _Band], bands: Iterable[tuple[int, Samples]]) -> Iterator[_Band]:
+def _in_order(work: Callable[[_Read], _Band], bands: Iterable[_Read]) -> Iterator[_Band]:
     """Work on several bands at once, and give them back in their order; one more waits, and no others are read."""
     workers = min(THREADS, os.cpu_count() or 1)
     waiting: deque[Future[_Band]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        for top, samples in bands:
-            waiting.append(pool.submit(work, top, samples))
+        for band in bands:
+            waiting.append(pool.submit(work, band))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _paint(samples: Samples, rgb: Samples, model: upsample.Model, *, top: int, size: tuple[int, int]) -> None:
-    """Color a band of rows into ``(n, W, 3 or 4)`` RGB of the same luma.
+def _paint(samples: Samples, rgb: Samples, model: upsample.Model, *, above: int, width: int, spacing: int) -> None:
+    """Color a band of rows into ``(n, W, 3 or 4)`` RGB of the same luma; rows ``above`` it, and below, are its neighbors'.
 
     Red and blue are rounded first, and green is solved from luma, as in ``planes.to_rgb``.
     """
     kind = cv2.CV_8U if rgb.dtype == np.uint8 else cv2.CV_16U
     level = np.iinfo(rgb.dtype).max / 255
     luma = samples[..., 0] if samples.shape[2] < 3 else planes.luma_of(np.ascontiguousarray(samples[..., :3]))
-    light = luma.astype(np.float32)
+    own = slice(above, above + len(rgb))
+    found = upsample.excess(model, np.ascontiguousarray(luma), width=width, spacing=spacing)
+    blue_excess, red_excess = (plane[own] for plane in found)
+    light = luma[own].astype(np.float32)
     guide = light if level == 1 else light * np.float32(1 / level)
-    blue, red = (
-        cv2.addWeighted(light, 1, plane, level, 0, dtype=kind) for plane in upsample.excess(model, guide, top=top, size=size)
-    )
+    factor = upsample.headroom(blue_excess, red_excess, guide, guide) * np.float32(level)
+    blue, red = (cv2.add(light, np.multiply(plane, factor, out=plane), dtype=kind) for plane in (blue_excess, red_excess))
     rest = cv2.addWeighted(red, -KR / KG, blue, -KB / KG, 0, dtype=cv2.CV_32F)
     green = cv2.addWeighted(light, 1 / KG, rest, 1, 0, dtype=kind)
     channels = [red, green, blue]
     if rgb.shape[2] == 4:
-        channels.append(np.ascontiguousarray(samples[..., -1]))
+        channels.append(np.ascontiguousarray(samples[own, :, -1]))
     cv2.merge(channels, rgb)
 
 
@@ -317,13 +346,23 @@ def _write(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: bytes | N
     counts: list[int] = []
     layout: tiff.Directory = {}
     rows = 0
-    for band in bands:
-        layout, rows = layout or band.tags, rows or band.rows
-        for part in band.parts:
-            file.write(part)
-            offsets.append(position)
-            counts.append(len(part))
-            position += len(part)
+    with ThreadPoolExecutor(1) as pool:
+        syncing: Future[None] | None = None
+        for band in bands:
+            layout, rows = layout or band.tags, rows or band.rows
+            for part in band.parts:
+                file.write(part)
+                offsets.append(position)
+                counts.append(len(part))
+                position += len(part)
+            # The disk takes its time: what is written goes there meanwhile, not all of it at the end.
+            if syncing is None or syncing.done():
+                if syncing:
+                    syncing.result()
+                file.flush()
+                syncing = pool.submit(os.fsync, file.fileno())
+        if syncing:
+            syncing.result()
     number = tiff.LONG if position < 1 << 32 else tiff.LONG8
     places, sizes = (tiff.Value(number, np.array(values, f"<u{tiff.SIZES[number]}").tobytes()) for values in (offsets, counts))
     tags = {HEIGHT: _long(scan.height)}

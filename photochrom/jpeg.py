@@ -6,7 +6,6 @@ What else the file carries lies in marker segments before the first scan (ITU-T 
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Iterable
@@ -17,7 +16,6 @@ from functools import cache
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
 from photochrom.errors import OutputError, PhotoError
 
@@ -62,8 +60,9 @@ BAND_PIXELS = 1 << 21
 """Pixels that are encoded at once, by a thread; the file depends on it, so that it is the same on every machine."""
 THREADS = 4
 
-HARMLESS = ("extraneous bytes before marker", "Invalid SOS parameters")
-"""Faults that the decoder reports and that leave every sample in place: padding, and numbers that a baseline scan ignores."""
+EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
+IGNORED = "Invalid SOS parameters"
+"""A fault in numbers that a baseline scan does not need."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ def color_space(data: bytes) -> str:
         raise PhotoError(f"a JPEG that cannot be read ({error}); convert it to PNG or TIFF first") from error
 
 
-def decode(data: bytes, colorspace: str, *, header: Header) -> Plane:
+def decode(data: bytes, colorspace: str, *, header: Header) -> tuple[Plane, bytes]:
     """Decode samples; a file that lost some of them is refused, one that is odd only in form is taken.
 
     Args:
@@ -214,32 +213,44 @@ def decode(data: bytes, colorspace: str, *, header: Header) -> Plane:
         header: what ``parse`` found.
 
     Returns:
-        ``(H, W, channels)`` uint8, as stored in the file, neither turned nor inverted.
+        ``(H, W, channels)`` uint8, as stored in the file, neither turned nor inverted; and the file, its form set right.
 
     Raises:
         PhotoError: samples are missing or damaged.
     """
     try:
-        return _decode(data, colorspace)
+        return _decode(data, colorspace), data
     except ValueError as error:
         fault, cause = str(error), error
     if fault.startswith("Premature end") and header.frame not in PROGRESSIVE:
         # Where the end marker alone is missing, a second try with one shows no other fault. A progressive file is not given
         # that chance: cut between two scans it would pass, blurred.
         try:
-            return _decode(data + END, colorspace)
+            return _decode(data + END, colorspace), data + END
         except ValueError:
             raise PhotoError("a truncated JPEG: its last part is missing; restore the file from a good copy") from cause
-    if any(text in fault for text in HARMLESS):
-        # The decoder tells of the first fault only; Pillow stops where data end too soon.
-        try:
-            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-                image.load()
-        except OSError as error:
-            raise PhotoError(f"a damaged JPEG ({error}); restore the file from a good copy") from error
-        return _decode(data, colorspace, strict=False)
+    # The decoder tells of the first fault only: what is harmless is set right, so that another one is not hidden.
+    if (tidy := _tidied(data, fault, header)) != data:
+        return decode(tidy, colorspace, header=header)
     word = "truncated" if fault.startswith("Premature end") else "damaged"
     raise PhotoError(f"a {word} JPEG ({fault}); restore the file from a good copy") from cause
+
+
+def _tidied(data: bytes, fault: str, header: Header) -> bytes:
+    """Set right what the decoder finds fault with and what costs no sample; as it was where that is all there is.
+
+    Harmless are zeros that fill up a scan, and numbers that a baseline scan ignores. Other bytes that a scan leaves over show
+    that its decoding went astray before.
+    """
+    if found := EXTRANEOUS.search(fault):
+        filled = rb"(?<!\xff)\0{%d,}(?=\xff\x%s)" % (int(found[1]), found[2].encode())  # a zero behind 0xFF is coded data
+        return re.sub(filled, b"", data)
+    last = lay_out(header.segments[-1:])
+    scan = data.find(SCAN, data.find(last) + len(last))
+    if fault.startswith(IGNORED) and header.frame not in PROGRESSIVE and scan > 0:
+        end = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4])
+        return data[: end - 3] + b"\x00\x3f\x00" + data[end:]
+    return data
 
 
 def thumbnail(data: bytes, *, side: int) -> Plane:
@@ -279,12 +290,18 @@ def fine_as(table: tuple[int, ...]) -> int:
     return next(fine, 100)
 
 
+def shared(size: tuple[int, ...], full: tuple[int, ...]) -> tuple[int, int]:
+    """Tell how many rows and columns, 1 or 2, share a sample in a plane of a size; 2 where a side of 1 leaves it open."""
+    down, across = (1 if part == whole > 1 else 2 for part, whole in zip(size, full, strict=True))
+    return down, across
+
+
 def encode(luma: Plane, cb: Plane, cr: Plane, *, quality: int, segments: list[Segment]) -> bytes:
-    """Encode planes as a baseline JPEG, 4:2:0.
+    """Encode planes as a baseline JPEG.
 
     Args:
         luma: ``(H, W)``.
-        cb: ``(ceil(H/2), ceil(W/2))``, 128 = no color.
+        cb: each side as luma's or half of it, rounded up; 128 = no color.
         cr: the same.
         quality: 1 to 100, as libjpeg counts.
         segments: what ``build`` made; an APP0 comes first and replaces the encoder's.
@@ -295,16 +312,17 @@ def encode(luma: Plane, cb: Plane, cr: Plane, *, quality: int, segments: list[Se
     height, width = luma.shape
     if max(height, width) > 65500:
         raise OutputError(f"{width} x {height} pixels do not fit into JPEG, which takes 65500 a side; choose PNG or TIFF")
-    if height % 2 or width % 2:
+    high, wide = shared(cb.shape, luma.shape)
+    if height % high or width % wide:
         # The encoder reads luma up to even sides, past the end of an odd plane, and takes a single row for another subsampling.
-        luma = np.pad(luma, ((0, height % 2), (0, width % 2)), "edge")
+        luma = np.pad(luma, ((0, height % high), (0, width % wide)), "edge")
     luma, cb, cr = (np.ascontiguousarray(plane) for plane in (luma, cb, cr))
     # A restart makes coding forget what was before it, so the bands between restarts are coded side by side.
-    across, down = -(-width // 16), -(-height // 16)
-    band = max(1, min(BAND_PIXELS // 256, 65535) // across)
+    across, down = -(-width // (8 * wide)), -(-height // (8 * high))
+    band = max(1, min(BAND_PIXELS // (64 * high * wide), 65535) // across)
 
     def code(row: int) -> bytes:
-        rows, halves = slice(16 * row, 16 * (row + band)), slice(8 * row, 8 * (row + band))
+        rows, halves = slice(8 * high * row, 8 * high * (row + band)), slice(8 * row, 8 * (row + band))
         stream: bytes = simplejpeg.encode_jpeg_yuv_planes(luma[rows], cb[halves], cr[halves], quality=quality)
         return stream
 
@@ -365,8 +383,8 @@ def _dpi(jfif: bytes) -> tuple[float, float]:
     return int.from_bytes(jfif[8:10]) * per_inch, int.from_bytes(jfif[10:12]) * per_inch
 
 
-def _decode(data: bytes, colorspace: str, *, strict: bool = True) -> Plane:
-    samples: Plane = simplejpeg.decode_jpeg(data, colorspace=colorspace, strict=strict)
+def _decode(data: bytes, colorspace: str) -> Plane:
+    samples: Plane = simplejpeg.decode_jpeg(data, colorspace=colorspace)
     return samples
 
 

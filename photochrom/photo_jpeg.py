@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
-from photochrom import dct, icc, iptc, jpeg, planes, tiff
+from photochrom import dct, extended_xmp, icc, iptc, jpeg, planes, tiff
 from photochrom.errors import OutputError, PhotoError
 from photochrom.picture import LumaWay, Photo, refuse_large
 from photochrom.planes import Plane
@@ -29,20 +29,21 @@ def read(data: bytes, max_pixels: int) -> Photo:
     coded = None
     alpha: Plane | None
     if space in ("CMYK", "YCCK"):
-        inks = jpeg.decode(data, "CMYK", header=header)
+        inks, _ = jpeg.decode(data, "CMYK", header=header)
         layout = "CMYK;I" if header.inverted else "CMYK"
         image = Image.frombytes("CMYK", (header.width, header.height), inks.tobytes(), "raw", layout)
         luma, alpha, thumbnail = planes.split(image, carried.icc)
     elif space != "Gray" and not icc.is_neutral(carried.icc):
-        image = Image.fromarray(jpeg.decode(data, "RGB", header=header))
+        image = Image.fromarray(jpeg.decode(data, "RGB", header=header)[0])
         luma, alpha, thumbnail = planes.split(image, carried.icc)
     else:
         # A small picture costs nearly as much as luma, since either reads all of the file's bits: a thread of its own hides it.
         with ThreadPoolExecutor(1) as pool:
             small = pool.submit(jpeg.thumbnail, data, side=planes.THUMBNAIL_SIDE // 2) if space != "Gray" else None
-            luma, alpha = jpeg.decode(data, "GRAY", header=header)[..., 0], None
+            samples, data = jpeg.decode(data, "GRAY", header=header)
+            luma, alpha = samples[..., 0], None
             thumbnail = planes.thumbnail(Image.fromarray(small.result())) if small else None
-        coded = None if dct.obstacle(header, space) else data
+        coded = None if dct.obstacle(header, space) else dct.Coded(data)
     return Photo(
         luma=luma,
         alpha=alpha,
@@ -57,6 +58,7 @@ def read(data: bytes, max_pixels: int) -> Photo:
         extras=carried.extras,
         coded=coded,
         quality=jpeg.quality_of(header.luma_table),
+        sampling=_sampling(header) if space == "YCbCr" else (2, 2),
         lossless=False,
     )
 
@@ -64,18 +66,27 @@ def read(data: bytes, max_pixels: int) -> Photo:
 def encode(
     photo: Photo, cb: Plane, cr: Plane, *, extras: tuple[tuple[bytes, bytes], ...] = (), luma: LumaWay | None = None
 ) -> bytes:
-    """Write a photograph as a JPEG with new colors; its luma as asked, or lossless where it can be.
+    """Write a photograph as a JPEG with new colors, as fine as its source's; luma as asked, or lossless where it can be.
 
     Raises:
         OptionError: the planes do not fit.
-        OutputError: the photograph is transparent in part.
+        OutputError: the photograph is transparent in part, or carries more than a JPEG holds.
     """
     if photo.alpha is not None and photo.alpha.min() < 255:
         raise OutputError("the photograph is transparent in part, which JPEG cannot hold; choose PNG, WebP or TIFF")
     full = photo.luma.shape
-    blue, red = (np.asarray(planes.fit(plane, planes.half(full), full), np.uint8) for plane in (cb, cr))
-    carried = jpeg.Carried(exif=photo.exif, xmp=photo.xmp, icc=photo.icc, dpi=photo.dpi, extras=extras)
+    down, across = photo.sampling
+    size = -(-full[0] // down), -(-full[1] // across)
+    blue, red = (np.asarray(planes.fit(plane, size, full), np.uint8) for plane in (cb, cr))
+    xmp, extras = extended_xmp.split(photo.xmp or b"", extras)
+    carried = jpeg.Carried(exif=photo.exif, xmp=xmp, icc=photo.icc, dpi=photo.dpi, extras=extras)
     segments = jpeg.build(carried)
     if photo.coded is not None and luma != "fast":
         return dct.encode(photo.coded, blue, red, segments=segments)
     return jpeg.encode(photo.shown, blue, red, quality=photo.quality, segments=segments)
+
+
+def _sampling(header: jpeg.Header) -> tuple[int, int]:
+    """Tell how many rows and columns of a YCbCr file share a sample of chroma; 4 count as 2."""
+    across, down = (min(max(luma // max(chroma, 1), 1), 2) for luma, chroma in zip(*header.sampling[:2], strict=True))
+    return down, across

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from photochrom import jpeg, planes
+from photochrom.dct import Coded
 from photochrom.errors import PhotoError
 from photochrom.files import Kind
 from photochrom.planes import Bytes, Plane
@@ -43,7 +44,7 @@ class Photo:
     dpi: tuple[float, float] | None = None
     extras: tuple[tuple[bytes, bytes], ...] = ()
     """What only the source's own format can carry: segments of JPEG, chunks of PNG, blocks of TIFF."""
-    coded: bytes | None = None
+    coded: Coded | None = None
     """The JPEG file that luma comes from, where a JPEG made from it can have the very same coefficients."""
     quality: int = jpeg.KEEPING
     """Of a JPEG whose luma is encoded anew: 1 to 100."""
@@ -51,6 +52,8 @@ class Photo:
     """Whether a WebP made from it keeps every pixel."""
     subsampled: bool = False
     """Whether an AVIF made from it stores chroma at half size."""
+    sampling: tuple[int, int] = (2, 2)
+    """Rows and columns, 1 or 2, that share a sample of chroma in a JPEG made from it."""
     compression: str = "tiff_lzw"
     """Of a TIFF made from it, as Pillow names it."""
     pages: tuple[Photo, ...] = ()

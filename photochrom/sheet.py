@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,12 @@ def sheet(photos: Sequence[Path], predict: Predict, *, height: int = 256, column
             raise OptionError(f"{name} is {number}; a sheet needs 1 or more")
     if not photos:
         raise OptionError("no photograph was named; give at least one file, folder or shard")
-    strips = [_strip(photo, predict, height) for photo in pictures(photos, limit=limit)]
+    return lay_out(pictures(photos, limit=limit), predict, height=height, columns=columns)
+
+
+def lay_out(pictures: Iterable[Picture], predict: Predict, *, height: int, columns: int) -> bytes:
+    """Make the sheet of pictures in memory, upright ``(H, W, 3)`` uint8 RGB; raises OutputError where it is too large."""
+    strips = [_strip(picture, predict, height) for picture in pictures]
     widths = [max(strip.width for strip in strips[column::columns]) for column in range(min(columns, len(strips)))]
     rows = -(-len(strips) // columns)
     size = sum(widths) + GAP_PIXELS * (len(widths) + 1), rows * (height + GAP_PIXELS) + GAP_PIXELS

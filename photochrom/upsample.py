@@ -44,8 +44,14 @@ FINE = 4
 EXCESS = (color.BLUE_CB, color.RED_CR)
 """Chroma times these is how much blue and red exceed luma: the form in which the gamut is cheapest to hold."""
 
-BAND_PIXELS = 1 << 17
-"""Output pixels that a thread works on at once: its temporary planes then stay in the processor's cache."""
+SPACING = 4
+"""Detail is computed for one pixel in so many each way, and interpolated between: twice what a JPEG's own chroma has."""
+POINTS = 10
+"""As many of them lie across each cell at least; where cells are too small for it, the spacing is 2 or 1."""
+
+BAND_PIXELS = 1 << 16
+"""Output pixels that a thread works on at once, or twice as many where most planes are computed at a larger spacing: its
+temporary planes then stay in the processor's cache."""
 THREADS = 4
 """More do not pay: memory is the limit."""
 
@@ -71,18 +77,22 @@ def upsample(chroma: NDArray[np.floating], luma: Samples, *, step: int) -> tuple
     height, width = (-(-side // step) for side in luma.shape)
     rows, columns = min(chroma.shape[1], height), min(chroma.shape[2], width)
     low = [_area(plane.astype(np.float32), rows, columns) for plane in chroma]
-    model = _fit(low, shrink(luma, rows, columns), height, width)
-    # The columns are left to each band of rows, so that bands join without a seam.
-    model = [[_resize(part, height, part.shape[1]) for part in parts] for parts in model]
+    spacing = max(1, spaced(chroma.shape[1:], luma.shape) // step)
+    coarse = -(-height // spacing)
+    model = _fit(low, shrink(luma, rows, columns), coarse, -(-width // spacing))
+    # The columns are left to each band of rows.
+    model = np.array([[_resize(part, coarse, part.shape[1]) for part in parts] for parts in model])
 
     result = np.empty((2, height, width), luma.dtype)
-    band = max(4, BAND_PIXELS // width)
+    band = max(1, (BAND_PIXELS if spacing == 1 else 2 * BAND_PIXELS) // width // SPACING) * SPACING
 
     def work(top: int) -> None:
         rows = slice(top, min(top + band, height))
-        guide, dark, bright = _guide(luma, rows, step=step)
-        blue, red = (_apply([part[rows] for part in parts], guide, width) for parts in model)
-        factor = _headroom(blue, red, dark, bright)
+        first = max(top - spacing, 0)  # one more point above and below: bands join without a seam
+        around = luma[step * first : step * (rows.stop + spacing)]
+        planes = excess(model[:, :, first // spacing :], around, width=width, step=step, spacing=spacing)
+        blue, red = (plane[top - first :][: rows.stop - top] for plane in planes)
+        factor = headroom(blue, red, *_extremes(luma, rows, step=step))
         for plane, scale, out in zip((blue, red), EXCESS, result, strict=True):
             np.multiply(plane, factor, out=plane)
             # A hair less than 128: a uniform plane that lies on a tie must not flicker. No value is below 0.
@@ -91,13 +101,16 @@ def upsample(chroma: NDArray[np.floating], luma: Samples, *, step: int) -> tuple
             else:
                 out[rows] = plane * np.float32(256 / scale) + np.float32(32768.5)  # cut off: no sample is near 0 or 65535
 
+    if band >= height:
+        work(0)  # a frame of film: a thread would take a quarter of the time that it spares
+        return result[0], result[1]
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         list(pool.map(work, range(0, height, band)))
     return result[0], result[1]
 
 
-Model = list[list[Float]]
-"""For blue and red: offset, slope, lower and upper bound of their excess over luma."""
+Model = Float
+"""``(2, 4, h, w)``: for blue and red, offset, slope, lower and upper bound of their excess over luma."""
 
 
 def fit(chroma: NDArray[np.floating], luma: Bytes) -> Model:
@@ -116,22 +129,47 @@ def fit(chroma: NDArray[np.floating], luma: Bytes) -> Model:
     return _fit(low, shrink(luma, rows, columns), *luma.shape)
 
 
-def excess(model: Model, guide: Float, *, top: int, size: tuple[int, int]) -> tuple[Float, Float]:
-    """Find how much blue and red exceed luma in a band of rows, inside the RGB gamut with their hue kept.
+def stretched(model: Model, rows: slice, height: int) -> Model:
+    """Interpolate some of ``height`` rows of a model, whose columns stay as few as they are."""
+    known = model.shape[2]
+    place = ((np.arange(rows.start, rows.stop) + 0.5) * (known / height) - 0.5).clip(0, known - 1)
+    above = np.minimum(place.astype(np.intp), known - 1)
+    below = np.minimum(above + 1, known - 1)
+    weight = (place - above).astype(np.float32)[:, None]
+    return cast(Model, model[:, :, above] * (1 - weight) + model[:, :, below] * weight)
+
+
+def spaced(cells: tuple[int, ...], size: tuple[int, ...]) -> int:
+    """Tell how many pixels apart, a power of two up to ``SPACING``, detail is computed for so many cells in so many pixels."""
+    spacing = 1
+    while spacing < SPACING and all(2 * spacing * POINTS * some <= side for some, side in zip(cells, size, strict=True)):
+        spacing *= 2
+    return spacing
+
+
+def excess(model: Model, luma: Samples, *, width: int, step: int = 1, spacing: int = 1) -> tuple[Float, Float]:
+    """Find how much blue and red exceed luma in a band of rows, not yet held in the gamut.
 
     Args:
-        model: of ``fit``.
-        guide: ``(n, W)`` float32 luma of the band in levels of 255; any fraction of a level counts.
-        top: the band's first row.
-        size: height and width of the picture that the model covers; it may reach beyond the guide's columns.
+        model: of ``stretched``, from the band's first row on.
+        luma: ``(n, W)`` uint8 or uint16, the band. Where the picture goes on above or below, the outermost ``spacing`` rows of
+            the answer are not exact.
+        width: of the answer for all columns that the model covers, which may reach beyond the band's.
+        step: pixels a side for one sample of the answer.
+        spacing: samples a side of which one is computed, the others interpolated.
 
     Returns:
-        Blue and red less luma, each ``(n, W)`` float32 in levels of 255.
+        Blue and red less luma, each ``(n / step, W / step)`` float32, rounded up, in levels of 255.
     """
-    rows = slice(top, top + len(guide))
-    blue, red = (_apply(_stretch(parts, rows, size[0]), guide, size[1]) for parts in model)
-    factor = _headroom(blue, red, guide, guide)
-    return np.multiply(blue, factor, out=blue), np.multiply(red, factor, out=red)
+    guide, factor = luma, step * spacing
+    while factor > 1:
+        guide, factor = _halved(guide), factor // 2
+    guide = _levels(guide)
+    blue, red = (_apply(parts[:, : len(guide)], guide, -(-width // spacing)) for parts in model)
+    if spacing > 1:
+        high, wide = (-(-side // step) for side in luma.shape)
+        blue, red = (_resize(plane, spacing * len(plane), spacing * plane.shape[1])[:high, :wide] for plane in (blue, red))
+    return blue, red
 
 
 def shrink(luma: Samples, height: int, width: int) -> Float:
@@ -146,14 +184,19 @@ def shrink(luma: Samples, height: int, width: int) -> Float:
         ``(height, width)`` float32 in [0, 255].
     """
     rows, columns = (float(side) for side in luma.shape)
-    # cv2 halves forty times faster than it averages over cells of any other size; the exact rest is left to _area.
+    # cv2 halves forty times faster than it averages over cells of any other size.
     while rows >= 4 * height and columns >= 4 * width:
-        odd = luma.shape[0] % 2, luma.shape[1] % 2
-        if any(odd):
-            luma = cast(Samples, cv2.copyMakeBorder(luma, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE))
-        luma = cast(Samples, cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA))
+        luma = _halved(luma)
         rows, columns = rows / 2, columns / 2
     return _area(_levels(luma).astype(np.float32), height, width, rows=rows, columns=columns)
+
+
+def _halved(luma: Samples) -> Samples:
+    """Average squares of 2 x 2 pixels, an odd last row or column twice."""
+    odd = luma.shape[0] % 2, luma.shape[1] % 2
+    if any(odd):
+        luma = cast(Samples, cv2.copyMakeBorder(luma, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE))
+    return cast(Samples, cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA))
 
 
 def _levels(luma: Samples) -> NDArray[Any]:
@@ -176,6 +219,8 @@ def _area(plane: Float, height: int, width: int, *, rows: float = 0, columns: fl
     """Average the first ``rows`` and ``columns`` pixels (may be fractions; 0: all) over a grid of cells."""
     if plane.shape == (height, width) and (rows or height) == height and (columns or width) == width:
         return plane
+    if (rows or plane.shape[0]) == plane.shape[0] >= height and (columns or plane.shape[1]) == plane.shape[1] >= width:
+        return cast(Float, cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA))
     down = _average(plane, height, rows or plane.shape[0])
     return np.ascontiguousarray(_average(down.T, width, columns or plane.shape[1]).T, np.float32)
 
@@ -192,11 +237,11 @@ def _average(plane: NDArray[Any], cells: int, length: float) -> NDArray[Any]:
     return cast(NDArray[Any], np.diff(sums, axis=0) * (cells / length))
 
 
-def _fit(chroma: list[Float], luma: Float, height: int, width: int) -> list[list[Float]]:
+def _fit(chroma: list[Float], luma: Float, height: int, width: int) -> Model:
     """Fit ``excess = offset + slope * Y``, between bounds, to chroma in [-0.5, 0.5] and luma in [0, 255] of one low resolution.
 
     Returns:
-        For blue and red: offset, slope, lower and upper bound in levels of 255, with ``FINE`` points a cell.
+        The model in levels of 255, with ``FINE`` points a cell.
     """
     rows, columns = luma.shape
     fine = min(FINE * rows, height), min(FINE * columns, width)
@@ -209,7 +254,7 @@ def _fit(chroma: list[Float], luma: Float, height: int, width: int) -> list[list
         offset = _resize(excess, *fine, cv2.INTER_CUBIC) - slope_fine * smooth
         bounds = [_resize(cast(Float, morph(excess, near)), *fine) for morph in (cv2.erode, cv2.dilate)]
         model.append([offset, slope_fine, *bounds])
-    return model
+    return np.array(model)
 
 
 def _slopes(chroma: list[Float], luma: Float) -> list[Float]:
@@ -237,20 +282,17 @@ def _resize(plane: Float, height: int, width: int, kind: int = cv2.INTER_LINEAR)
     return cast(Float, cv2.resize(plane, (width, height), interpolation=kind))
 
 
-def _guide(luma: Samples, rows: slice, *, step: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Give the luma of some output rows, and the darkest and brightest luma that each of their colors can meet."""
+def _extremes(luma: Samples, rows: slice, *, step: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Give the darkest and brightest luma that each color of some output rows can meet, in levels of 255."""
     if step == 1:
         band = _levels(luma[rows])
-        return band, band, band
+        return band, band
     height, width = luma.shape
     top, bottom = 2 * rows.start - 1, 2 * rows.stop + 1
-    inside = _levels(luma[max(top, 0) : bottom])
     # One pixel around the band, an odd last row or column twice: sample i meets the pixels 2i - 1 to 2i + 2.
     above, below = max(-top, 0), max(bottom - height, 0)
-    padded = cv2.copyMakeBorder(inside, above, below, 1, 1 + width % 2, cv2.BORDER_REPLICATE)
-    size = padded.shape[1] // 2 - 1, padded.shape[0] // 2 - 1
-    half = cv2.resize(padded[1:-1, 1:-1], size, interpolation=cv2.INTER_AREA)
-    return half, _extreme(padded, np.minimum), _extreme(padded, np.maximum)
+    padded = cv2.copyMakeBorder(luma[max(top, 0) : bottom], above, below, 1, 1 + width % 2, cv2.BORDER_REPLICATE)
+    return _levels(_extreme(padded, np.minimum)), _levels(_extreme(padded, np.maximum))
 
 
 def _extreme(padded: NDArray[Any], pick: np.ufunc) -> NDArray[Any]:
@@ -262,17 +304,7 @@ def _extreme(padded: NDArray[Any], pick: np.ufunc) -> NDArray[Any]:
     return cast(NDArray[Any], pick(pairs[:, :-1], pairs[:, 1:]))
 
 
-def _stretch(parts: list[Float], rows: slice, height: int) -> list[Float]:
-    """Interpolate some of ``height`` output rows of a model, whose columns stay as few as they are."""
-    known = len(parts[0])
-    place = ((np.arange(rows.start, rows.stop) + 0.5) * (known / height) - 0.5).clip(0, known - 1)
-    above = np.minimum(place.astype(np.intp), known - 1)
-    below = np.minimum(above + 1, known - 1)
-    weight = (place - above).astype(np.float32)[:, None]
-    return [part[above] * (1 - weight) + part[below] * weight for part in parts]
-
-
-def _apply(parts: list[Float], guide: NDArray[Any], width: int) -> Float:
+def _apply(parts: Model, guide: NDArray[Any], width: int) -> Float:
     """Evaluate the model of one color at the guide's pixels, the first of ``width`` columns, in levels around 0."""
     rows, columns = guide.shape
     plane, slope, lower, upper = (_resize(part, rows, width)[:, :columns] for part in parts)
@@ -283,7 +315,7 @@ def _apply(parts: list[Float], guide: NDArray[Any], width: int) -> Float:
     return np.minimum(plane, upper, out=plane)
 
 
-def _headroom(blue: Float, red: Float, dark: NDArray[Any], bright: NDArray[Any]) -> Float:
+def headroom(blue: Float, red: Float, dark: NDArray[Any], bright: NDArray[Any]) -> Float:
     """Find the factor of ``color.headroom`` that suits two lumas at once, from the excess over luma, in levels of 255."""
     green = cv2.addWeighted(blue, -color.KB / color.KG, red, -color.KR / color.KG, 0)
     most = np.maximum(np.maximum(blue, red), green)

@@ -116,7 +116,7 @@ def test_the_colors_are_those_given() -> None:
     blue, red = making.chroma((60, 45)), making.scene(60, 45)
     cb, cr = cv2.GaussianBlur(blue[0], (9, 9), 4), np.ascontiguousarray(red[..., 1] // 4 + 90)
     for content in (making.file(PICTURES[name](119, 90), "JPEG", {"quality": 98}) for name in PICTURES):
-        out = dct.encode(content, cb, cr, segments=[])
+        out = dct.encode(dct.Coded(content), cb, cr, segments=[])
         # 4:2:0 planes as a decoder of coefficients alone sees them: the mean of each block.
         for plane, given in zip(chroma_blocks(out), (cb, cr), strict=True):
             whole = given[: given.shape[0] // 8 * 8, : given.shape[1] // 8 * 8].astype(float)

@@ -12,7 +12,7 @@ import making
 import numpy as np
 import pytest
 
-from photochrom import huge, tiff, vips
+from photochrom import huge, tiff, upsample, vips
 from photochrom.api import color_file, colorize
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
@@ -108,6 +108,20 @@ def test_a_streamed_scan_is_what_memory_makes_of_it(
         assert np.array_equal(making.luma((tmp_path / "streamed.tif").read_bytes()), making.luma(source.read_bytes()))
     if channels in (2, 4):
         assert np.array_equal(streamed[..., 3], given[..., -1])
+
+
+@pytest.mark.parametrize("kind", ["grey", "RGB with alpha, BigTIFF"])
+def test_bands_join_without_a_seam(kind: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    bits, channels, options = KINDS[kind]
+    source = write(tmp_path / "scan.tif", samples(bits, channels), **options)
+    monkeypatch.setattr(upsample, "POINTS", 2)
+    results = []
+    for band, colored in ((16, 4), (1000, 1000)):
+        monkeypatch.setattr(huge, "BAND_PIXELS", band * SIZE[1])
+        monkeypatch.setattr(huge, "COLORED_PIXELS", colored * SIZE[1])
+        color_file(source, tmp_path / f"{band}.tif", colorizer=colorizer)
+        results.append(read(tmp_path / f"{band}.tif"))
+    assert np.array_equal(*results)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -50,6 +50,27 @@ def test_luma_is_kept_within_two(quality: int, options: dict[str, Any]) -> None:
         assert np.mean(np.abs(making.luma(recolored(content)) - stored) <= 2) >= 0.99
 
 
+@pytest.mark.parametrize("luma", ["lossless", "fast"])
+@pytest.mark.parametrize(
+    ("subsampling", "down", "across"), [("444", 1, 1), ("422", 1, 2), ("440", 2, 1), ("420", 2, 2), ("411", 1, 2)]
+)
+def test_chroma_is_as_fine_as_in_the_source(subsampling: str, down: int, across: int, luma: LumaWay) -> None:
+    for size in ((61, 83), (1, 1), (1, 40), (200, 64)):
+        content = simplejpeg.encode_jpeg(making.scene(*size), quality=96, colorsubsampling=subsampling)
+        source = photo.read(content)
+        assert source.sampling == (down, across)
+        edge = np.full(size, 128, np.uint8)
+        edge[:, 1::2] = 100  # what chroma of half the width cannot hold
+        out = photo.encode(source, edge, np.full(size, 128, np.uint8), luma=luma)
+        first, *others = jpeg.parse(out).sampling
+        assert (first, set(others)) == ((across, down) if min(size) > 1 else first, {(1, 1)})
+        assert making.opened(out).size == size[::-1]
+        if min(size) > 1:
+            seen = np.asarray(making.opened(out).convert("YCbCr"))[..., 1].astype(int)
+            assert (np.abs(np.diff(seen)).mean() > 12) == (across == 1)
+    assert photo.read(making.file(making.grey(9, 9), "JPEG")).sampling == (2, 2)
+
+
 def test_the_colors_are_those_given() -> None:
     source = photo.read(making.file(making.grey(64, 96), "JPEG", {"quality": 95}))
     out = making.opened(photo.encode(source, np.full((32, 48), 100, np.uint8), np.full((32, 48), 160, np.uint8)))
@@ -258,6 +279,15 @@ def test_a_progressive_file_without_its_end_is_refused() -> None:
     content = making.file(making.scene(64, 64), "JPEG", {"progressive": True})
     with pytest.raises(PhotoError, match="truncated"):
         photo.read(content[:-2])
+
+
+def test_what_a_scan_leaves_over_is_a_fault_unless_it_is_empty() -> None:
+    """Coded bytes behind the last block show that an earlier one was damaged; decoders only warn of them."""
+    content = making.file(making.scene(200, 300), "JPEG", {"quality": 90})
+    place = content.index(b"\xff\xda") + 14
+    for odd in (content[:-2] + content[-400:], content[:place] + content[place : place + 900] + content[place:]):
+        with pytest.raises(PhotoError, match="extraneous bytes"):
+            photo.read(odd)
 
 
 def test_a_harmless_fault_does_not_hide_a_cut() -> None:

@@ -209,13 +209,30 @@ def test_a_mirrored_picture_gives_a_mirrored_result(step: int, shape: tuple[int,
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_bands_join_without_a_seam(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("short", "spacing"), [(32, 1), (16, 2), (8, 4)])
+def test_bands_join_without_a_seam(step: int, short: int, spacing: int, monkeypatch: pytest.MonkeyPatch) -> None:
     luma, chroma = photograph("astronaut")
-    whole = upsample.upsample(low_chroma(chroma), luma[:, :-1], step=step)
+    low = low_chroma(chroma, short)
+    assert upsample.spaced(low.shape[1:], luma[:, :-1].shape) == spacing
+    whole = upsample.upsample(low, luma[:, :-1], step=step)
     monkeypatch.setattr(upsample, "BAND_PIXELS", 3000)
-    banded = upsample.upsample(low_chroma(chroma), luma[:, :-1], step=step)
+    banded = upsample.upsample(low, luma[:, :-1], step=step)
     for one, other in zip(whole, banded, strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_detail_at_every_fourth_pixel_is_as_good(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    luma, chroma = color.split(skimage.data.retina())
+    luma = np.rint(luma * 255).astype(np.uint8)
+    low = low_chroma(chroma)
+    truth = np.stack([cv2.resize(plane, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA) for plane in chroma])
+    errors = []
+    for spacing in (1, 4):
+        monkeypatch.setattr(upsample, "SPACING", spacing)
+        planes = np.stack(upsample.upsample(low, luma, step=step)).astype(float)[:, : truth.shape[1], : truth.shape[2]]
+        errors.append(np.square(planes - truth * 255 - 128).mean())
+    assert 10 * np.log10(errors[1] / errors[0]) < 0.02, errors  # dB
 
 
 @pytest.mark.parametrize("cells", [(1, 1), (3, 5), (16, 20), (48, 80), (96, 160)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,9 +12,12 @@ from cyclopts import Parameter
 
 from photochrom.cli.use import Bar
 from photochrom.errors import OptionError
+from photochrom.goals import PROTOCOLS, SOURCES, Protocol
+from photochrom.protocols import Measured, Photographs
 from photochrom.training.prepare import PrepareOptions
 
 if TYPE_CHECKING:
+    from photochrom.colorizer import Colorizer
     from photochrom.training.loop import Report
 
 Data = Annotated[list[Path], Parameter(consume_multiple=True, negative="")]
@@ -142,12 +145,14 @@ def evaluate(
     model: Path | None = None,
     /,
     *,
-    data: Data,
+    data: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative="")] = None,
+    video: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative="")] = None,
     split: Literal["test", "train"] = "test",
     vividness: float | None = None,
     limit: int | None = None,
-    protocol: Literal["scores", "hints", "confidence"] = "scores",
+    protocol: Literal["scores", "all", Protocol] = "scores",
     json: Annotated[bool, Parameter(negative="")] = False,
+    markdown: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Score a model file on test photographs, against grey and against the mean chroma of the training photographs.
 
@@ -156,23 +161,42 @@ def evaluate(
     model
         A model file of `photochrom export`; without it, the model in the package.
     data
-        Folders that `photochrom prepare` made.
+        Folders that `photochrom prepare` made; needed but for --video.
+    video
+        Measure film instead of photographs: clips in color, and camera moves over the photographs of folders that `photochrom
+        prepare` made, named here or as --data.
     split
         Which shards.
     vividness
-        From 0 (most faithful) over 1 to 2 (most vivid); by default 1, and 0 for the protocol hints.
+        From 0 (most faithful) over 1, the default, to 2 (most vivid), for the protocol scores; every other has its own.
     limit
-        Take at most so many photographs of each data set.
+        Take at most so many photographs of each data set; with --video, so many films of each camera move.
     protocol
-        What to measure: all scores; what 1, 3, 10 and 50 hints add to the PSNR (Zhang et al. 2017); or whether the stated
-        confidence holds.
+        What to measure: scores (against both baselines), or what a release must reach, beside what others published: frontier
+        (from faithful to vivid), hints (what they add), confidence (whether it holds), robustness (to turning, mirroring,
+        resizing, long pictures), recognition (by an ImageNet network), frechet (the distance to true photographs), or all of
+        these.
     json
         Print one JSON object instead of tables.
+    markdown
+        Print Markdown instead of tables, for a model card; not for the protocol scores.
     """
     from photochrom import evaluate as scoring
 
+    if json and markdown:
+        raise OptionError("--json and --markdown are two forms of the same output: drop one of them")
+    if video:
+        if protocol != "scores" or markdown:
+            raise OptionError("--video measures film, --protocol and --markdown are for photographs: drop one of them")
+        return _film(model, [*video, *(data or [])], split=split, vividness=vividness, limit=limit, json=json)
+    if not data:
+        raise OptionError("there is nothing to measure: give --data FOLDER, or --video CLIP")
     if protocol != "scores":
-        return _protocol(protocol, model, data, split=split, vividness=vividness, limit=limit, json=json)
+        if vividness is not None:
+            raise OptionError(f"--vividness is for the protocol scores, but the protocol is {protocol}: drop one of them")
+        return _protocols(protocol, model, Photographs(data, split, limit), json=json, markdown=markdown)
+    if markdown:
+        raise OptionError("--markdown is for every protocol but scores, and the protocol is scores: name another, or drop it")
     vividness = 1.0 if vividness is None else vividness
     with Bar("Scoring") as bar:
         found = scoring.evaluate(model, data, split=split, vividness=vividness, limit=limit, progress=bar)
@@ -186,35 +210,79 @@ def evaluate(
     return 0
 
 
-def _protocol(
-    protocol: Literal["hints", "confidence"],
+def _film(
     model: Path | None,
-    data: list[Path],
+    sources: list[Path],
     *,
     split: Literal["test", "train"],
     vividness: float | None,
     limit: int | None,
     json: bool,
 ) -> int:
+    from photochrom import footage
+    from photochrom.colorizer import Colorizer, Options
+
+    colorizer = Colorizer.load(model, options=Options(vividness=1.0 if vividness is None else vividness))
+    with Bar("Measuring") as bar:
+        tables = footage.measure(colorizer, sources, split=split, limit=limit, progress=bar)
+    if json:
+        print(footage.to_json(tables, model=colorizer.model.card.name, split=split))
+    else:
+        title = f"{colorizer.model.card.name}, film, vividness {colorizer.options.vividness:g}"
+        _table(title, footage.COLUMNS, footage.rows(tables))
+    return 0
+
+
+def _protocols(
+    protocol: Literal["all", Protocol], model: Path | None, photographs: Photographs, *, json: bool, markdown: bool
+) -> int:
     from photochrom import protocols
     from photochrom.colorizer import Colorizer, Options
 
-    default = 0.0 if protocol == "hints" else 1.0
-    options = Options(vividness=default if vividness is None else vividness)
-    colorizer = Colorizer.load(model, options=options)
-    title = f"{colorizer.model.card.name}, {split} photographs, vividness {options.vividness:g}"
-    with Bar("Scoring") as bar:
-        if protocol == "hints":
-            gains = protocols.hint_gains(colorizer, data, split=split, limit=limit, progress=bar)
-            text, cells = protocols.to_json(protocol, gains), protocols.hint_cells(gains)
-        else:
-            curve = protocols.reliability(colorizer, data, split=split, limit=limit, progress=bar)
-            text, cells = protocols.to_json(protocol, curve), protocols.reliability_cells(curve)
+    colorizer = Colorizer.load(model, options=Options())
+    card = colorizer.model.card
+    named = f"{card.name} ({colorizer.model.hash[:12]})"
+    tables = _measure(colorizer, photographs, PROTOCOLS if protocol == "all" else (protocol,))
     if json:
-        print(text)
+        print(protocols.to_json(tables, model=named, split=photographs.split))
+    elif markdown:
+        print(protocols.markdown(tables, model=named, split=photographs.split), end="")
     else:
-        _table(title, protocols.HINT_COLUMNS if protocol == "hints" else protocols.RELIABILITY_COLUMNS, cells)
+        for table in tables:
+            title = protocols.title(table, model=named, split=photographs.split)
+            _table(title, protocols.columns(table.protocol), protocols.cells(table))
+            print(f"{protocols.notes(table)}\n")
     return 0
+
+
+def _measure(colorizer: Colorizer, photographs: Photographs, names: Sequence[Protocol]) -> list[Measured]:
+    """Measure by each protocol; among several, what the model does not do is left out and said to be."""
+    from photochrom import frontier, guided, robustness
+
+    card = colorizer.model.card
+    lacking = {"hints": not card.hints, "confidence": not card.confidence}
+    without_torch = {
+        "frontier": frontier.frontier,
+        "hints": guided.hints,
+        "confidence": guided.confidence,
+        "robustness": robustness.robustness,
+    }
+    looks = None
+    tables = []
+    for name in names:
+        if len(names) > 1 and lacking.get(name):
+            tables.append(Measured(name, 0, {}, lacks=f"the model has no {name}"))
+            continue
+        with Bar(SOURCES[name].title) as bar:
+            shown = replace(photographs, progress=bar)
+            if name in without_torch:
+                tables.append(without_torch[name](colorizer, shown))
+            else:
+                from photochrom.training import recognition
+
+                looks = looks or recognition.look(colorizer, shown)
+                tables.append(recognition.recognition(looks) if name == "recognition" else recognition.frechet(looks))
+    return tables
 
 
 @dataclass

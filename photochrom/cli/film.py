@@ -1,0 +1,121 @@
+"""The command for film."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as jsonlib
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from photochrom.cli.tally import terminable
+from photochrom.cli.use import Bar, Output
+
+
+def video(
+    film: Path,
+    /,
+    *,
+    output: Output = None,
+    vividness: float = 1.0,
+    on_color: Literal["skip", "recolor", "error"] = "skip",
+    model: Path | None = None,
+    hint: Annotated[list[str] | None, Parameter(negative="")] = None,
+    reference: Path | None = None,
+    codec: str | None = None,
+    crf: float | None = None,
+    preset: str | None = None,
+    codec_option: Annotated[list[str] | None, Parameter(negative="")] = None,
+    drop: Annotated[list[int] | None, Parameter(negative="")] = None,
+    preview: int | None = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Color a film. Its luma, sound, subtitles, chapters, attachments, metadata and time stamps stay as they are.
+
+    Stopped or killed, the same command goes on where it was; until then its work lies in a hidden folder beside the output.
+    Needs pip install 'photochrom[video]'.
+
+    Parameters
+    ----------
+    film
+        A film of any kind that FFmpeg reads.
+    output
+        The file to write; its ending says the container: .mp4, .mov, .mkv, .webm, .ts ... Without it, name.color.mp4 is written
+        beside name.mp4.
+    vividness
+        From 0 (most faithful) over 1 to 2 (most vivid).
+    on_color
+        What to do with scenes that are in color already: leave them alone, color them anew by their luma, or fail.
+    model
+        A model file of `photochrom export` instead of the one in the package.
+    hint
+        Give a point of a frame its color, which holds through its scene: FRAME:X,Y=#RRGGBB, frames counted from 0, in pixels of
+        the frame as a viewer shows it. May be repeated. For a model that was trained with hints.
+    reference
+        A color photograph whose palette leads.
+    codec
+        An encoder by FFmpeg's name: libx264, libx265, libvpx-vp9, libsvtav1, ffv1, or one of the hardware's, such as
+        h264_nvenc. Without it, the usual one of the container.
+    crf
+        Constant quality in the encoder's own scale: lower is better and larger.
+    preset
+        The encoder's preset, such as fast or slow: what is slower is smaller.
+    codec_option
+        A further option of the encoder, as NAME=VALUE, such as tune=grain. May be repeated.
+    drop
+        Leave out the stream of this number. May be repeated.
+    preview
+        Write a contact sheet of so many moments of the film instead, as a JPEG: it takes seconds.
+    overwrite
+        Replace an output that exists.
+    quiet
+        Print failures alone.
+    json
+        Print one line of JSON: source, output, frames, kept, resumed, seconds, notes, problems.
+    """
+    from photochrom import hints as guides
+    from photochrom import photo
+    from photochrom.colorizer import Colorizer, Options
+    from photochrom.errors import OptionError
+    from photochrom.video.coloring import parse_hint
+    from photochrom.video.film import FilmOptions, colorize_film
+    from photochrom.video.preview import sheet_of
+    from photochrom.video.writing import CONTAINERS
+
+    ending = ".color" + (film.suffix if film.suffix.lower() in CONTAINERS else ".mp4")
+    if preview is not None:
+        ending = ".preview.jpg"
+    target = output or film.with_name(film.stem + ending)
+    pairs = [text.partition("=") for text in codec_option or []]
+    if wrong := [name + sign + value for name, sign, value in pairs if not (name and sign)]:
+        raise OptionError(f"'{wrong[0]}' is no option of an encoder: expected NAME=VALUE")
+    options = FilmOptions(
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        codec_options=tuple((name, value) for name, _, value in pairs),
+        hints=tuple(parse_hint(text) for text in hint or []),
+        dropped=tuple(drop or ()),
+        overwrite=overwrite,
+    )
+    palette = guides.reference(reference) if reference else None
+    colorizer = Colorizer.load(model, options=Options(vividness=vividness, on_color=on_color, palette=palette), threads=1)
+    if preview is not None:
+        if target.suffix.lower() not in (".jpg", ".jpeg"):
+            raise OptionError(f"--preview writes a JPEG: name the output .jpg, not {target.name}")
+        photo.save(sheet_of(film, preview, colorizer=colorizer), target, overwrite=overwrite)
+        return 0
+    with terminable(), Bar("Coloring", unit="frames") as bar:
+        report = colorize_film(film, target, colorizer=colorizer, options=options, progress=bar)
+    if json:
+        print(jsonlib.dumps({"source": str(film), "output": str(target), **dataclasses.asdict(report)}))
+    elif not quiet:
+        said = f" ({'; '.join(report.notes)})" if report.notes else ""
+        print(f"{film} -> {target}{said}")
+    for problem in report.problems:
+        print(f"photochrom: {film}: {problem}", file=sys.stderr)
+    return 1 if report.problems else 0

@@ -1,0 +1,233 @@
+"""Color one segment of a scene so that its colors stay put.
+
+The network sees a frame now and then. What it says is carried along the motion, forward and backward, and averaged with what it
+says elsewhere, by how sure it is, how far off that is in time, and how far the motion can be trusted. What comes into view has
+nothing carried to it and takes what is predicted next, or last: no color pulses in.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom.colorizer import Colorizer
+from photochrom.errors import OptionError, one_line
+from photochrom.hints import Hint
+from photochrom.steady.grain import clean
+from photochrom.steady.motion import Link, Motion, sample
+from photochrom.steady.points import track
+from photochrom.steady.titles import plain
+
+Plane = NDArray[np.uint8]
+Float = NDArray[np.float32]
+
+LEAST = 1e-3
+"""Weight of what nothing speaks for: it counts where there is nothing better."""
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """Say how a film's colors are kept steady."""
+
+    every: int = 8
+    """Frames from one that the network sees to the next; the others take their colors along the motion."""
+    memory: float = 0.93
+    """Share of its weight that a color keeps from one frame that the network sees to the next; more is steadier."""
+    clean: int = 3
+    """Frames before and after one that the network sees whose luma is averaged with its own, so that grain makes no color."""
+    ramp: int = 48
+    """Frames over which a segment turns from the colors that the one before ended with to its own."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        if self.every < 1 or self.ramp < 1 or self.clean < 0 or not 0 <= self.memory < 1:
+            got = f"every {self.every}, memory {self.memory:g}, clean {self.clean}, ramp {self.ramp}"
+            raise OptionError(f"steadiness is {got}: expected every and ramp 1 or more, clean 0 or more and memory in [0, 1)")
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Hold what crosses from one segment to the next of a scene."""
+
+    luma: Plane
+    """``(h, w)`` uint8: the last frame that was no blank, at half the network's scale."""
+    chroma: Float
+    """``(h, w, 2)`` float32: its colors."""
+    weight: Float
+    """``(h, w)`` float32: how much speaks for them."""
+    hints: tuple[Hint, ...] = ()
+    """Where the hints are in that frame, at the network's scale."""
+
+    def to_bytes(self) -> bytes:
+        """Write all of it, for ``from_bytes``."""
+        file = io.BytesIO()
+        colors = np.array([hint.color for hint in self.hints], dtype="U7")
+        points = np.array([(hint.x, hint.y) for hint in self.hints], dtype=np.int64).reshape(-1, 2)
+        for array in (self.luma, self.chroma, self.weight, points, colors):
+            np.save(file, array, allow_pickle=False)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Carried:
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            OptionError: the bytes are damaged.
+        """
+        file = io.BytesIO(data)
+        try:
+            luma, chroma, weight, points, colors = (np.load(file, allow_pickle=False) for _ in range(5))
+        except (ValueError, EOFError, OSError) as error:
+            reason = f"what a segment left for the next cannot be read ({one_line(error)})"
+            raise OptionError(f"{reason}; expected bytes of to_bytes: color the scene from its start") from error
+        hints = (Hint(int(x), int(y), str(shade)) for (x, y), shade in zip(points, colors, strict=True))
+        return cls(luma, chroma, weight, tuple(hints))
+
+
+def small(luma: Plane, colorizer: Colorizer) -> Plane:
+    """Scale an upright ``(H, W)`` uint8 frame to the ``(h, w)`` uint8 that ``color_segment`` and ``Cuts`` take."""
+    high, wide = colorizer.seen_size(luma.shape[0], luma.shape[1])
+    return np.asarray(cv2.resize(luma, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def color_segment(
+    frames: Sequence[Plane],
+    colorizer: Colorizer,
+    *,
+    knobs: Steadiness,
+    before: Carried | None,
+    hints: Mapping[int, tuple[Hint, ...]],
+) -> tuple[list[Float], Carried]:
+    """Find steady colors for one segment of one scene.
+
+    Args:
+        frames: ``(h, w)`` uint8 luma of each frame, as ``small`` makes it.
+        colorizer: how to color.
+        knobs: how steady.
+        before: what the segment before left, if it is of the same scene.
+        hints: by index into ``frames``, in pixels of these small frames.
+
+    Returns:
+        ``(2, h, w)`` float32 chroma of each frame at the network's own scale, zeros where the frame is blank; and what the next
+        segment takes as ``before``.
+
+    Raises:
+        OptionError: there are no frames, a hint names a frame or a point that is not there, or the model takes no hints.
+    """
+    if not frames or not set(hints) <= set(range(len(frames))):
+        raise OptionError(f"a segment of {len(frames)} frames has hints at {sorted(hints)}: expected frames, and hints in them")
+    halves = [_half(frame) for frame in frames]
+    shown = [index for index, frame in enumerate(frames) if index in hints or not plain(frame)]
+    result = [np.zeros((2, *half.shape), np.float32) for half in halves]
+    if not shown:
+        nothing = np.zeros((*halves[-1].shape, 3), np.float32)
+        return result, before or Carried(halves[-1], nothing[..., :2], nothing[..., 2])
+
+    # What came before is one more frame at the path's head.
+    head = [] if before is None else [before.luma]
+    path = head + [halves[index] for index in shown]
+    motion = Motion(*path[0].shape)
+    links = [motion.links(*pair) for pair in pairwise(path)]
+    places = {len(head) + shown.index(index): given for index, given in hints.items()}
+    keys = sorted({*range(len(head), len(path), knobs.every), len(path) - 1, *places})
+    points = track(places if before is None else {0: before.hints, **places}, links)
+    seen = [frames[index] for index in shown]
+    cleaned = {key: clean(seen, links[len(head) :], key - len(head), reach=knobs.clean) for key in keys}
+    fresh, size = _predict(colorizer, cleaned, points)
+
+    on, back = [link for link, _ in links], [link for _, link in links]
+    start = np.zeros_like(fresh[keys[0]]) if before is None else _weighed(before.chroma, before.weight)
+    ahead = _pass(fresh, back, start, knobs=knobs)
+    behind = _pass(fresh, on, np.zeros_like(start), knobs=knobs, reverse=True)
+    colors = [_color(one + two) for one, two in zip(ahead, behind, strict=True)]
+    if before is not None:
+        _lead_over(colors, back, before, knobs=knobs)
+    for index, color in zip(shown, colors[len(head) :], strict=True):
+        result[index] = np.stack(cv2.split(cv2.resize(color, size, interpolation=cv2.INTER_AREA)))
+    return result, Carried(path[-1], colors[-1], (ahead[-1] + fresh[keys[-1]])[..., 2], points[-1])
+
+
+def _half(frame: Plane) -> Plane:
+    height, width = frame.shape
+    return np.asarray(cv2.resize(frame, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _predict(
+    colorizer: Colorizer, frames: Mapping[int, Plane], points: Sequence[tuple[Hint, ...]]
+) -> tuple[dict[int, Float], tuple[int, int]]:
+    """Ask the network about some frames.
+
+    Returns:
+        ``(h, w, 3)`` at half the frames' size, chroma times its weight, and the weight; and the columns and rows of the
+        network's own scale.
+    """
+    said, size = {}, (0, 0)
+    contrast = {key: float(frame.std()) for key, frame in frames.items()}
+    most = max(*contrast.values(), LEAST)
+    for key, frame in frames.items():
+        asked = Colorizer(colorizer.model, replace(colorizer.options, hints=points[key])) if points[key] else colorizer
+        chroma, confidence = asked.answer(frame)
+        high, wide = _half(frame).shape
+        size = min(chroma.shape[2], wide), min(chroma.shape[1], high)
+        color = np.dstack([cv2.resize(plane, (wide, high), interpolation=cv2.INTER_CUBIC) for plane in chroma])
+        # A frame that is faded, or flooded with light, says less than the others of its scene.
+        weight = np.full((high, wide), max((contrast[key] / most) ** 2, LEAST), np.float32)
+        if confidence is not None:
+            weight *= np.maximum(cv2.resize(confidence, (wide, high), interpolation=cv2.INTER_LINEAR), LEAST)
+        said[key] = _weighed(color, weight)
+    return said, size
+
+
+def _weighed(color: Float, weight: Float) -> Float:
+    return np.dstack([color * weight[..., None], weight])
+
+
+def _color(state: Float) -> Float:
+    return np.asarray(state[..., :2] / np.maximum(state[..., 2:], np.finfo(np.float32).tiny), np.float32)
+
+
+def _pass(
+    fresh: Mapping[int, Float], links: Sequence[Link], state: Float, *, knobs: Steadiness, reverse: bool = False
+) -> list[Float]:
+    """Carry colors along a path in one direction.
+
+    Args:
+        fresh: what the network says, by index into the path: ``(h, w, 3)``, chroma times its weight, and the weight.
+        links: of each frame but the first to the one before; if reverse, of each but the last to the next.
+        state: what comes into the path, as ``fresh``.
+        knobs: how steady.
+        reverse: from the last frame to the first.
+
+    Returns:
+        The state at each frame, in the path's order. What the network says there is in it only if reverse: the sum of both
+        directions then holds it once at every frame.
+    """
+    count = len(links) + 1
+    kept = knobs.memory ** (1 / knobs.every)
+    result = []
+    for step, index in enumerate(reversed(range(count)) if reverse else range(count)):
+        if step:
+            link = links[index if reverse else index - 1]
+            state = sample(state, link.flow) * (np.maximum(link.trust, LEAST) * np.float32(kept))[..., None]
+            state[..., :2] *= np.float32(link.exposure)
+        here = state + fresh[index] if index in fresh else state
+        result.append(here if reverse else state)
+        state = here
+    return result[::-1] if reverse else result
+
+
+def _lead_over(colors: list[Float], links: Sequence[Link], before: Carried, *, knobs: Steadiness) -> None:
+    """Lead the first colors of a path over, from those that its first frame was given before."""
+    color, share = before.chroma, before.weight / (before.weight + LEAST)
+    for index in range(min(knobs.ramp + 1, len(colors))):
+        if index:
+            link = links[index - 1]
+            color, share = sample(color, link.flow) * np.float32(link.exposure), sample(share, link.flow) * link.trust
+        now = (share * np.float32(1 - index / (knobs.ramp + 1)))[..., None]
+        colors[index] = colors[index] + (color - colors[index]) * now

@@ -1,0 +1,45 @@
+"""Tell frames that have no colors to find: blank ones and titles, thin light strokes on an even dark ground or dark on white.
+
+Strokes alone do not make a title: twigs before a sky are thin too. So the ground has to be nearly black or white.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom.judge import CONTRAST, judge_picture
+
+Plane = NDArray[np.uint8]
+
+DARK, WHITE = 60, 210
+"""Luma that the ground of a title is at most, or at least."""
+GROUND = 0.6
+"""Share of the frame that is its ground."""
+EVEN, STROKE = 0.15, 0.3
+"""How far from the ground's luma the ground is at most, and strokes are at least, as a share of the brightest stroke's."""
+THICK = 0.06
+"""Width that no stroke has, as a share of the short side."""
+REST = 0.003
+"""Share of the frame that may be neither thin strokes nor ground: dirt, a seal in a corner."""
+
+
+def plain(frame: Plane) -> bool:
+    """Tell whether ``(h, w)`` uint8 luma, small and upright, is a blank frame or a title."""
+    if judge_picture(frame, None).kind == "blank":
+        return True
+    ground = float(np.median(frame))
+    if DARK < ground < WHITE:
+        return False
+    smooth = cast(Plane, cv2.blur(frame, (3, 3), borderType=cv2.BORDER_REFLECT)).astype(np.float32)
+    reach = float(np.percentile((smooth - ground) * (1 if ground <= DARK else -1), 99.5))
+    if reach < CONTRAST or float((np.abs(smooth - ground) <= max(EVEN * reach, 4)).mean()) < GROUND:
+        return False
+    # Smoothed letters would run into each other.
+    strokes = (np.abs(frame - np.float32(ground)) > max(STROKE * reach, 8)).astype(np.uint8)
+    side = max(round(THICK * min(frame.shape)), 3)
+    thick = cv2.morphologyEx(strokes, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    return float(thick.mean()) <= REST

@@ -1,0 +1,1 @@
+"""Color film: what PyAV decodes and encodes, and what is kept of it meanwhile."""

@@ -1,0 +1,296 @@
+"""Put a film together: the encoded segments, and all else of the source packet by packet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.packet import Packet
+
+from photochrom.errors import OptionError, OutputError, one_line
+from photochrom.video import reading
+from photochrom.video.encoding import Encoder, configured
+from photochrom.video.reading import Traits, opened
+from photochrom.video.segments import Segment, Work
+
+CONTAINERS = {
+    **dict.fromkeys((".mp4", ".m4v"), "mp4"),
+    ".mov": "mov",
+    **dict.fromkeys((".mkv", ".mk3d"), "matroska"),
+    ".webm": "webm",
+    **dict.fromkeys((".ts", ".mts", ".m2ts"), "mpegts"),
+    **dict.fromkeys((".mpg", ".mpeg"), "mpeg"),
+    ".avi": "avi",
+    ".flv": "flv",
+    ".nut": "nut",
+    ".mxf": "mxf",
+}
+"""FFmpeg's name of a container by the ending of a file's name."""
+
+CLOCKED = frozenset({"avi", "mpeg", "mpegts", "mxf"})
+"""Containers that do not hold time stamps as they are."""
+NEGATIVE = frozenset({"mp4", "mov"})
+"""Containers that hold time stamps below 0."""
+
+STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})
+"""Sources whose head says how long they are, so that one that ends before can be told."""
+SHORT_S = 1.0
+"""A film that ends so much before its time is cut off."""
+
+STALE = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "ENCODER", "encoder")
+"""Beginnings of entries that speak of the encoded picture that is replaced."""
+COMMON = {
+    *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping", "lyrics"),
+    *("description", "synopsis", "show", "episode_id", "network", "keywords", "creation_time", "encoder"),
+    *("major_brand", "minor_version", "compatible_brands"),
+}
+"""Entries that mp4 holds in their common form."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """How the picture of a result is encoded."""
+
+    codec: str
+    options: Mapping[str, str]
+    threads: int
+    container: str
+    credit: str
+    """What the result says of its colors."""
+    dropped: frozenset[int]
+    """Numbers of streams of the source that are left out."""
+
+
+def encoder(made: Made, traits: Traits) -> Encoder:
+    """Open the encoder of one segment; raises OptionError if it refuses."""
+    header = av.format.Flags.global_header in av.format.Flags(av.ContainerFormat(made.container, "w").flags)
+    return Encoder(made.codec, traits, made.options, threads=made.threads, header=header)
+
+
+def container_of(target: Path) -> str:
+    """Tell the container that a result's name says; raises OptionError where it says none."""
+    found = CONTAINERS.get(target.suffix.lower())
+    if found is None:
+        raise OptionError(f"'{target}' names no container that films are written to: expected one of {', '.join(CONTAINERS)}")
+    return found
+
+
+def check(source: Path, draft: Path, *, traits: Traits, made: Made) -> list[str]:
+    """Try whether a container takes all the streams, and say what is left out; raises as ``assemble`` does."""
+    with opened(source) as container, _created(draft, container, made) as output:
+        _, _, notes = _laid_out(container, output, traits, made)
+        _begin(output, made)
+    draft.unlink()
+    return notes
+
+
+def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Work, done: Sequence[Segment]) -> list[str]:
+    """Write the result.
+
+    Args:
+        source: the film.
+        draft: the file to write.
+        traits: of the film.
+        made: how it was encoded.
+        work: holds the segments.
+        done: the segments.
+
+    Returns:
+        What of the source could not be read.
+
+    Raises:
+        OptionError: the container does not take a stream.
+        OutputError: it cannot be written.
+        FilmError: the source cannot be opened any more.
+    """
+    problems: list[str] = []
+    try:
+        with opened(source) as container, _created(draft, container, made) as output:
+            picture, copies, _ = _laid_out(container, output, traits, made)
+            _begin(output, made)
+            encoded = bytes(picture.codec_context.extradata or b"").hex()
+            if any(segment.extradata != encoded for segment in done):
+                raise OutputError(
+                    f"{made.codec} has no fixed parameters, so that its segments cannot be joined: choose another"
+                )
+            ours = _packets(traits, work, done, picture)
+            waiting = next(ours, None)
+            for packet in _others(container, copies, problems):
+                begin = _time(packet)
+                while waiting is not None and (begin is None or (_time(waiting) or 0) <= begin):
+                    output.mux_one(waiting)
+                    waiting = next(ours, None)
+                packet.stream = copies[packet.stream.index]
+                output.mux_one(packet)
+            while waiting is not None:
+                output.mux_one(waiting)
+                waiting = next(ours, None)
+    except av.error.FFmpegError as error:
+        raise OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place") from error
+    return problems
+
+
+def remarks(traits: Traits, container: str) -> list[str]:
+    """Say which time stamps a container does not hold as they are."""
+    if container in ("matroska", "webm", "flv") and (traits.time_base * 1000).denominator != 1:
+        return [f"{container} counts milliseconds: time stamps are rounded to them"]
+    return [f"{container} has a clock of its own: time stamps are moved or rounded"] if container in CLOCKED else []
+
+
+def _created(draft: Path, source: av.container.InputContainer, made: Made) -> av.container.OutputContainer:
+    # Without a random number, and the time of day, in it, a film that is made again is the same file.
+    options = {"fflags": "+bitexact"}
+    if made.container in ("matroska", "webm"):
+        options["avoid_negative_ts"] = "disabled"  # it is the time of decoding that may be negative, which is not stored there
+    if made.container in NEGATIVE and not COMMON.issuperset(source.metadata):
+        options["movflags"] = "use_metadata_tags"
+    try:
+        return av.open(str(draft), "w", format=made.container, container_options=options)
+    except (OSError, av.error.FFmpegError) as error:
+        raise OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place") from error
+
+
+def _laid_out(
+    source: av.container.InputContainer, output: av.container.OutputContainer, traits: Traits, made: Made
+) -> tuple[av.VideoStream, dict[int, Any], list[str]]:
+    """Add the streams of a result: its picture, those that are copied by their number in the source; and what is left out."""
+    copies: dict[int, Any] = {}
+    notes: list[str] = []
+    picture: av.VideoStream | None = None
+    for stream in source.streams:
+        if stream.index == traits.index:
+            picture = _picture(output, stream, traits, made)
+            continue
+        if stream.index in made.dropped:
+            continue
+        if stream.type == "data" and source.chapters() and made.container in NEGATIVE:
+            continue  # the chapters themselves, which the container writes anew
+        name = getattr(stream.codec_context, "name", None) or getattr(stream, "name", None) or "unknown"
+        try:
+            copy = output.add_stream_from_template(stream, opaque=True)
+        except (ValueError, av.error.FFmpegError) as error:
+            if stream.type in ("data", "unknown"):
+                notes.append(f"stream {stream.index} ({stream.type}) is left out, which {made.container} does not hold")
+                continue
+            what = f"{made.container} holds no {stream.type} of the kind {name} (stream {stream.index})"
+            other = "a file of the source's kind" if made.container in ("matroska", "webm") else "an .mkv"
+            raise OptionError(f"{what}: write {other}, or leave it out (--drop {stream.index})") from error
+        copy.metadata.update(stream.metadata)
+        copy.disposition = stream.disposition
+        if stream.type != "attachment":
+            copies[stream.index] = copy
+    assert picture is not None
+    output.metadata.update(_metadata(source, made))
+    output.set_chapters(source.chapters())
+    return picture, copies, notes
+
+
+def _picture(output: av.container.OutputContainer, stream: Any, traits: Traits, made: Made) -> Any:
+    try:
+        picture: Any = output.add_stream(made.codec, rate=traits.rate, options=dict(made.options))
+    except ValueError as error:
+        raise OptionError(
+            f"{made.container} holds no picture of {made.codec}: choose another codec, or write an .mkv"
+        ) from error
+    header = bool(int(picture.codec_context.flags) & int(av.codec.context.Flags.global_header))
+    context = picture.codec_context
+    configured(context, made.codec, traits, made.options, threads=made.threads, header=header)
+    picture.metadata.update({key: value for key, value in stream.metadata.items() if not key.startswith(STALE)})
+    picture.disposition = stream.disposition
+    if traits.turn is not None:
+        picture.set_display_matrix(traits.turn)
+    return picture
+
+
+def _metadata(source: av.container.InputContainer, made: Made) -> dict[str, str]:
+    found = {key: value for key, value in source.metadata.items() if key not in ("encoder", "ENCODER")}
+    name = next((key for key in found if key.lower() == "comment"), "comment")
+    found[name] = "\n".join(filter(None, [found.get(name), made.credit]))
+    return found
+
+
+def _begin(output: av.container.OutputContainer, made: Made) -> None:
+    try:
+        output.start_encoding()
+    except (ValueError, av.error.FFmpegError) as error:
+        if isinstance(error, OSError):
+            raise
+        reason = one_line(error)
+        raise OptionError(
+            f"{made.container} does not take these streams ({reason}): write an .mkv, or drop some (--drop)"
+        ) from error
+
+
+def _packets(traits: Traits, work: Work, done: Sequence[Segment], stream: av.VideoStream) -> Iterator[Packet[Any]]:
+    """Give the packets of all segments with their times.
+
+    A packet is decoded at the time of the frame that is shown ``delay`` frames before the one of its own place in the file:
+    never after its own frame is shown, and later than the packet before it.
+    """
+    delay = max((segment.delay for segment in done), default=0)
+    step = max(1, round(1 / (traits.rate * traits.time_base)))
+    tail: list[int] | None = None
+    for number in range(len(done)):
+        index, chunks = work.chunks(number)
+        if tail is None:
+            tail = [index.times[0] - (delay - place) * step for place in range(delay)]
+        decoded = tail + list(index.times)
+        tail = decoded[len(decoded) - delay :]
+        for dts, chunk in zip(decoded, chunks, strict=False):
+            packet: Packet[Any] = Packet(chunk.data)
+            packet.stream = stream
+            packet.time_base = traits.time_base
+            packet.pts, packet.dts = index.times[chunk.place], dts
+            packet.duration = index.lengths[chunk.place]
+            packet.is_keyframe = chunk.key
+            yield packet
+
+
+def _others(container: av.container.InputContainer, copies: Mapping[int, Any], problems: list[str]) -> Iterator[Packet[Any]]:
+    """Read what is copied, as far as that can be read."""
+    streams = [stream for stream in container.streams if stream.index in copies]
+    if not streams:
+        return
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (OSError, av.error.FFmpegError) as error:
+            problems.append(f"its sound or subtitles cannot be read to their end ({reading.reason(error)})")
+            return
+        if packet is None:
+            return
+        if packet.size:
+            yield packet
+
+
+def _time(packet: Packet[Any]) -> Fraction | None:
+    """Give when a packet is decoded, in seconds."""
+    at = packet.dts if packet.dts is not None else packet.pts
+    return None if at is None else at * Fraction(packet.time_base)
+
+
+def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
+    """Say that a film is cut off, if it is: it ends well before its head says.
+
+    Args:
+        source: the film.
+        traits: of it.
+        reached: the end of its last frame, in seconds from 0.
+    """
+    with opened(source) as container:
+        if traits.seconds is None or container.format.name not in STATED:
+            return None
+        begin = Fraction(container.start_time or 0, av.time_base)
+        for packet in container.demux():
+            at = _time(packet)
+            if packet.size and at is not None:
+                reached = max(reached, at + (packet.duration or 0) * Fraction(packet.time_base))
+        reached -= begin
+    if reached >= traits.seconds - SHORT_S and reached >= traits.seconds * 0.9:
+        return None
+    return f"is cut off: it should last {traits.seconds:.1f} s, and ends after {float(reached):.1f} s"

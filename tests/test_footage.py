@@ -1,0 +1,104 @@
+"""Measure film: on clips, which need PyAV, and on camera moves over photographs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import scene
+
+from photochrom import footage
+from photochrom.cli import main
+from photochrom.colorizer import Colorizer, Options
+from photochrom.errors import DataError, OptionError
+from photochrom.model import Card
+from photochrom.steady.measures import TRUTH
+from photochrom.steady.moves import MOVES
+
+
+class Flickering:
+    """A model whose chroma is another for each frame, whatever it is."""
+
+    card = Card("flickering", "none", 32, 4, False, ((1, 1), (1, 1), (1, 1)), (0, 0), {})
+
+    def answer(self, luma: np.ndarray, *, vividness: float, hints: None, palette: None) -> tuple[np.ndarray, None]:
+        assert hints is palette is None
+        assert vividness == 1
+        random = np.random.default_rng(int(luma.sum() * 1000))
+        chroma = random.normal(0, 0.06, (1, 2, 1, 1)).astype(np.float32)
+        return np.broadcast_to(chroma, (1, 2, luma.shape[2] // 4, luma.shape[3] // 4)).copy(), None
+
+
+@pytest.fixture
+def colorizer() -> Colorizer:
+    return Colorizer(Flickering(), Options())  # type: ignore[arg-type]
+
+
+def test_moves_over_photographs_are_measured(colorizer: Colorizer, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footage, "FRAMES", 8)
+    monkeypatch.setattr("photochrom.steady.moves.SIDE", 64)
+    seen: list[tuple[int, int]] = []
+    tables = footage.measure(colorizer, [prepared], limit=1, progress=lambda done, total: seen.append((done, total)))
+    assert [table.name for table in tables] == [*MOVES, "all moves"]
+    assert [table.films for table in tables] == [1, 1, 1, 1, 1, 5]
+    assert seen == [(done, 5) for done in range(1, 6)]
+    for table in tables[:2]:
+        alone, steady, truth = table.rows
+        assert (alone.name, steady.name, truth.name) == (footage.PER_FRAME, footage.STEADY, TRUTH)
+        assert steady.cdc.value < 0.7 * alone.cdc.value, table.name
+        assert steady.excess is not None and steady.excess.value < 0.5, table.name
+        assert steady.warp_error.value < 0.5 * alone.warp_error.value, table.name
+        assert truth.cdc_ratio.value == 1
+        assert truth.de2000.value == 0
+    cells = footage.rows(tables)
+    assert {len(row) for row in cells} == {len(footage.COLUMNS)}
+    assert "(" not in "".join(cells[0][3:]), "one film has no interval"
+    assert "to" in cells[-3][3]
+    found = json.loads(footage.to_json(tables, model="flickering", split="test"))
+    assert list(found["films"]) == [*MOVES, "all moves"]
+    assert found["films"]["pan"]["colored"][footage.STEADY]["cdc"]["value"] == tables[0].rows[1].cdc.value
+
+
+def test_a_clip_is_measured_as_its_frames_are(colorizer: Colorizer, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="clips are read with PyAV: pip install 'photochrom[video]'")
+    path = tmp_path / "clip.mkv"
+    wide = scene(96, 200, seed=4)
+    frames = [wide[:, 2 * index : 2 * index + 128] for index in range(20)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "bgr0"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    (table,) = footage.measure(colorizer, [path])
+    assert (table.name, table.films) == ("clip.mkv", 1)
+    same = footage.watch(((frame, None) for frame in frames), colorizer, knobs=footage.Steadiness())
+    for row in table.rows:
+        assert row.cdc.value == pytest.approx(same[row.name].cdc)
+        assert row.psnr.value == pytest.approx(same[row.name].psnr)
+
+
+def test_what_is_not_there_is_said(colorizer: Colorizer, prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.mp4: does not exist"):
+        footage.measure(colorizer, [tmp_path / "gone.mp4"])
+    with pytest.raises(DataError, match="nothing to measure"):
+        footage.measure(colorizer, [])
+    with pytest.raises(OptionError, match="limit of 0"):
+        footage.measure(colorizer, [prepared], limit=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--data FOLDER, or --video CLIP"),
+        (["--video", "a.mp4", "--protocol", "hints"], "drop one of them"),
+        (["--video", "nowhere/a.mp4"], "nowhere/a.mp4: does not exist"),
+    ],
+)
+def test_the_command_refuses(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", *arguments])
+    assert left.value.code
+    assert said in " ".join(capsys.readouterr().err.split())

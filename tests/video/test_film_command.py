@@ -1,0 +1,129 @@
+"""The command for film: what it prints, its exit code, and what it writes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import films
+import pytest
+import test_model
+from PIL import Image
+
+from photochrom.cli import main
+from photochrom.video import preview, segments
+
+QUICK = ("--codec-option", "preset=ultrafast", "--model", "small.onnx")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("small.onnx").write_bytes(test_model.content(json.dumps(test_model.table())))
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def test_it_says_where_the_result_is(capsys: pytest.CaptureFixture[str]) -> None:
+    films.grey_film(Path("in.mp4"), 4)
+    assert run("video", "in.mp4", *QUICK) == 0
+    assert capsys.readouterr() == ("in.mp4 -> in.color.mp4\n", "")
+    assert run("video", "in.mp4", *QUICK) == 1
+    assert "in.color.mp4: exists already" in capsys.readouterr().err
+    assert run("video", "in.mp4", *QUICK, "--overwrite", "--json", "-o", "in.color.mp4") == 0
+    line = json.loads(capsys.readouterr().out)
+    assert (line["frames"], line["output"], line["problems"]) == (4, "in.color.mp4", [])
+
+
+def test_a_truncated_film_is_a_failure_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    content = films.grey_film(Path("in.mkv"), 60, extras=True).read_bytes()
+    Path("in.mkv").write_bytes(content[: len(content) // 2])
+    assert run("video", "in.mkv", "-o", "out.mkv", *QUICK) == 1
+    out, err = capsys.readouterr()
+    assert out == "in.mkv -> out.mkv\n"
+    assert err.startswith("photochrom: in.mkv: ")
+    assert err.count("\n") == 1
+    assert 0 < len(films.decoded(Path("out.mkv"))) < 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["none.mp4"], 1, "none.mp4: cannot be read as a film (No such file or directory)"),
+        (["in.mp4", "-o", "out.doc"], 2, "names no container"),
+        (["in.mp4", "--codec-option", "grain"], 2, "'grain' is no option of an encoder"),
+        (["in.mp4", "--hint", "1,2=#FF0000"], 2, "is no hint of a film"),
+        (["in.mp4", "--hint", "0:1,2=#FF0000"], 2, "has no hints"),
+        (["in.mp4", "--preview", "0"], 2, "a preview of 0 moments is none"),
+        (["in.mp4", "--preview", "3", "-o", "a.mp4"], 2, "--preview writes a JPEG"),
+        (["in.mp4", "-o", "in.mp4", "--overwrite"], 1, "would replace the film itself"),
+    ],
+)
+def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, text: str) -> None:
+    films.grey_film(Path("in.mp4"), 2)
+    assert run("video", *arguments, "--model", "small.onnx") == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert text in err
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["in.mp4", "small.onnx"]
+
+
+def test_a_preview_decodes_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    films.grey_film(Path("in.mkv"), 96, options={"g": "8", "preset": "ultrafast"})
+    decode, count = preview.reading.decoded, 0
+
+    def counted(*arguments):
+        nonlocal count
+        for frame in decode(*arguments):
+            count += 1
+            yield frame
+
+    monkeypatch.setattr(preview.reading, "decoded", counted)
+    assert run("video", "in.mkv", "--preview", "4", "--model", "small.onnx") == 0
+    assert count < 48
+    with Image.open("in.preview.jpg") as sheet:
+        assert sheet.format == "JPEG"
+    found = list(preview.moments(Path("in.mkv"), 4))
+    assert [picture.shape for picture in found] == [(64, 96, 3)] * 4
+    assert len({picture.tobytes() for picture in found}) == 4
+
+
+def test_a_preview_shows_a_turned_film_upright() -> None:
+    films.grey_film(Path("in.mp4"), 4, rotation=90)
+    assert [picture.shape for picture in preview.moments(Path("in.mp4"), 2)] == [(96, 64, 3)] * 2
+    assert Image.open(io.BytesIO(preview.sheet_of(Path("in.mp4"), 1, colorizer=films.colorizer()))).size[1] > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+def test_a_signal_ends_it_cleanly_and_the_next_run_goes_on() -> None:
+    films.grey_film(Path("in.mkv"), 700)
+    begin = [sys.executable, "-m", "photochrom", "video", "in.mkv", "-o", "out.mkv", *QUICK, "--json"]
+    with subprocess.Popen(
+        begin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
+    ) as process:
+        work = segments.folder_of(Path("out.mkv"))
+        while process.poll() is None and not list(work.glob("*.segment")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "photochrom: interrupted; what was finished is kept\n")
+    assert not Path("out.mkv").exists()
+    assert len(list(work.glob("*.segment"))) >= 1

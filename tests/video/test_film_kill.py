@@ -1,0 +1,239 @@
+"""Kill the coloring of a film, break it off, cut its source short, fill its disk: what is done stays, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import films
+import numpy as np
+import pytest
+from films import LOSSLESS
+
+from photochrom.errors import FilmError, OutputError
+from photochrom.video import pieces, segments
+from photochrom.video.film import FilmOptions, colorize_film
+
+KILLS = int(os.environ.get("PHOTOCHROM_KILLS", "3"))
+"""Random kills that a film is to survive; more of them take their time."""
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make many segments of a short film."""
+    for name, value in SHORT.items():
+        monkeypatch.setattr(pieces, name, value)
+
+
+SHORT = {"PIECE_FRAMES": 4, "SEGMENT_FRAMES": 8, "SEGMENT_LEAST": 4}
+
+
+def color(folder: str | Path, target: str = "out.mkv", **options: Any) -> Any:
+    chosen = FilmOptions(codec_options=(("preset", "veryfast"),), **options)
+    progress = options.pop("progress", None)
+    return colorize_film(
+        Path(folder, "in.mkv"), Path(folder, target), colorizer=films.colorizer(), options=chosen, progress=progress
+    )
+
+
+def broken_off(folder: Path, at: int, *, target: str = "out.mkv") -> None:
+    """Color up to a frame, and fail there."""
+
+    class BrokenOffError(Exception):
+        pass
+
+    def stop(done: int, _: int | None) -> None:
+        if done == at:
+            raise BrokenOffError
+
+    with pytest.raises(BrokenOffError):
+        colorize_film(
+            folder / "in.mkv",
+            folder / target,
+            colorizer=films.colorizer(),
+            options=FilmOptions(codec_options=(("preset", "veryfast"),)),
+            progress=stop,
+        )
+
+
+def in_a_process(folder: str) -> None:
+    for name, value in SHORT.items():
+        setattr(pieces, name, value)
+    color(folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+def test_random_kills(tmp_path: Path) -> None:
+    films.grey_film(tmp_path / "in.mkv", 32, extras=True)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["photochrom.video.film", "onnxruntime", "pytest", "test_model", "films"])
+    color(tmp_path, "whole.mkv")
+    rng, killed, took = random.Random(0), 0, 0.0
+    while killed < KILLS:
+        process = context.Process(target=in_a_process, args=(str(tmp_path),))
+        begin = time.monotonic()
+        process.start()
+        process.join(rng.uniform(0, took or 60))
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            took = time.monotonic() - begin
+            assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out.mkv", "whole.mkv"]
+            (tmp_path / "out.mkv").unlink()
+        else:
+            assert process.exitcode == -signal.SIGKILL
+            assert not (tmp_path / "out.mkv").exists() or segments.folder_of(tmp_path / "out.mkv").exists()
+            killed += 1
+    (tmp_path / "out.mkv").unlink(missing_ok=True)
+    assert color(tmp_path).frames == 32
+    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out.mkv", "whole.mkv"]
+
+
+def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    films.grey_film(tmp_path / "in.mkv", 40)
+    assert color(tmp_path, "whole.mkv").resumed == 0
+    broken_off(tmp_path, 21)
+    assert not (tmp_path / "out.mkv").exists()
+    assert color(tmp_path).resumed == 16
+    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out.mkv", "whole.mkv"]
+
+
+def test_segments_are_as_good_as_one_encoding(tmp_path: Path) -> None:
+    films.grey_film(tmp_path / "in.mkv", 40)
+    colorize_film(
+        tmp_path / "in.mkv", tmp_path / "out.mp4", colorizer=films.colorizer(), options=FilmOptions(codec_options=LOSSLESS)
+    )
+    before, after = films.decoded(tmp_path / "in.mkv"), films.decoded(tmp_path / "out.mp4")
+    assert len(after) == 40
+    assert all(np.array_equal(films.planes(a)[0], films.planes(b)[0]) for a, b in zip(before, after, strict=True))
+    assert [round(time * 24) for time in films.times(tmp_path / "out.mp4")] == list(range(40))
+
+
+def test_a_damaged_segment_and_all_after_it_are_made_again(tmp_path: Path) -> None:
+    films.grey_film(tmp_path / "in.mkv", 40)
+    color(tmp_path, "whole.mkv")
+    broken_off(tmp_path, 30)
+    folder = segments.folder_of(tmp_path / "out.mkv")
+    second = sorted(folder.glob("*.segment"))[1]
+    content = bytearray(second.read_bytes())
+    content[10] ^= 1
+    second.write_bytes(content)
+    assert color(tmp_path).resumed == 8
+    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+def test_other_settings_begin_anew(tmp_path: Path) -> None:
+    films.grey_film(tmp_path / "in.mkv", 40)
+    broken_off(tmp_path, 30)
+    assert color(tmp_path, crf=30).resumed == 0
+    (tmp_path / "out.mkv").unlink()
+    broken_off(tmp_path, 30)
+    films.grey_film(tmp_path / "in.mkv", 40, seed=1)
+    assert color(tmp_path).resumed == 0
+
+
+def test_killed_between_its_name_and_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    films.grey_film(tmp_path / "in.mkv", 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(segments.Work, "remove", segments.Work.close)
+        color(tmp_path)
+    assert segments.folder_of(tmp_path / "out.mkv").exists()
+    content = (tmp_path / "out.mkv").read_bytes()
+    assert color(tmp_path).frames == 12
+    assert (tmp_path / "out.mkv").read_bytes() == content
+    assert not segments.folder_of(tmp_path / "out.mkv").exists()
+    with pytest.raises(OutputError, match="exists already"):
+        color(tmp_path)
+
+
+def test_two_runs_at_a_time(tmp_path: Path) -> None:
+    films.grey_film(tmp_path / "in.mkv", 8)
+
+    def another(*_: object) -> None:
+        with pytest.raises(OutputError, match="another run is at work"):
+            color(tmp_path)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        colorize_film(
+            tmp_path / "in.mkv",
+            tmp_path / "out.mkv",
+            colorizer=films.colorizer(),
+            options=FilmOptions(codec_options=(("preset", "veryfast"),)),
+            progress=another,
+        )
+
+
+@pytest.mark.parametrize("container", ["mkv", "ts", "mp4"])
+def test_a_truncated_film_ends_with_what_was_readable(tmp_path: Path, container: str) -> None:
+    options = {"movflags": "faststart"} if container == "mp4" else {}
+    source = films.grey_film(tmp_path / f"in.{container}", 60, extras=container != "ts", container_options=options)
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) * 6 // 10])
+    readable = len(films.readable(source))
+    assert 20 < readable < 50
+    target = tmp_path / f"out.{container}"
+    report = colorize_film(source, target, colorizer=films.colorizer(), options=FilmOptions(codec_options=LOSSLESS))
+    assert report.frames == readable == len(films.decoded(target))
+    if container != "ts":  # which does not say how long it is
+        assert len(report.problems) == 1
+        assert "is in the result" in report.problems[0]
+
+
+def test_a_film_with_damage_inside(tmp_path: Path) -> None:
+    frames = [films.frame_of(luma, "yuv420p") for luma in films.moving(40)]
+    source = films.write(tmp_path / "in.mkv", frames, codec="ffv1", options={"slicecrc": "1", "level": "3", "g": "1"})
+    content = bytearray(source.read_bytes())
+    for place in range(len(content) // 2, len(content) // 2 + 4000):
+        content[place] ^= 0x5A
+    source.write_bytes(content)
+    report = colorize_film(
+        source, tmp_path / "out.mkv", colorizer=films.colorizer(), options=FilmOptions(codec_options=LOSSLESS)
+    )
+    assert len(report.problems) == 1
+    assert 10 < report.frames <= 40
+    assert len(films.decoded(tmp_path / "out.mkv")) == report.frames
+
+
+@pytest.mark.parametrize("content", [b"", b"Dear Sir,\n" * 100, b"\0\0\0\x20ftypisom" + b"\0" * 500])
+def test_what_is_no_film(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "in.mp4").write_bytes(content)
+    with pytest.raises(FilmError, match=r"in\.mp4: .*; "):
+        colorize_film(tmp_path / "in.mp4", tmp_path / "out.mp4", colorizer=films.colorizer())
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_a_full_disk_is_told_of_in_one_line(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        films.grey_film(tmp_path / "in.mkv", 40)
+        with pytest.raises(OutputError, match="No space left on device"):
+            color(tmp_path, "disk/out.mkv", crf=1)
+        assert not (disk / "out.mkv").exists()
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        assert color(tmp_path, "disk/out.mkv", crf=1).frames == 40
+        assert [path.name for path in disk.iterdir()] == ["out.mkv"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_manifest_says_what_the_work_rests_on(tmp_path: Path) -> None:
+    films.grey_film(tmp_path / "in.mkv", 12)
+    broken_off(tmp_path, 9)
+    manifest = json.loads((segments.folder_of(tmp_path / "out.mkv") / segments.MANIFEST).read_text())
+    assert manifest["settings"].keys() >= {"source", "model", "coloring", "codec", "options", "software"}
