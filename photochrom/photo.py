@@ -145,8 +145,8 @@ def notes(photo: Photo, format: Format | None = None) -> tuple[str, ...]:
 
 
 def chroma_step(photo: Photo, format: Format | None = None) -> int:
-    """Tell how many pixels share a sample of chroma in the file to be written: 2 each way in JPEG, 1 elsewhere."""
-    return 2 if target_of(photo, format) == "JPEG" else 1
+    """Tell how fine chroma is needed for the file to be written: 2 for half its size, as in most JPEGs, else 1."""
+    return 2 if target_of(photo, format) == "JPEG" and photo.sampling == (2, 2) else 1
 
 
 def luma_way(photo: Photo, format: Format | None = None, *, asked: LumaWay | None = None) -> LumaWay | None:
@@ -236,7 +236,7 @@ def to_array(photo: Photo, cb: Plane, cr: Plane) -> Plane:
     Raises:
         OptionError: the planes do not fit.
     """
-    size, bits = photo.luma.shape, 8 * photo.luma.dtype.itemsize
+    size, bits = photo.luma.shape, 8 * max(plane.dtype.itemsize for plane in (photo.luma, cb, cr))
     return planes.to_rgb(photo.luma, *(planes.fit(plane, size, size, bits=bits) for plane in (cb, cr)))
 
 

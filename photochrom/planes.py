@@ -75,7 +75,7 @@ def fit(plane: Plane, size: Size, full: Size, *, bits: int = 8) -> Plane:
 
     Args:
         plane: uint8 with 128, or uint16 with 32768, for no color; of the photograph's size or half of it, rounded up.
-        size: one of these two: what is wanted.
+        size: what is wanted: the photograph's, each side of it whole or halved, rounded up.
         full: the photograph's size.
         bits: 8 or 16: what is wanted.
 
@@ -89,11 +89,11 @@ def fit(plane: Plane, size: Size, full: Size, *, bits: int = 8) -> Plane:
     if plane.shape != size:
         # Pillow reduces and enlarges 16 bits as floats alone.
         image = Image.fromarray(plane if plane.dtype == np.uint8 else plane.astype(np.float32))
-        if size == half(full):
-            image = image.reduce(2)
-        else:
+        if plane.shape != full:
             box = (0.0, 0.0, full[1] / 2, full[0] / 2)  # half a sample may lie outside an odd side
             image = image.resize((full[1], full[0]), Image.Resampling.BILINEAR, box=box)
+        if size != full:
+            image = image.reduce((-(-full[1] // size[1]), -(-full[0] // size[0])))
         plane = np.array(image) if plane.dtype == np.uint8 else np.rint(np.asarray(image)).astype(np.uint16)
     return np.left_shift(plane, 8, dtype=np.uint16) if bits > plane.dtype.itemsize * 8 else plane
 
@@ -132,7 +132,9 @@ def take(samples: Plane) -> tuple[Plane, Plane | None, Bytes | None]:
 
 
 def to_rgb(luma: Plane, cb: Plane, cr: Plane) -> Plane:
-    """Convert ``(H, W)`` planes of full-range Y'CbCr, all uint8 or all uint16, to ``(H, W, 3)`` RGB of exactly the same luma.
+    """Convert ``(H, W)`` planes of full-range Y'CbCr, uint8 or uint16, to ``(H, W, 3)`` RGB of exactly the same luma.
+
+    Chroma of 16 bits beside luma of 8 saves one of two roundings.
 
     Red and blue are rounded and clipped first; green, which weighs over a half, is solved from luma. ``0.299 R + 0.587 G +
     0.114 B`` then misses luma by at most 0.2935, half of green's weight. Rounding all three alone (ITU-T T.871, section 7) does
@@ -140,7 +142,8 @@ def to_rgb(luma: Plane, cb: Plane, cr: Plane) -> Plane:
     """
     peak = np.iinfo(luma.dtype).max
     signed = np.int16 if peak == 255 else np.int32
-    levels = np.arange(peak + 1, dtype=np.float32) / np.float32((peak + 1) / 256) - 128  # of chroma, in steps of 255
+    steps = np.iinfo(cb.dtype).max + 1
+    levels = np.arange(steps, dtype=np.float32) / np.float32(steps / 256) - 128  # of chroma, in steps of 255
     red_of, blue_of = (np.rint(levels * (factor * (peak / 255))).astype(signed) for factor in (RED_CR, BLUE_CB))
     rgb = np.empty((*luma.shape, 3), luma.dtype)
     rows = max(1, BAND_PIXELS // luma.shape[1])

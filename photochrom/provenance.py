@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from photochrom import __version__
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
+from photochrom.extended_xmp import BEGIN, END, RDF
 from photochrom.files import Format
 from photochrom.hints import Hint
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 SOFTWARE = f"Photochrom {__version__}"
 
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 META = "adobe:ns:meta/"
 XMP = "http://ns.adobe.com/xap/1.0/"
 IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -38,7 +38,6 @@ WRAPPED = re.compile(rb"\s*(<\?xpacket begin=[^>]*\?>)(.*)(<\?xpacket end=[^>]*\
 SPACE = b"\0 \t\r\n"
 MARKS = {"\n": "\ue00a", "\t": "\ue009", "\r": "\ue00d"}
 """Stand for line breaks inside attributes, which a plain line break would not survive."""
-BEGIN, END = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>', b'<?xpacket end="w"?>'
 
 UNRECORDED = frozenset({"max_pixels", "certificate", "key"})
 """Options that do not change how a photograph is colored."""

@@ -60,6 +60,11 @@ def as_srgb(luma: Bytes, profile: bytes | None) -> Bytes:
     return np.take(table, luma)
 
 
+def is_srgb(profile: bytes | None) -> bool:
+    """Tell whether colors of sRGB are written under a profile as they are."""
+    return _conversions(profile) is None
+
+
 def into(profile: bytes | None, chroma: Float, luma: Bytes) -> Float:
     """Convert chroma so that the colors look under a profile as they would in sRGB.
 

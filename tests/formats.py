@@ -18,6 +18,8 @@ from photochrom.judge import judge
 
 sys.path.insert(0, str(Path(__file__).parent))
 import making
+import making_tools
+from making_tools import exiftool, magick, tiffcp
 
 PROFILE = making.grey_profile(making.dot_gain_curve())
 GREY = making.grey(48, 64)
@@ -113,6 +115,66 @@ CASES = (
 )
 
 
+def grey_tiff() -> bytes:
+    return making.file(GREY, "TIFF")
+
+
+def color_tiff() -> bytes:
+    return making.file(making.scene(48, 64), "TIFF")
+
+
+def color_png() -> bytes:
+    return making_tools.png(color=True)
+
+
+def grey_png() -> bytes:
+    return making_tools.png(color=False)
+
+
+def bilevel_tiff() -> bytes:
+    return making.file(Image.fromarray(GREY).convert("1"), "TIFF")
+
+
+SRGB = making.srgb_profile()
+TOLD = ("ICC", "EXIF", "orientation")
+BY_TOOLS = (
+    Case("libtiff: LZW with differences", tiffcp("-c lzw:2", grey_tiff)),
+    Case("libtiff: Deflate, tiles", tiffcp("-c zip -t -w 32 -l 16", grey_tiff)),
+    Case("libtiff: PackBits, big-endian", tiffcp("-c packbits -B", grey_tiff)),
+    Case("libtiff: BigTIFF, 16 bits", tiffcp("-8 -c zip:2", lambda: deep_tiff(1)), bits=16),
+    Case("libtiff: planes apart", tiffcp("-c lzw -p separate", color_tiff)),
+    Case("libtiff: JPEG", tiffcp("-c jpeg:90", grey_tiff), lossless=False),
+    Case("libtiff: fax 3", tiffcp("-c g3:2d", bilevel_tiff), bits=1),
+    Case("libtiff: fax 4, white as 0", tiffcp("-c g4", bilevel_tiff), bits=1),
+    Case("ImageMagick: JPEG, grey", magick("-quality 92", ".jpg", grey_png), lossless=False),
+    Case(
+        "ImageMagick: JPEG, 4:4:4, progressive",
+        magick("-sampling-factor 4:4:4 -interlace JPEG", ".jpg", color_png),
+        lossless=False,
+    ),
+    Case("ImageMagick: JPEG, CMYK", magick("-colorspace CMYK", ".jpg", color_png), lossless=False),
+    Case("ImageMagick: PNG, palette", magick("-type Palette", ".png", color_png)),
+    Case("ImageMagick: PNG, 2 bits", magick("-colors 4 -define png:bit-depth=2", ".png", grey_png)),
+    Case("ImageMagick: PNG, 16 bits", magick("-depth 16 -evaluate Multiply 0.77", ".png", lambda: deep_png(1)), bits=16),
+    Case("ImageMagick: TIFF, 16 bits, CMYK", magick("-depth 16 -colorspace CMYK", ".tif", color_png), bits=16),
+    Case("ImageMagick: TIFF, alpha", magick("-alpha on -channel A -evaluate set 60%", ".tif", color_png), carries=("alpha",)),
+    Case("ImageMagick: WebP, lossless", magick("-define webp:lossless=true", ".webp", color_png)),
+    Case("ImageMagick: GIF", magick("", ".gif", grey_png)),
+    Case("ImageMagick: BMP, 3", magick("-type TrueColor", ".bmp", color_png)),
+    Case("ImageMagick: PNM, 16 bits", magick("-depth 16", ".ppm", lambda: deep_png(3)), bits=16),
+    Case("ImageMagick: JPEG 2000", magick("-quality 100", ".jp2", color_png)),
+    Case("exiftool: JPEG", exiftool(".jpg", lambda: making.file(GREY, "JPEG"), profile=PROFILE), lossless=False, carries=TOLD),
+    Case("exiftool: PNG", exiftool(".png", color_png, profile=SRGB), carries=TOLD),
+    Case("exiftool: TIFF", exiftool(".tif", grey_tiff, profile=PROFILE), carries=TOLD),
+    Case(
+        "exiftool: WebP",
+        exiftool(".webp", lambda: making.file(making.scene(48, 64), "WEBP", {"lossless": True}), profile=SRGB),
+        carries=TOLD,
+    ),
+)
+"""Files that other people's programs made or described."""
+
+
 @dataclass(frozen=True)
 class Row:
     """What became of a case: what is written, and whether depth, luma and all that it carries were kept."""
@@ -161,7 +223,7 @@ def line(row: Row) -> str:
 
 def tables(colorizer: Colorizer, odd: Path) -> str:
     lines = [f"| source | written | depth kept | luma kept | {' | '.join(f'{name} kept' for name in ALL)} |", "|" + "---|" * 8]
-    lines += [line(color(case, colorizer)) for case in CASES]
+    lines += [line(color(case, colorizer)) for case in (*CASES, *BY_TOOLS)]
     if odd.exists():
         lines += ["", "| real file | outcome |", "|---|---|"]
         lines += [f"| {path.name} | {outcome(path, colorizer)} |" for path in sorted(odd.iterdir()) if path.suffix != ".csv"]

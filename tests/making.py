@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import struct
+import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +70,29 @@ def file(picture: NDArray[np.uint8] | Image.Image, kind: str, options: dict[str,
     buffer = io.BytesIO()
     image.save(buffer, {"PNM": "PPM"}.get(kind, kind), **(options or {}))
     return buffer.getvalue()
+
+
+def broken_off(folder: Path, number: int, *, jobs: int, seconds: float = 0) -> tuple[int, list[str], str]:
+    """Color ``in`` into ``out`` by the command line, and send a signal some time after its first line.
+
+    Returns:
+        The exit code, the lines of standard output, and standard error.
+    """
+    command = [sys.executable, "-m", "photochrom", "colorize", "in", "-o", "out", "--json", "--jobs", str(jobs)]
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
+    ) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        time.sleep(seconds)
+        process.send_signal(number)
+        rest, error = process.communicate(timeout=60)
+    return process.returncode, [first, *rest.splitlines()], error
 
 
 def opened(content: bytes) -> Image.Image:

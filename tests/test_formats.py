@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
+import subprocess
 from pathlib import Path
 
 import formats
 import making
+import making_tools
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,7 +28,7 @@ def colorizer() -> Colorizer:
     return Colorizer.load(options=Options(on_color="recolor"))
 
 
-@pytest.mark.parametrize("case", formats.CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*formats.CASES, *formats.BY_TOOLS], ids=lambda case: case.name)
 def test_a_format_keeps_what_it_holds(colorizer: Colorizer, case: formats.Case) -> None:
     row = formats.color(case, colorizer)
     print(formats.line(row))
@@ -33,7 +36,36 @@ def test_a_format_keeps_what_it_holds(colorizer: Colorizer, case: formats.Case) 
     assert row.depth
     assert row.luma
     assert {name for name, kept in row.kept.items() if kept} == set(case.carries)
-    assert row.written == ("PNG" if case.name in READ_ONLY else photo.read(case.make()).format)
+    assert row.written == ("PNG" if case.name.removeprefix("ImageMagick: ") in READ_ONLY else photo.read(case.make()).format)
+
+
+@pytest.mark.parametrize("name", ["exiftool: JPEG", "exiftool: PNG", "exiftool: TIFF", "exiftool: WebP"])
+def test_exiftool_finds_in_the_result_what_it_wrote_into_the_source(colorizer: Colorizer, name: str, tmp_path: Path) -> None:
+    (case,) = (case for case in formats.BY_TOOLS if case.name == name)
+    source = case.make()
+    told = []
+    for index, content in enumerate((source, api.encoded(photo.read(source), colorizer))):
+        (tmp_path / f"{index}").write_bytes(content)
+        command = [
+            str(making_tools.found("exiftool")),
+            "-j",
+            "-n",
+            "-Make",
+            "-Orientation",
+            "-Creator",
+            "-By-line",
+            "-ImageSize",
+        ]
+        command += ["-ColorSpaceData", "-ProfileDescription", "-Warning", "-Error", str(tmp_path / f"{index}")]
+        (found,) = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        told.append({key: value for key, value in found.items() if key != "SourceFile"})
+    before, after = told
+    assert (before["Make"], before["Orientation"], before["Creator"]) == ("Kodak", 6, "Ada")
+    assert after.pop("ColorSpaceData") == "RGB "
+    grey = before.pop("ColorSpaceData") == "GRAY"
+    if grey:
+        assert after.pop("ProfileDescription") != before.pop("ProfileDescription")
+    assert before == after
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PNM"])

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from photochrom import photo
-from photochrom.judge import judge, judge_picture
+from photochrom.judge import _percentiles, judge, judge_picture
 
 
 def toned(luma: NDArray[np.uint8], cb: float, cr: float) -> NDArray[np.uint8]:
@@ -77,3 +77,9 @@ def test_old_photographs_are_not_called_color() -> None:
     assert len(paths) > 40
     kinds = [judge(photo.read(path)).kind for path in paths]
     assert kinds.count("color") + kinds.count("blank") <= 2, kinds
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 1000])
+def test_percentiles_are_those_of_numpy(count: int) -> None:
+    values = np.random.default_rng(count).normal(0, 40, count).astype(np.float32)
+    assert _percentiles(values, 1, 50, 90, 99) == pytest.approx(np.percentile(values, (1, 50, 90, 99)), rel=1e-5)

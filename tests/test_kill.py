@@ -145,6 +145,7 @@ def test_killed_at_twenty_random_moments(folder: Path, context: ForkServerContex
     assert strays(folder / "out") == []
     again = sum(count - 1 for count in colorings(folder / "out").values())
     assert again <= JOBS * killed
+    print(f"{killed} of 20 runs were killed amid work; 40 results, all whole, {again} of them colored once more")
 
 
 def test_killed_at_every_step_on_the_disk(folder: Path, context: ForkServerContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,19 +202,8 @@ def test_a_signal_ends_it_within_a_large_photograph(tmp_path: Path, number: int,
     noise = np.random.default_rng(0).integers(0, 256, (3000, 4000), np.uint8)
     Image.fromarray(noise).save(tmp_path / "in/b.png", compress_level=0)
     (tmp_path / "in/a.png").write_bytes(making.file(making.grey(24, 32), "PNG"))
-    with subprocess.Popen(
-        [*COMMAND, "in", "-o", "out", "--json", "--jobs", "2"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
-    ) as process:
-        assert process.stdout
-        assert process.stdout.readline()
-        process.send_signal(number)
-        _, error = process.communicate(timeout=60)
-    assert (process.returncode, error) == (code, f"photochrom: {said}; what was finished is kept\n")
+    left, _, error = making.broken_off(tmp_path, number, jobs=2)
+    assert (left, error) == (code, f"photochrom: {said}; what was finished is kept\n")
     assert list(results(tmp_path / "out")) == ["a.png"]
     assert strays(tmp_path / "out") == []
     assert colorings(tmp_path / "out") == {"a.png": 1}
@@ -247,6 +237,29 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
         assert before.items() <= identities(disk).items()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_files_that_may_not_grow_are_survived(tmp_path: Path) -> None:
+    """What a full disk does where no small one can be mounted: the system refuses to write past a number of bytes."""
+    import resource  # here, since Windows has none
+
+    photographs(tmp_path, 4)
+    (tmp_path / "in/big.png").write_bytes(making.file(making.grey(300, 300), "PNG"))
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+
+    command = [*COMMAND, "in", "-o", "out", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=limited)
+    assert done.returncode == 1
+    (failed,) = (line for line in map(json.loads, done.stdout.splitlines()) if line["status"] == "failed")
+    assert failed["source"] == "in/big.png"
+    assert "cannot be written (File too large); choose another place" in failed["reason"]
+    assert len(results(tmp_path / "out")) == 4
+    assert strays(tmp_path / "out") == []
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert Counter(json.loads(line)["status"] for line in again.stdout.splitlines()) == {"kept": 4, "colored": 1}
 
 
 def test_a_writer_that_meets_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -370,23 +370,10 @@ def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
     (tmp_path / "in/000.png").write_bytes(making.file(making.grey(900, 1200), "PNG"))
     for index in range(1, 200):
         os.link(tmp_path / "in/000.png", tmp_path / f"in/{index:03}.png")
-    with subprocess.Popen(
-        [*COMMAND, "in", "-o", "out", "--json", "--jobs", "1"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        time.sleep(0.05)  # into the middle of a photograph
-        process.send_signal(signal.SIGINT)
-        rest, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    code, lines, said = making.broken_off(tmp_path, signal.SIGINT, jobs=1, seconds=0.05)  # into the middle of a photograph
+    assert code == 130
     assert said == "photochrom: interrupted; what was finished is kept\n"
-    reported = 1 + len(rest.splitlines())
+    reported = len(lines)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names.pop(0) == ".photochrom.jsonl"
     assert 0 < len(names) < 200

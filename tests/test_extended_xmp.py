@@ -1,0 +1,109 @@
+"""A packet that does not fit into one segment of a JPEG is split as the specification says, and readers find all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import making
+import pytest
+
+from photochrom import api, extended_xmp, jpeg, photo, provenance
+from photochrom.colorizer import Colorizer, Options
+from photochrom.errors import OutputError
+
+LONG = "x" * 64_600
+
+
+def packet(text: str, *, note: str = "") -> bytes:
+    about = f'<rdf:Description rdf:about="" xmlns:own="http://example.org/own/"{note}><own:story>{text}</own:story></rdf:Description>'
+    head = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{extended_xmp.RDF}" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+    return f"{head}{about}</rdf:RDF></x:xmpmeta>".encode()
+
+
+def with_segments(*segments: jpeg.Segment) -> bytes:
+    content = making.file(making.grey(60, 80), "JPEG")
+    return content[:2] + jpeg.lay_out(segments) + content[2:]
+
+
+@pytest.fixture(scope="module")
+def colorizer() -> Colorizer:
+    return Colorizer.load(options=Options(on_color="recolor"))
+
+
+def extension(content: bytes) -> tuple[str, bytes]:
+    """Put the extended packet of a file together as any reader does: by its segments' own numbers."""
+    parts, names = {}, set()
+    for _, payload in jpeg.parse(content).segments:
+        if payload.startswith(jpeg.EXTENDED_XMP):
+            rest = payload[len(jpeg.EXTENDED_XMP) :]
+            names.add((rest[:32].decode(), int.from_bytes(rest[32:36])))
+            parts[int.from_bytes(rest[36:40])] = rest[40:]
+    ((name, length),) = names
+    whole = b"".join(parts[place] for place in sorted(parts))
+    assert len(whole) == length
+    assert hashlib.md5(whole).hexdigest().upper() == name
+    return name, whole
+
+
+def test_a_packet_that_nearly_fills_a_segment_is_kept_beside_the_record(colorizer: Colorizer, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(with_segments((jpeg.APP1, jpeg.XMP + packet(LONG))))
+    api.color_file(tmp_path / "a.jpg", tmp_path / "b.jpg", colorizer=colorizer)
+    content = (tmp_path / "b.jpg").read_bytes()
+    assert api.recorded(tmp_path / "b.jpg").source == "a.jpg"
+    name, whole = extension(content)
+    assert LONG.encode() in whole
+    main = photo.read(content).xmp or b""
+    assert f'HasExtendedXMP="{name}"'.encode() in main
+    assert LONG.encode() not in main
+    # Once more: the record is replaced, and the rest stays where it is.
+    again = api.encoded(photo.read(content), colorizer, contents=content)
+    assert extension(again) == (name, whole)
+    assert provenance.find(photo.read(again).xmp) is not None
+
+
+def test_two_parts_become_two_parts(colorizer: Colorizer) -> None:
+    other = packet("the other part")
+    name = hashlib.md5(other).hexdigest().upper()
+    head = jpeg.EXTENDED_XMP + name.encode() + len(other).to_bytes(4)
+    pieces = [(jpeg.APP1, head + start.to_bytes(4) + other[start : start + 100]) for start in range(0, len(other), 100)]
+    note = f' xmlns:xmpNote="{extended_xmp.NOTE}" xmpNote:HasExtendedXMP="{name}"'
+    content = with_segments((jpeg.APP1, jpeg.XMP + packet(LONG, note=note)), *reversed(pieces))
+    out = api.encoded(photo.read(content), colorizer)
+    _, whole = extension(out)
+    assert whole.count(b"<own:story>") == 2
+    assert b"the other part" in whole
+    assert LONG.encode() in whole
+    assert b"HasExtendedXMP" not in whole
+    with pytest.raises(OutputError, match="cannot be split \\(its other part is damaged\\)"):
+        api.encoded(photo.read(with_segments((jpeg.APP1, jpeg.XMP + packet(LONG, note=note)), *pieces[1:])), colorizer)
+
+
+def test_the_packet_of_a_tiff_may_be_any_size(colorizer: Colorizer) -> None:
+    content = making.file(making.grey(60, 80), "TIFF", {"tiffinfo": {700: packet(4 * LONG)}})
+    out = api.encoded(photo.read(content), Colorizer(colorizer.model, Options(format="JPEG")))
+    assert (4 * LONG).encode() in extension(out)[1]
+
+
+def test_what_cannot_be_split_is_refused_in_one_line() -> None:
+    source = photo.read(making.file(making.grey(60, 80), "TIFF", {"tiffinfo": {700: packet(4 * LONG)}}))
+    with pytest.raises(
+        OutputError, match="bytes of XMP in one description do not fit into JPEG, which holds 65504; choose PNG"
+    ):
+        photo.encode(source, *making.chroma((60, 80)), format="JPEG")
+    with pytest.raises(OutputError, match="cannot be split"):
+        extended_xmp.split(b"no XML" * 12_000, ())
+
+
+@pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not here: apt-get install libimage-exiftool-perl")
+def test_exiftool_reads_both_parts(colorizer: Colorizer, tmp_path: Path) -> None:
+    content = with_segments((jpeg.APP1, jpeg.XMP + packet(LONG)))
+    (tmp_path / "a.jpg").write_bytes(api.encoded(photo.read(content), colorizer))
+    told = subprocess.run(["exiftool", "-j", "-XMP:all", "-warning", tmp_path / "a.jpg"], capture_output=True, check=True)
+    (found,) = json.loads(told.stdout)
+    assert found["Story"] == LONG
+    assert found["DigitalSourceType"] == provenance.SOURCE_TYPE
+    assert "Warning" not in found
