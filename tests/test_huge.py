@@ -99,7 +99,7 @@ def test_a_streamed_scan_is_what_memory_makes_of_it(
     assert streamed.shape == whole.shape
     # The stand-in is rounded to 8 bits at other places than a picture that is halved in memory.
     away = np.abs(streamed[..., :3].astype(float) - whole[..., :3]) * 255 / np.iinfo(given.dtype).max
-    assert away.mean() < 0.6, away.mean()
+    assert away.mean() < 0.8, away.mean()
     assert np.percentile(away, 99.9) < 6
     assert np.ptp(streamed[..., :3].astype(int), axis=2).max() > 10 * np.iinfo(given.dtype).max / 255
     if bits == 16:

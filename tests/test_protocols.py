@@ -10,6 +10,7 @@ from pathlib import Path
 import making
 import numpy as np
 import pytest
+import test_model
 from PIL import Image
 from skimage import data
 from test_hints import CARD, pointer, run
@@ -227,9 +228,16 @@ def test_the_command_prints_a_table(prepared: Path, capsys: pytest.CaptureFixtur
     assert "turned by 90 degrees" in said and "at most 6 dE" in said and "1 test photographs" in said
 
 
-def test_one_command_measures_all_that_the_model_does(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The model in the package was trained without hints and states no confidence."""
-    assert not run("evaluate", "--data", str(prepared), "--limit", "2", "--protocol", "all", "--markdown")
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """Give a model that takes no hints and states no confidence."""
+    path = tmp_path / "plain.onnx"
+    path.write_bytes(test_model.content(json.dumps(test_model.table())))
+    return path
+
+
+def test_one_command_measures_all_that_the_model_does(plain: Path, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run("evaluate", str(plain), "--data", str(prepared), "--limit", "2", "--protocol", "all", "--markdown")
     sections = capsys.readouterr().out.split("### ")[1:]
     assert [section.partition(":")[0] for section in sections] == [SOURCES[protocol].title for protocol in PROTOCOLS]
     for protocol, section in zip(PROTOCOLS, sections, strict=True):
@@ -245,12 +253,17 @@ def test_one_command_measures_all_that_the_model_does(prepared: Path, capsys: py
         (("--protocol", "frontier", "--vividness", "1"), "drop one of them"),
         (("--protocol", "hints", "--json", "--markdown"), "drop one of them"),
         (("--markdown",), "the protocol is scores"),
-        (("--protocol", "hints"), "has no hints"),
+        (("plain.onnx", "--protocol", "hints"), "has no hints"),
     ],
 )
 def test_contradictions_have_one_line(
-    arguments: tuple[str, ...], said: str, prepared: Path, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...],
+    said: str,
+    plain: Path,
+    prepared: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run("evaluate", "--data", str(prepared), *arguments) == 2
+    arguments = tuple(str(plain) if argument == "plain.onnx" else argument for argument in arguments)
+    assert run("evaluate", *arguments, "--data", str(prepared)) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
