@@ -109,6 +109,8 @@ class Config:
     """Largest random change of a crop's aspect ratio, as a logarithm."""
     mirror: float = 0.5
     """Probability that a crop is mirrored."""
+    turns: float = 0.0
+    """Probability that a crop is turned by a quarter, to either side, as scans of prints often lie."""
     aging: float = 0.0
     """Probability that a crop's luma is aged: faded, low in contrast, blind to red, blurred, dark in the corners, grained."""
     hints: float = 0.0
@@ -169,12 +171,12 @@ LEAST: dict[str, float] = {
     "validate_every": 1, "validation_photographs": 1, "sample_every": 1, "collapse": 0, "generator_width": 1,
     "generator_dropout": 0, "discriminator_dropout": 0, "critic_steps": 1, "r1": 0, "r1_every": 1, "gradient_penalty": 0,
     "real_target": 0.5, "instance_noise": 0, "instance_noise_share": 0.001, "mirror": 0, "patience": 0,
-    "hints": 0, "palettes": 0,
+    "hints": 0, "palettes": 0, "turns": 0,
 }  # fmt: skip
 MOST: dict[str, float] = {
     "rebalance": 1, "smallest_crop": 1, "aging": 1, "beta1": 0.9999, "beta2": 0.99999, "ema": 0.99999, "mirror": 1,
     "generator_dropout": 0.95, "discriminator_dropout": 0.95, "real_target": 1, "instance_noise_share": 1, "hints": 1,
-    "palettes": 1,
+    "palettes": 1, "turns": 1,
 }  # fmt: skip
 
 

@@ -71,6 +71,7 @@ class Crops(Dataset[tuple[Tensor, ...]]):
         stretch: float,
         aging: float,
         mirror: float = 0.5,
+        turns: float = 0.0,
         shown: hinting.Shown | None = None,
     ) -> None:
         self.photographs = photographs
@@ -80,6 +81,7 @@ class Crops(Dataset[tuple[Tensor, ...]]):
         self.stretch = stretch
         self.aging = aging
         self.mirror = mirror
+        self.turns = turns
         self.shown = shown
 
     def __len__(self) -> int:
@@ -91,6 +93,8 @@ class Crops(Dataset[tuple[Tensor, ...]]):
         rng = np.random.default_rng((self.seed, position))
         whole = Image.fromarray(member.read())
         crop = random_crop(whole, self.size, rng, smallest=self.smallest, stretch=self.stretch, mirror=self.mirror)
+        if self.turns and rng.random() < self.turns:
+            crop = crop.transpose(Image.Transpose.ROTATE_90 if rng.random() < 0.5 else Image.Transpose.ROTATE_270)
         rgb = np.asarray(crop)
         luma, chroma = color.split(rgb)
         if rng.random() < self.aging:

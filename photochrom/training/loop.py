@@ -204,6 +204,7 @@ def _crops(config: Config, photographs: Sequence[Member]) -> dataset.Crops:
         stretch=config.stretch,
         aging=config.aging,
         mirror=config.mirror,
+        turns=config.turns,
         shown=Shown(config.hints, config.palettes) if config.hinted else None,
     )
 

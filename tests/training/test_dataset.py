@@ -87,3 +87,16 @@ def test_a_whole_square_that_is_not_mirrored_is_the_picture_itself():
     ]
     assert all(np.array_equal(cut, np.asarray(picture)) for cut in cuts[:4])
     assert all(np.array_equal(cut, np.asarray(picture)[:, ::-1]) for cut in cuts[4:])
+
+
+def test_crops_are_turned_by_a_quarter_to_either_side(prepared):
+    members = dataset.index([prepared])[:1]
+
+    def crops(turns):
+        found = dataset.Crops(members, size=32, seed=0, smallest=1, stretch=0, aging=0, mirror=0, turns=turns)
+        return [found[position][0][0] for position in range(12)]
+
+    sides = set()
+    for plain, turned in zip(crops(0), crops(1), strict=True):
+        sides.add(next(quarter for quarter in (1, 2, 3, 0) if torch.equal(turned, torch.rot90(plain, quarter))))
+    assert sides == {1, 3}
