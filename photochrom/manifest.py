@@ -105,11 +105,11 @@ class Manifest:
         Raises:
             OutputError: it cannot be written; the manifest is then as it was.
         """
-        lines = [] if record.recipe in self._recipes else [{"recipe": record.recipe, **settings}]
         fields = {key: value for key, value in dataclasses.asdict(record).items() if value is not None}
-        data = "".join(json.dumps(line) + "\n" for line in [*lines, fields]).encode()
         try:
             with self._lock:
+                lines = [] if record.recipe in self._recipes else [{"recipe": record.recipe, **settings}]
+                data = "".join(json.dumps(line) + "\n" for line in [*lines, fields]).encode()
                 if self._file is None:
                     self._file = self._make()
                 self._append(self._file, data)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 
@@ -357,3 +358,15 @@ def test_one_job_and_four_give_the_same_bytes(colorizer: Colorizer) -> None:
     results = [{path.name: path.read_bytes() for path in Path(f"out{jobs}").rglob("*.png")} for jobs in (1, 4)]
     assert len(results[0]) == 15
     assert results[0] == results[1]
+
+
+def test_threads_write_the_settings_once(tmp_path: Path) -> None:
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made = Manifest(folder)
+        with ThreadPoolExecutor(8) as pool:
+            for name in "abcdefgh":
+                pool.submit(made.add, record(name), SETTINGS, sync=False)
+        made.close()
+        assert ["output" in line for line in lines(folder)] == [False] + [True] * 8
