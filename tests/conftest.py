@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import making
@@ -47,3 +49,17 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def photographs() -> Path:
     """The folder of development photographs, where there is one."""
     return making.data()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give the folder ``out``, a disk of its own of 64 kB."""
+    disk = tmp_path / "out"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("no small disk can be mounted here: that takes root")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
