@@ -115,12 +115,16 @@ class Config:
     """Probability that a crop's luma is aged: faded, low in contrast, blind to red, blurred, dark in the corners, grained."""
     hints: float = 0.0
     """Share of the crops of which the generator ``photochrom`` is shown points of true chroma."""
+    repaints: float = 0.0
+    """Share of those crops that are repainted around a point, in any color, which is shown: a click that suits nothing stays near."""
     palettes: float = 0.0
     """Share of the crops of which it is shown the palette: how much there is of each chroma bin."""
     batch: int = 32
     """Crops in a step, over all devices."""
     seed: int = 0
     """Seed of the initial weights, of the order and of every random choice."""
+    frozen: int = 0
+    """Blocks of the encoder of ``photochrom``, from its first layer on, that do not learn; a step then takes less time."""
     encoder_rate: float = 0.3
     """Learning rate of a pretrained encoder, as a share of the stage's."""
     weight_decay: float = 0.01
@@ -171,12 +175,12 @@ LEAST: dict[str, float] = {
     "validate_every": 1, "validation_photographs": 1, "sample_every": 1, "collapse": 0, "generator_width": 1,
     "generator_dropout": 0, "discriminator_dropout": 0, "critic_steps": 1, "r1": 0, "r1_every": 1, "gradient_penalty": 0,
     "real_target": 0.5, "instance_noise": 0, "instance_noise_share": 0.001, "mirror": 0, "patience": 0,
-    "hints": 0, "palettes": 0, "turns": 0,
+    "hints": 0, "palettes": 0, "turns": 0, "repaints": 0, "frozen": 0,
 }  # fmt: skip
 MOST: dict[str, float] = {
     "rebalance": 1, "smallest_crop": 1, "aging": 1, "beta1": 0.9999, "beta2": 0.99999, "ema": 0.99999, "mirror": 1,
     "generator_dropout": 0.95, "discriminator_dropout": 0.95, "real_target": 1, "instance_noise_share": 1, "hints": 1,
-    "palettes": 1, "turns": 1,
+    "palettes": 1, "turns": 1, "repaints": 1, "frozen": 16,
 }  # fmt: skip
 
 
@@ -304,12 +308,13 @@ def _contradictions(c: Config) -> Iterator[tuple[bool, str]]:
         study and c.size not in (32, 64) and bool(c.size % 128),
         f"size is {c.size}, but the generator {c.generator} takes 32, 64 or multiples of 128",
     )
-    for name in ("hints", "palettes"):
+    for name in ("hints", "palettes", "frozen"):
         value = getattr(c, name)
         yield (
             study and bool(value),
-            f"{name} is {value:g}, but the generator {c.generator} takes luma alone; set it to 0, or take photochrom",
+            f"{name} is {value:g}, but the generator {c.generator} has no such part; set it to 0, or take photochrom",
         )
+    yield bool(c.repaints) and not c.hints, f"repaints is {c.repaints:g} without hints: give hints a share, or set it to 0"
     for name in ("generator_width", "generator_normalization", "noise_at_generation"):
         value = getattr(c, name)
         yield (

@@ -101,10 +101,10 @@ class Crops(Dataset[tuple[Tensor, ...]]):
             luma = age(luma, chroma, rng)
             if rng.random() < MOUNTED:
                 mount(luma, chroma, rng)
-        item = torch.from_numpy(luma[None]), torch.from_numpy(chroma)
         if self.shown is None:
-            return item
-        return *item, *hinting.draw(chroma, self.shown, np.random.default_rng((self.seed, position, 2)))
+            return torch.from_numpy(luma[None]), torch.from_numpy(chroma)
+        random = np.random.default_rng((self.seed, position, 2))
+        return torch.from_numpy(luma[None]), *hinting.draw(luma, chroma, self.shown, random)
 
 
 @lru_cache(maxsize=2)

@@ -82,6 +82,11 @@ class Encoder(nn.Module):
                 module.eval()
         return self
 
+    def freeze(self, blocks: int) -> None:
+        """Let the first so many blocks learn no more, and the stem before them neither; 0 freezes nothing."""
+        for module in (self.stem, self.stem_norm, *self.blocks[:blocks]) if blocks else ():
+            module.requires_grad_(False)
+
     def forward(self, x: Tensor, hints: Tensor | None = None) -> list[Tensor]:
         """Map ``(N, C, H, W)`` pictures in [0, 1] to four feature maps, the finest first.
 

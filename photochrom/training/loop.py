@@ -205,7 +205,7 @@ def _crops(config: Config, photographs: Sequence[Member]) -> dataset.Crops:
         aging=config.aging,
         mirror=config.mirror,
         turns=config.turns,
-        shown=Shown(config.hints, config.palettes) if config.hinted else None,
+        shown=Shown(config.hints, config.palettes, config.repaints) if config.hinted else None,
     )
 
 

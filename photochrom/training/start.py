@@ -19,6 +19,7 @@ from photochrom.training.discriminators import PatchGAN
 from photochrom.training.generators import LAYOUTS, BinGenerator, Generator, Shape, build
 from photochrom.training.losses import BinCrossEntropy, Perceptual
 from photochrom.training.step import Networks
+from photochrom.training.unfold import unfold
 
 LATER = ("hint_", "palette")
 """How the names of the layers begin that the first checkpoints of the generator ``photochrom`` do not have."""
@@ -50,13 +51,15 @@ def set_up(
         discriminator.load_state_dict(state["discriminator"])
     else:
         statistics = chroma_statistics(crops)
-        if init:
-            statistics["init"] = start_from(generator, init)
-        elif isinstance(generator, BinGenerator):
+        if isinstance(generator, BinGenerator):
             calibrate_norms(generator, crops)
+        if init:
+            statistics["init"] = unfold(generator, init) if init.suffix == ".onnx" else start_from(generator, init)
     commits = statistics.setdefault("commits", [])
     if checkpoint.commit() not in commits:
         commits.append(checkpoint.commit())
+    if isinstance(generator, BinGenerator):
+        generator.encoder.freeze(config.frozen)
     average = deepcopy(generator)
     if state:
         average.load_state_dict(state["average"])
@@ -65,7 +68,10 @@ def set_up(
     encoder = list(generator.encoder.parameters()) if isinstance(generator, BinGenerator) and config.pretrained else []
     known = {id(p) for p in encoder}
     others = [p for p in generator.parameters() if id(p) not in known]
-    groups = [{"params": others, "share": 1.0}, {"params": encoder, "share": config.encoder_rate}]
+    groups = [
+        {"params": others, "share": 1.0},
+        {"params": [p for p in encoder if p.requires_grad], "share": config.encoder_rate},
+    ]
     options: dict[str, Any] = {"betas": (config.beta1, config.beta2), "weight_decay": config.weight_decay, "fused": True}
     adversarial = any(stage.kind == "adversarial" for stage in config.stages)
     perceptual = Perceptual().to(fabric.device).eval() if config.perceptual_weight and adversarial else None

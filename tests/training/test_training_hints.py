@@ -20,8 +20,8 @@ def truth(size=64, seed=0):
 
 
 def drawn(count, shown=SHOWN):
-    chroma = truth()
-    return [hints.draw(chroma, shown, np.random.default_rng((0, index, 2))) for index in range(count)]
+    luma, chroma = np.full((64, 64), 0.5, np.float32), truth()
+    return [hints.draw(luma, chroma, shown, np.random.default_rng((0, index, 2)))[1:] for index in range(count)]
 
 
 def test_the_shares_are_those_asked_for():
@@ -39,6 +39,32 @@ def test_the_number_of_points_is_geometric_and_their_sides_1_to_9(monkeypatch):
     assert np.mean(counts) == pytest.approx(8, rel=0.08)
     assert np.mean(np.array(counts) == 1) == pytest.approx(1 / 8, abs=0.02)
     assert sorted(set(sides)) == list(range(1, 10))
+
+
+def test_a_repainted_crop_has_the_color_of_its_point_there_and_keeps_its_own_far_away_and_across_edges():
+    luma = np.full((64, 64), 0.4, np.float32)
+    luma[:, 40:] = 0.95
+    for seed in range(20):
+        painted = hints.repaint(luma, np.zeros((2, 64, 64), np.float32), np.array([0.1, 0.1]), np.random.default_rng(seed))
+        strength = np.hypot(*painted)
+        assert strength[6, 6] == strength.max() > 0.04
+        assert strength[-1, -1] < strength[6, 6] / 20 and strength[6, 39] > strength[6, 40]
+        assert (color.headroom(luma, *painted, minimum=np.minimum, maximum=np.maximum) >= 1 - 1e-3).all()
+
+
+def test_the_point_of_a_repainted_crop_is_shown_and_is_the_truth_there():
+    luma, chroma = np.full((64, 64), 0.5, np.float32), np.zeros((2, 64, 64), np.float32)
+    alone = 0
+    for index in range(200):
+        answer, planes, _ = hints.draw(luma, chroma, hints.Shown(1, 0, repaints=1), np.random.default_rng((0, index, 2)))
+        if planes[2].all():
+            continue  # one in a hundred shows all, as it is
+        shown = planes[2] > 0
+        strength = torch.hypot(*answer)
+        alone += int(shown.sum()) <= 81
+        assert strength[shown].max() > 0.02
+        assert not torch.equal(answer, torch.from_numpy(chroma))
+    assert 90 < alone < 160
 
 
 def test_a_patch_shows_the_mean_of_what_it_covers_and_nothing_is_shown_elsewhere():
@@ -173,7 +199,7 @@ def test_hints_are_learned_resumed_and_measured_and_the_card_knows_the_start(old
 def test_a_generator_of_the_study_takes_no_hints():
     table = {"generator": "unet", "l1_weight": 1.0, "stages": [{"kind": "generator", "images": 100}]}
     for name in ("hints", "palettes"):
-        with pytest.raises(ConfigError, match=f"{name} is 0.5, but the generator unet takes luma alone"):
+        with pytest.raises(ConfigError, match=f"{name} is 0.5, but the generator unet has no such part"):
             config.from_table(table | {name: 0.5})
 
 
