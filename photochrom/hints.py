@@ -30,6 +30,10 @@ ROUNDS = 8
 REACH_CELLS = 1.0
 REACH_LUMA = 0.1
 """Standard deviations of that neighborhood, in cells of the network's chroma and in luma."""
+WIDE_CELLS = 3.0
+WIDE_DOUBT = 0.3
+"""Standard deviation, in cells, of the wider one that is moved before; and the variance of a point's own color in it, in units
+of what the network's errors around have in common: the less of it, the more is believed."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,9 @@ def stored_place(hint: Hint, shape: tuple[int, ...], orientation: int) -> tuple[
 def settle(chroma: Float, luma: Plane, hints: Sequence[Hint], *, orientation: int = 1) -> Float:
     """Move the network's answer until ``upsample`` gives every hinted point its color, as far as the point's luma allows it.
 
-    What a point lacks is added to the cells around it, less to those of another luma. The enlargement then has color stop at
-    edges and keeps it inside the gamut, as ever.
+    What the points lack together is first believed of their wider surroundings (kriging: the posterior mean of a Gaussian
+    process over place and luma, Rasmussen & Williams 2006, equation 2.23), then each point gets what it still lacks. Both are
+    less for cells of another luma. The enlargement then has color stop at edges and keeps it inside the gamut, as ever.
 
     Args:
         chroma: ``(2, h, w)``, the network's answer, turned as stored.
@@ -141,15 +146,16 @@ def settle(chroma: Float, luma: Plane, hints: Sequence[Hint], *, orientation: in
     unit = luma[rows, columns].astype(np.float32) / 255
     wanted = np.stack([hint.chroma for hint in hints])
     wanted *= color.headroom(unit, *wanted.T, minimum=np.minimum, maximum=np.maximum)[:, None]
-    near = _near(rows, columns, luma, chroma.shape[1:])
-    own = near.reshape(len(hints), -1)[:, _cells(rows, columns, luma.shape, chroma.shape[1:])].T
-    for _ in range(ROUNDS):
+    cells = _cells(rows, columns, luma.shape, chroma.shape[1:])
+    wide, narrow = (_near(rows, columns, luma, chroma.shape[1:], reach=reach) for reach in (WIDE_CELLS, REACH_CELLS))
+    for near, doubt in ((wide, WIDE_DOUBT), *[(narrow, 0.01)] * ROUNDS):
         planes = upsample(chroma, luma, step=1)
         found = np.stack([plane[rows, columns] for plane in planes], 1).astype(np.float32)
         lack = wanted - (found - 128) / 255
         if np.abs(lack).max() < 1 / 255:
             break
-        weights = np.linalg.solve(own + 0.01 * np.eye(len(hints)), lack).astype(np.float32)
+        own = near.reshape(len(hints), -1)[:, cells].T
+        weights = np.linalg.solve(own + doubt * np.eye(len(hints)), lack).astype(np.float32)
         chroma = np.clip(chroma + np.einsum("phw,pc->chw", near, weights), -0.5, 0.5)
     return chroma
 
@@ -192,7 +198,7 @@ def _cells(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: Sequence[in
     return (rows * grid[0] // shape[0]) * grid[1] + columns * grid[1] // shape[1]
 
 
-def _near(rows: NDArray[np.intp], columns: NDArray[np.intp], luma: Plane, grid: Sequence[int]) -> Float:
+def _near(rows: NDArray[np.intp], columns: NDArray[np.intp], luma: Plane, grid: Sequence[int], *, reach: float) -> Float:
     """Give ``(P, h, w)`` weights of the cells around each pixel, by distance and by luma; 1 at the pixel's own."""
     height, width = (min(few, many) for few, many in zip(grid, luma.shape, strict=True))
     small = shrink(luma, height, width) / np.float32(255)
@@ -201,4 +207,4 @@ def _near(rows: NDArray[np.intp], columns: NDArray[np.intp], luma: Plane, grid: 
     down, across = np.divmod(np.arange(grid[0] * grid[1]).reshape(grid), grid[1])
     distance = (down - (cells // grid[1])[:, None, None]) ** 2 + (across - (cells % grid[1])[:, None, None]) ** 2
     contrast = (low - low.ravel()[cells][:, None, None]) ** 2
-    return np.exp(-distance / (2 * REACH_CELLS**2) - contrast / (2 * REACH_LUMA**2)).astype(np.float32)
+    return np.exp(-distance / (2 * reach**2) - contrast / (2 * REACH_LUMA**2)).astype(np.float32)

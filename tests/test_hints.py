@@ -146,12 +146,12 @@ def test_a_hinted_point_has_its_color(name: str, count: int) -> None:
     assert max(errors) < 3
     before = photo.to_array(photo.Photo(luma=grey), *upsample(chroma, grey, step=1))
     assert max(difference(before[y, x], truth[y, x]) for x, y in places) > 10
-    # Far from the points nothing changes.
+    # Far from the points nothing changes by more than one level of chroma, which is 1.8 levels of blue.
     far = np.ones(grey.shape, bool)
     for x, y in places:
         far[max(0, y - 150) : y + 150, max(0, x - 150) : x + 150] = False
     if far.any():
-        assert np.abs(painted.astype(int) - before)[far].max() <= 1
+        assert np.abs(painted.astype(int) - before)[far].max() <= 2
 
 
 def test_points_that_contradict_each_other_do_no_harm() -> None:
@@ -323,3 +323,16 @@ def test_bytes_go_the_same_way(model: Model) -> None:
 def test_a_photograph_that_cannot_be_read_is_no_reference(tmp_path: Path) -> None:
     with pytest.raises(PhotoError):
         hints.reference(tmp_path / "none.jpg")
+
+
+def test_what_many_points_lack_together_is_believed_of_what_lies_between_them() -> None:
+    """A uniform error of the network, seen at points in a grid, is undone between them too; at an edge of luma it stops."""
+    grey = np.full((256, 320), 100, np.uint8)
+    grey[:, 160:] = 220
+    chroma = np.zeros((2, 32, 40), np.float32)
+    points = [Hint(x, y, "#b05a50") for y in range(24, 256, 48) for x in range(16, 150, 48)]
+    wanted = points[0].chroma
+    settled = hints.settle(chroma, grey, points)
+    middle = settled[:, 6, 5]  # half way between four points
+    assert np.dot(middle, wanted) > 0.6 * np.dot(wanted, wanted)
+    assert np.abs(settled[:, :, 22:]).max() < 0.02

@@ -82,8 +82,8 @@ def train(
     workers
         Processes for each device that decode photographs.
     init
-        A checkpoint of another run (its best.pt), or a model file, whose generator a new run starts from. A run that goes on has
-        its own.
+        A checkpoint of another run (its best.pt), or a model file (the package's is photochrom/weights/photochrom.onnx), whose
+        generator a new run starts from. A run that goes on has its own.
     set_
         Replace a setting of the configuration: --set batch=16 --set stages.0.images=50000.
     """

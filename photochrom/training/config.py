@@ -116,7 +116,7 @@ class Config:
     hints: float = 0.0
     """Share of the crops of which the generator ``photochrom`` is shown points of true chroma."""
     repaints: float = 0.0
-    """Share of those crops that are repainted around a point, in any color, which is shown: a click that suits nothing stays near."""
+    """Share of those crops that are repainted around a point, in any color, and show it: what suits nothing stays near."""
     palettes: float = 0.0
     """Share of the crops of which it is shown the palette: how much there is of each chroma bin."""
     batch: int = 32

@@ -78,7 +78,8 @@ def train(
         accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``.
         workers: processes that decode photographs, for each device; 0 decodes in the training process.
         report: is called at every line of the log, by the first process; must be picklable when there are several.
-        init: another run's checkpoint, whose averaged generator a new run starts from; a run that goes on has its own.
+        init: another run's checkpoint, whose averaged generator a new run starts from, or a model file; a run that goes on has
+            its own.
 
     Raises:
         DataError: if a folder has no shards.

@@ -35,7 +35,7 @@ def set_up(
         config: what is trained.
         crops: the training crops, which a new run measures.
         run: the folder of the run.
-        init: another run's checkpoint, whose averaged generator a new run starts from.
+        init: another run's checkpoint, whose averaged generator a new run starts from, or a model file.
 
     Raises:
         TrainingError: if a checkpoint is damaged, or ``init`` is of another generator.
@@ -65,13 +65,12 @@ def set_up(
         average.load_state_dict(state["average"])
     for network in (generator, average, discriminator):
         network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    encoder = list(generator.encoder.parameters()) if isinstance(generator, BinGenerator) and config.pretrained else []
-    known = {id(p) for p in encoder}
-    others = [p for p in generator.parameters() if id(p) not in known]
-    groups = [
-        {"params": others, "share": 1.0},
-        {"params": [p for p in encoder if p.requires_grad], "share": config.encoder_rate},
-    ]
+    learning = [p for p in generator.parameters() if p.requires_grad]
+    known = (
+        {id(p) for p in generator.encoder.parameters()} if isinstance(generator, BinGenerator) and config.pretrained else set()
+    )
+    encoder, others = ([p for p in learning if (id(p) in known) is inside] for inside in (True, False))
+    groups = [{"params": others, "share": 1.0}, {"params": encoder, "share": config.encoder_rate}]
     options: dict[str, Any] = {"betas": (config.beta1, config.beta2), "weight_decay": config.weight_decay, "fused": True}
     adversarial = any(stage.kind == "adversarial" for stage in config.stages)
     perceptual = Perceptual().to(fabric.device).eval() if config.perceptual_weight and adversarial else None

@@ -55,9 +55,8 @@ def unfold(generator: Generator, path: Path) -> dict[str, Any]:
     wanted = {name for name, _ in generator.named_parameters()}
     missing = sorted(name for name in wanted if name not in found or found[name].shape != state[name].shape)
     if missing:
-        raise TrainingError(
-            f"'{path}' holds a generator of another form, without '{missing[0]}': expected one like the run's, or leave --init out"
-        )
+        form = f"a generator of another form, without '{missing[0]}'"
+        raise TrainingError(f"'{path}' holds {form}: expected one like the run's, or leave --init out")
     generator.load_state_dict({name: found[name] for name in wanted}, strict=False)
     return card.training
 
