@@ -19,7 +19,7 @@ Float = NDArray[np.float32]
 
 CARD_KEY = "photochrom"
 """Name of the metadata entry of the ONNX file that holds the card, as JSON."""
-CARD_FORMAT = 2
+CARD_FORMAT = 3
 """Format of the cards that are written; each adds fields to the one before, which are read with their defaults."""
 BUNDLED = "photochrom.onnx"
 BINS = 323
@@ -53,6 +53,10 @@ class Card:
     confidence: tuple[tuple[tuple[float, float], ...], ...] = ()
     """For each row of ``vividness`` a rising curve: the share of the likeliest bin, and the share of pixels within 10 dE
     (CIE76) of the truth where it is that high, on photographs set aside; none where the network states no distribution."""
+    cast: float = 1.0
+    """Share of the gain that the mean chroma of a photograph gets (``color.enliven``)."""
+    faint: float = 0.0
+    """Chroma of this magnitude is halved at vividness 1 and above, and what is fainter fades; at 0 all stays as it is."""
 
     @property
     def guided(self) -> bool:
@@ -143,7 +147,8 @@ class Model:
         temperature, gain = self.decoding(vividness)
         chroma, peak = self.run(luma, temperature, *self._unvivid(gain, hints, palette))
         confidence = None if peak is None or not self.card.confidence else self._confidence(peak, vividness)
-        return (chroma * np.float32(gain)).clip(-0.5, 0.5), confidence
+        faint = self.card.faint * min(vividness, 1.0)
+        return color.enliven(chroma, gain, cast=self.card.cast, faint=faint).clip(-0.5, 0.5), confidence
 
     def distribution(
         self, luma: Float, *, vividness: float = 1.0, hints: Float | None = None, palette: Float | None = None

@@ -122,6 +122,8 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
         hints=config.hints > 0,
         palettes=config.palettes > 0,
         confidence=validate.calibrate_confidence(generator, held, vividness) if isinstance(generator, BinGenerator) else (),
+        cast=validate.CAST,
+        faint=validate.FAINT,
         training={
             "config": state["config"],
             "data": {"sets": sorted(shards(folders, "train")), "photographs": len(teach)},

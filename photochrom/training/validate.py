@@ -21,8 +21,10 @@ from photochrom.training.step import at_size, painted, true_colors
 
 VIVID = 0.6
 """The share of the truth's mean chroma at which generators are compared."""
-SHARPENED = 0.6
-"""Temperature of vividness 1 and 2."""
+TEMPERATURE = 1.0
+"""That of every vividness: the expected chroma has the best frontier (docs/model-card.md)."""
+CAST, FAINT = 0.6, 0.0125
+"""How little of the gain a photograph's mean chroma gets, and the magnitude that is halved (``color.enliven``)."""
 COLORFULNESS = (0.74, 1.02)
 """Colorfulness at vividness 1 and 2, as a share of the truth's."""
 GREYISH = 0.05
@@ -142,20 +144,20 @@ def _rgb(luma: Tensor, chroma: Tensor) -> Tensor:
 def calibrate(generator: Generator, held: tuple[Tensor, Tensor]) -> tuple[tuple[float, float], ...]:
     """Find the temperature and the chroma gain of vividness 0, 1 and 2 on held photographs.
 
-    0 is the expected chroma as it is. 1 and 2 sharpen the distribution a little and scale chroma until the colorfulness
-    (Hasler & Suesstrunk 2003) of all photographs together reaches the share of the truth's in ``COLORFULNESS``.
+    0 is the expected chroma. 1 and 2 make it more vivid until the colorfulness (Hasler & Suesstrunk 2003) of all photographs
+    together reaches the share of the truth's in ``COLORFULNESS``.
     """
     luma, chroma = held
-    rows = [(1.0, 1.0)]
+    rows = [(TEMPERATURE, 1.0)]
     target = colorfulness(luma, chroma)
-    answer = answers(generator, luma, SHARPENED)
+    answer = answers(generator, luma, TEMPERATURE)
     for share in COLORFULNESS:
         low, high = 0.5, 4.0
         for _ in range(12):
             gain = (low + high) / 2
-            reached = colorfulness(luma, answer * gain) / target
+            reached = colorfulness(luma, color.enliven(answer, gain, cast=CAST, faint=FAINT)) / target
             low, high = (gain, high) if reached < share else (low, gain)
-        rows.append((SHARPENED, round((low + high) / 2, 3)))
+        rows.append((TEMPERATURE, round((low + high) / 2, 3)))
     return tuple(rows)
 
 
@@ -184,11 +186,12 @@ def calibrate_confidence(
     logits = [generator(part.to(device)).float().cpu() for part in torch.split(held[0], 32)]
     small = [F.interpolate(part, logits[0].shape[2:], mode="area").numpy() for part in held]
     curves = []
-    for temperature, gain in rows:
+    for vividness, (temperature, gain) in enumerate(rows):
         peaks, near = [], []
         shares = (share for part in logits for share in torch.softmax(part / temperature, 1))
         for share, luma, truth in zip(shares, *small, strict=True):
-            answer = gain * generator.mean(share[None].to(device))[0].cpu().numpy()
+            expected = generator.mean(share[None].to(device))[0].cpu().numpy()
+            answer = color.enliven(expected, gain, cast=CAST, faint=FAINT if vividness else 0.0)
             answer = answer * color.headroom(luma[0], *answer, minimum=np.minimum, maximum=np.maximum)
             ours, theirs = (metrics.lab(color.join(luma[0], chroma)) for chroma in (answer, truth))
             peaks.append(share.amax(0).numpy().ravel())
