@@ -27,6 +27,7 @@ from photochrom.training.generators import LAYOUTS
 from photochrom.training.hints import Shown
 from photochrom.training.log import Log
 from photochrom.training.losses import collapsed
+from photochrom.training.processes import end_with_parent
 from photochrom.training.start import set_up, state_of
 from photochrom.training.step import Losses, Networks, generator_learns, step, update_average
 
@@ -135,6 +136,7 @@ class Job:
 
 
 def _guarded(fabric: Fabric, job: Job) -> Progress | TrainingError:
+    end_with_parent()
     try:
         return _run(fabric, job)
     except TrainingError as error:  # a spawned process would wrap it in its traceback
