@@ -30,6 +30,8 @@ from photochrom.errors import OutputError, PhotoError, one_line
 Plane = NDArray[np.uint8]
 
 HUFFMAN = b"\xff\xc4"
+CODED = b""
+"""Stands for the marker that coded data have not."""
 SEQUENTIAL = frozenset({b"\xff\xc0", b"\xff\xc1"})
 COPIED = SEQUENTIAL | {b"\xff\xc2"}
 """Baseline, extended and progressive frames, by Huffman's codes: no encoder at hand makes arithmetic chroma."""
@@ -145,15 +147,18 @@ def encode(coded: Coded, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment]) 
 def _component(data: bytes, header: jpeg.Header, *, becomes: int) -> Component | None:
     """Take the first component out, under another name; none where it shares a scan."""
     parts: list[bytes] = []
-    used = 0
-    for marker, payload, coded in _pieces(data):
+    used, ours = 0, False
+    for marker, payload in _pieces(data):
         if marker in (HUFFMAN, jpeg.RESTART):
             parts.append(jpeg.lay_out([(marker, payload)]))
-        elif marker == jpeg.SCAN and header.components[0] in payload[1 : 1 + 2 * payload[0] : 2]:
-            if payload[0] > 1:
+        elif marker == jpeg.SCAN:
+            ours = header.components[0] in payload[1 : 1 + 2 * payload[0] : 2]
+            if ours and payload[0] > 1:
                 return None
             scan = bytes([1, becomes, payload[2]]) + _spectrum(payload, header.frame)
-            parts += [jpeg.lay_out([(marker, scan)]), coded]
+            parts += [jpeg.lay_out([(marker, scan)])] if ours else []
+        elif marker == CODED and ours:
+            parts.append(payload)
             used = len(parts)
     return Component(header.frame, header.luma_table, b"".join(parts[:used])) if used else None
 
@@ -165,9 +170,11 @@ def _recoded(data: bytes, header: jpeg.Header) -> Component:
     jpeglib = _jpeglib()
     # The library takes files alone, and keeps what metadata they have in global memory, without need: it is left out.
     bare = [jpeg.START]
-    for marker, payload, coded in _pieces(data):
-        if marker == jpeg.SCAN:
-            bare += [jpeg.lay_out([(marker, payload[:-3] + _spectrum(payload, header.frame))]), coded]
+    for marker, payload in _pieces(data):
+        if marker == CODED:
+            bare.append(payload)
+        elif marker == jpeg.SCAN:
+            bare.append(jpeg.lay_out([(marker, payload[:-3] + _spectrum(payload, header.frame))]))
         elif marker != jpeg.COMMENT and not 0xE0 <= marker[1] <= 0xEF:
             bare.append(jpeg.lay_out([(marker, payload)]))
     try:
@@ -204,15 +211,15 @@ def _recoded(data: bytes, header: jpeg.Header) -> Component:
 
 def _coded(plane: Plane, steps: list[int], *, progressive: bool, becomes: int) -> Component:
     buffer = io.BytesIO()
-    Image.fromarray(plane).save(buffer, "JPEG", qtables=[steps], progressive=progressive, optimize=True)
+    Image.fromarray(plane).save(buffer, "JPEG", qtables=[steps], progressive=progressive)
     data = buffer.getvalue()
     found = _component(data, jpeg.parse(data), becomes=becomes)
     assert found is not None
     return found
 
 
-def _pieces(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Go through a file up to its end marker: each marker with its payload and the coded data that follow a scan's."""
+def _pieces(data: bytes) -> Iterator[jpeg.Segment]:
+    """Go through a file up to its end marker: each marker with its payload; the coded data of a scan follow as ``CODED``."""
     position = 2
     while found := MARKER.search(data, position):
         position = found.end()
@@ -224,12 +231,12 @@ def _pieces(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
         length = int.from_bytes(data[position : position + 2])
         payload = data[position + 2 : position + length]
         position += length
-        coded = b""
+        yield marker, payload
         if marker == jpeg.SCAN:
             end = MARKER.search(data, position)
             coded = data[position : end.start() if end else len(data)]
             position += len(coded)
-        yield marker, payload, coded
+            yield CODED, coded
 
 
 def _spectrum(payload: bytes, frame: bytes) -> bytes:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from photochrom import dct, jpeg, photo, planes
 from photochrom.errors import OptionError, OutputError, PhotoError
-from photochrom.picture import LumaWay
+from photochrom.picture import LumaChoice
 
 PICTURES = {"grey": making.grey, "color": making.scene}
 KINDS: dict[str, dict[str, Any]] = {
@@ -47,7 +47,7 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
     return simplejpeg.decode_jpeg(content, colorspace="GRAY", strict=False)[..., 0]
 
 
-def recolored(content: bytes, luma: LumaWay | None = None) -> bytes:
+def recolored(content: bytes, luma: LumaChoice | None = None) -> bytes:
     source = photo.read(content)
     return photo.encode(source, *making.chroma(planes.half(source.luma.shape)), luma=luma)
 
@@ -207,12 +207,14 @@ def test_the_rule_and_what_is_asked() -> None:
     grey, color = (photo.read(making.file(PICTURES[name](40, 60), "JPEG")) for name in PICTURES)
     for source in (grey, color):
         assert photo.luma_way(source) == photo.luma_way(source, asked="lossless") == "lossless"
-        assert photo.luma_way(source, asked="fast") == "fast"
+        assert photo.luma_way(source, asked="encoded") == "encoded"
         assert photo.luma_way(source, "PNG") is None
         with pytest.raises(PhotoError, match="this is JPEG to PNG"):
             photo.luma_way(source, "PNG", asked="lossless")
+    assert photo.luma_way(grey, asked="fast") == "lossless"
+    assert photo.luma_way(color, asked="fast") == "encoded"
     drawn = photo.read(making.file(making.scene(40, 60), "PNG"))
-    assert photo.luma_way(drawn, "JPEG") == "fast"
+    assert photo.luma_way(drawn, "JPEG") == "encoded"
     with pytest.raises(PhotoError, match="this is PNG to JPEG"):
         photo.luma_way(drawn, "JPEG", asked="lossless")
 
@@ -236,7 +238,7 @@ def test_luma_that_cannot_be_kept(kind: str, tmp_path: Path) -> None:
         "profile": lambda: making.data("odd", "libvips__sample-xyb.jpg").read_bytes(),
     }[kind]()
     source = photo.read(content)
-    assert photo.luma_way(source) == "fast"
+    assert photo.luma_way(source) == "encoded"
     assert making.opened(recolored(content)).mode == "RGB"
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG") as caught:
         recolored(content, "lossless")
@@ -254,14 +256,22 @@ def test_without_the_library_grey_luma_is_still_kept(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(dct, "find_spec", lambda _: None)
     assert photo.luma_way(photo.read(making.file(making.grey(40, 60), "JPEG"))) == "lossless"
     color = making.file(making.scene(40, 60), "JPEG")
-    assert photo.luma_way(photo.read(color)) == "fast"
+    assert photo.luma_way(photo.read(color)) == "encoded"
     with pytest.raises(PhotoError, match="jpeglib"):
         recolored(color, "lossless")
 
 
-def test_fast_is_an_ordinary_baseline_file() -> None:
+def test_fast_copies_where_luma_has_scans_of_its_own() -> None:
+    grey, color = (making.file(picture(40, 60), "JPEG") for picture in (making.grey, making.scene))
+    assert recolored(grey, "fast") == recolored(grey, "lossless") != recolored(grey, "encoded")
+    assert recolored(color, "fast") == recolored(color, "encoded") != recolored(color, "lossless")
+    ours = recolored(color, "lossless")
+    assert recolored(ours, "fast") == recolored(ours, "lossless")
+
+
+def test_encoded_is_an_ordinary_baseline_file() -> None:
     content = making.file(making.grey(40, 60), "JPEG", {"progressive": True})
-    out = recolored(content, "fast")
+    out = recolored(content, "encoded")
     assert jpeg.parse(out).frame == b"\xff\xc0"
     assert out.count(jpeg.SCAN) == 1
 
@@ -271,5 +281,5 @@ def test_options_refuse_what_contradicts() -> None:
 
     with pytest.raises(OptionError, match="format is PNG"):
         Options(luma="lossless", format="PNG")
-    with pytest.raises(OptionError, match="expected one of lossless, fast"):
+    with pytest.raises(OptionError, match="expected one of lossless, encoded, fast"):
         Options(luma="slow")  # type: ignore[arg-type]

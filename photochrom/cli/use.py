@@ -44,7 +44,7 @@ def colorize(
     vividness: float = 1.0,
     on_color: Literal["skip", "recolor", "error"] = "skip",
     format: FormatName | None = None,
-    luma: Literal["lossless", "fast"] | None = None,
+    luma: Literal["lossless", "encoded", "fast"] | None = None,
     model: Path | None = None,
     hint: Annotated[list[str] | None, Parameter(negative="")] = None,
     hints: Path | None = None,
@@ -77,7 +77,8 @@ def colorize(
         Write this format instead of the source's. GIF and JPEG 2000 come back as PNG, HEIC as JPEG.
     luma
         How a JPEG gets its luma: lossless takes the source's coefficients as they are, and is for grey and YCbCr JPEGs alone;
-        fast encodes luma anew. Left out, it is lossless wherever it can be.
+        encoded encodes it anew, into a file of one scan; fast takes the quicker of the two, lossless for a grey JPEG and
+        encoded for any other. Left out, it is lossless wherever it can be.
     model
         A model file of `photochrom export` instead of the one in the package.
     hint
@@ -110,7 +111,7 @@ def colorize(
         Print failures and the table at the end alone.
     json
         Print one line of JSON for each photograph: source, output, status, seconds, judgement, error, reason,
-        notes, luma (lossless or fast, of a JPEG that was written).
+        notes, luma (lossless or encoded, of a JPEG that was written).
     """
     from photochrom import batch
     from photochrom import hints as guides
