@@ -43,6 +43,7 @@ def main() -> None:
     unknown = set(arguments.names) - {*TABLES, *PROGRAMS}
     if unknown or arguments.rounds < 1:
         parser.error(f"unknown: {', '.join(unknown)}" if unknown else "--rounds must be 1 or more")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is measured is installed, and so compiled
     machine = {
         "processors": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),

@@ -22,11 +22,11 @@ from photochrom.api import color_file
 from photochrom.colorizer import Colorizer, Result
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import sweep
-from photochrom.listing import Task, check_suffix, is_folder, plan
+from photochrom.listing import Task, check_suffix, plan
 from photochrom.manifest import Manifest, Record, Stamp, recipe_of, stamp
 from photochrom.picture import LumaWay
 
-__all__ = ["Outcome", "Status", "Task", "check_suffix", "default_jobs", "is_folder", "plan", "run"]
+__all__ = ["Outcome", "Status", "Task", "check_suffix", "default_jobs", "plan", "run"]
 
 Status = Literal["colored", "kept", "skipped", "failed"]
 
@@ -259,6 +259,7 @@ class _Crew:
             colorizer=self._colorizer,
             overwrite=self._overwrite or record.written is not None,
             announce=announce,
+            sha256=read.sha256,
         )
         kind = result.judgement.kind
         if result.chroma is None:
