@@ -111,7 +111,7 @@ def obstacle(header: jpeg.Header, space: str) -> str | None:
     return None if len(header.luma_table) == 64 else "its quantization table comes late"
 
 
-def encode(coded: Coded, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment]) -> bytes:
+def encode(coded: Coded, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment], quick: bool = False) -> bytes:
     """Write a JPEG of a file's luma, coefficient by coefficient, and of new chroma.
 
     Args:
@@ -119,6 +119,7 @@ def encode(coded: Coded, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment]) 
         cb: uint8, 128 = no color; each side as the photograph's or half of it, rounded up.
         cr: the same.
         segments: what ``jpeg.build`` made.
+        quick: code chroma in one go, without finding the shortest codes first: in half the time, and about a tenth larger.
 
     Returns:
         The file, progressive where luma could be copied from a progressive one, else baseline. Chroma has the encoder's tables
@@ -132,7 +133,8 @@ def encode(coded: Coded, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment]) 
     header = jpeg.parse(coded.data)
     progressive = coded.own is not None and coded.own.frame not in SEQUENTIAL
     steps = _chroma_steps(jpeg.fine_as(header.luma_table))
-    blue, red = (_coded(plane, steps, progressive=progressive, becomes=name) for name, plane in ((2, cb), (3, cr)))
+    options = {"progressive": True} if progressive else {"optimize": not quick}
+    blue, red = (_coded(plane, steps, options, becomes=name) for name, plane in ((2, cb), (3, cr)))
     luma = coded.luma()
     # Eight bits a sample; luma has once or twice the samples of chroma each way, and quantization table 0.
     high, wide = jpeg.shared(cb.shape, (header.height, header.width))
@@ -209,9 +211,9 @@ def _recoded(data: bytes, header: jpeg.Header) -> Component:
     return found
 
 
-def _coded(plane: Plane, steps: list[int], *, progressive: bool, becomes: int) -> Component:
+def _coded(plane: Plane, steps: list[int], options: dict[str, bool], *, becomes: int) -> Component:
     buffer = io.BytesIO()
-    Image.fromarray(plane).save(buffer, "JPEG", qtables=[steps], progressive=progressive)
+    Image.fromarray(plane).save(buffer, "JPEG", qtables=[steps], **options)
     data = buffer.getvalue()
     found = _component(data, jpeg.parse(data), becomes=becomes)
     assert found is not None

@@ -214,7 +214,8 @@ def encode(
         photo = shallow(photo)
         iptc_block = ((jpeg.APP13, iptc.wrap(photo.iptc)),) if photo.iptc else ()
         extras = iptc_block if foreign else photo.extras
-        return photo_jpeg.encode(photo, cb, cr, extras=extras, luma=luma_way(photo, format, asked=luma))
+        way = luma_way(photo, format, asked=luma)
+        return photo_jpeg.encode(photo, cb, cr, extras=extras, luma=way, quick=luma == "fast")
     photo = photo if target in DEEP else shallow(photo)
     try:
         if target == "TIFF":
