@@ -22,7 +22,7 @@ TABLES = {
     "batch": batch.batch,
     "film": film.film,
 }
-PROGRAMS = ("nodes", "training", "upsample")
+PROGRAMS = ("nodes", "stages", "training", "upsample")
 """Modules that print a table of their own."""
 LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
 HEAD = ("", "Photochrom", "Pillow", "ratio", "required", "", "processor ms", "Pillow's", "ratio")
@@ -35,7 +35,7 @@ def main() -> None:
         nargs="*",
         metavar="NAME",
         default=[*TABLES, "training"],
-        help=f"{', '.join(TABLES)} and training (all without a NAME), or nodes, upsample",
+        help=f"{', '.join(TABLES)} and training (all without a NAME), or nodes, stages, upsample",
     )
     parser.add_argument("--rounds", type=int, default=15, help="how often each is run")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
