@@ -212,8 +212,8 @@ def _recoded(data: bytes, header: jpeg.Header) -> Component:
 
 
 def _coded(plane: Plane, steps: list[int], options: dict[str, bool], *, becomes: int) -> Component:
-    buffer = io.BytesIO()
-    Image.fromarray(plane).save(buffer, "JPEG", qtables=[steps], **options)
+    buffer = _file()
+    Image.fromarray(plane).save(buffer, None, qtables=[steps], **options)
     data = buffer.getvalue()
     found = _component(data, jpeg.parse(data), becomes=becomes)
     assert found is not None
@@ -251,13 +251,20 @@ def _quantization(number: int, table: tuple[int, ...]) -> bytes:
     return bytes([16 * wide + number]) + np.array(table, ">u2" if wide else "u1").tobytes()
 
 
+def _file() -> io.BytesIO:
+    """Make a file in memory for Pillow, which by its name loads the module of JPEG alone."""
+    buffer = io.BytesIO()
+    buffer.name = "picture.jpg"
+    return buffer
+
+
 @cache
 def _chroma_steps(quality: int) -> list[int]:
     """Ask Pillow for the encoder's steps for chroma, row by row."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=quality)
-    with Image.open(buffer) as image:
-        assert isinstance(image, JpegImageFile)
+    buffer = _file()
+    Image.new("RGB", (8, 8)).save(buffer, quality=quality)
+    buffer.seek(0)
+    with JpegImageFile(buffer) as image:
         return list(image.quantization[1])
 
 
