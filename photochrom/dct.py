@@ -119,7 +119,7 @@ def encode(coded: Coded, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment], 
         cb: uint8, 128 = no color; each side as the photograph's or half of it, rounded up.
         cr: the same.
         segments: what ``jpeg.build`` made.
-        quick: code chroma in one go, without finding the shortest codes first: in half the time, and about a tenth larger.
+        quick: code chroma in one go, without finding the shortest codes first: in half the time, and an eighth larger.
 
     Returns:
         The file, progressive where luma could be copied from a progressive one, else baseline. Chroma has the encoder's tables
