@@ -22,7 +22,7 @@ TABLES = {
     "batch": batch.batch,
     "film": film.film,
 }
-PROGRAMS = ("nodes", "training", "upsample")
+PROGRAMS = ("nodes", "stages", "training", "upsample")
 """Modules that print a table of their own."""
 LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
 HEAD = ("", "Photochrom", "Pillow", "ratio", "required", "", "processor ms", "Pillow's", "ratio")
@@ -35,7 +35,7 @@ def main() -> None:
         nargs="*",
         metavar="NAME",
         default=[*TABLES, "training"],
-        help=f"{', '.join(TABLES)} and training (all without a NAME), or nodes, upsample",
+        help=f"{', '.join(TABLES)} and training (all without a NAME), or nodes, stages, upsample",
     )
     parser.add_argument("--rounds", type=int, default=15, help="how often each is run")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -43,6 +43,7 @@ def main() -> None:
     unknown = set(arguments.names) - {*TABLES, *PROGRAMS}
     if unknown or arguments.rounds < 1:
         parser.error(f"unknown: {', '.join(unknown)}" if unknown else "--rounds must be 1 or more")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is measured is installed, and so compiled
     machine = {
         "processors": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),

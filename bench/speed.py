@@ -24,7 +24,7 @@ import photochrom
 from bench import pictures
 from photochrom.colorizer import Colorizer, Options
 from photochrom.model import Model
-from photochrom.picture import LumaWay
+from photochrom.picture import LumaChoice
 
 LAUNCH = Path(__file__).with_name("launch.py")
 PILLOW = (
@@ -34,7 +34,7 @@ PILLOW = (
 """What ``resave`` does, as a program."""
 
 
-WARM: dict[LumaWay, dict[str, float]] = {
+WARM: dict[LumaChoice, dict[str, float]] = {
     "fast": {"grey": 1.0, "grey as YCbCr": 1.3, "color": 1.3},
     "lossless": {"grey": 2.5},
 }

@@ -94,6 +94,7 @@ def color_file(
     contents: bytes | None = None,
     announce: Callable[[Path, Result], None] | None = None,
     recorded_name: str | None = None,
+    sha256: str | None = None,
 ) -> Result:
     """Color a file into another, whose folder is made; nothing is written where the photograph is skipped.
 
@@ -105,6 +106,7 @@ def color_file(
         contents: the photograph's bytes, where they are at hand; the source is then its name alone.
         announce: called with the finished file before that takes the target's name; what it raises prevents that.
         recorded_name: what the result's metadata call the source; by default the name of its file.
+        sha256: hash of the source, where it is known.
 
     Raises:
         PhotoError: if the source cannot be read, or is in color already and ``on_color`` is "error".
@@ -122,8 +124,9 @@ def color_file(
             result = colorizer.colorize(photos.read(contents, max_pixels=options.max_pixels, name=name))
         else:
             with ThreadPoolExecutor(1) as pool:  # hashing takes about as long as looking
-                sha256 = pool.submit(digest, source)
+                hashed = None if sha256 else pool.submit(digest, source)
                 result = huge.look(scan, colorizer)
+                sha256 = hashed.result() if hashed else sha256
 
         def tell(draft: Path) -> None:
             if announce:
@@ -133,12 +136,12 @@ def color_file(
         if result.chroma is not None and scan:
             if options.certificate:
                 raise OutputError(f"a scan of over {huge.HUGE:,} pixels is streamed, and not signed; leave the certificate out")
-            record = provenance.record(colorizer, format="TIFF", source=recorded_name, sha256=sha256.result())
+            record = provenance.record(colorizer, format="TIFF", source=recorded_name, sha256=sha256 or "")
             xmp = provenance.merged(result.photo.xmp, record)
             _make_folder(target.parent)
             huge.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell)
         elif result.chroma is not None:
-            data = _encode(result, colorizer, name=recorded_name, contents=contents)
+            data = _encode(result, colorizer, name=recorded_name, contents=contents, sha256=sha256)
             _make_folder(target.parent)
             photos.save(data, target, overwrite=overwrite, announce=tell)
     except PhotochromError as error:
@@ -195,9 +198,13 @@ def written_as(target: Path) -> Format | None:
     return format
 
 
-def _encode(result: Result, colorizer: Colorizer, *, name: str = "", contents: bytes | None = None) -> bytes:
+def _encode(
+    result: Result, colorizer: Colorizer, *, name: str = "", contents: bytes | None = None, sha256: str | None = None
+) -> bytes:
     assert result.chroma is not None
-    photo, options, sha256 = result.photo, colorizer.options, hashlib.sha256(contents).hexdigest() if contents else ""
+    photo, options = result.photo, colorizer.options
+    if sha256 is None:
+        sha256 = hashlib.sha256(contents).hexdigest() if contents else ""
     format = photos.target_of(photo, options.format)
     record = provenance.record(colorizer, format=format, source=name, sha256=sha256)
     xmp = provenance.merged(photo.xmp, record)

@@ -22,11 +22,11 @@ from photochrom.api import color_file
 from photochrom.colorizer import Colorizer, Result
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import sweep
-from photochrom.listing import Task, check_suffix, is_folder, plan
+from photochrom.listing import Task, check_suffix, plan
 from photochrom.manifest import Manifest, Record, Stamp, recipe_of, stamp
 from photochrom.picture import LumaWay
 
-__all__ = ["Outcome", "Status", "Task", "check_suffix", "default_jobs", "is_folder", "plan", "run"]
+__all__ = ["Outcome", "Status", "Task", "check_suffix", "default_jobs", "plan", "run"]
 
 Status = Literal["colored", "kept", "skipped", "failed"]
 
@@ -218,7 +218,8 @@ class _Crew:
                 theirs = task.home / known.source
                 reason = f"{task.target}: is the result of {os.path.normpath(theirs)}"
                 raise OutputError(f"{reason}; color them into two folders, or allow it to be replaced (--overwrite)")
-            return self._new(task, manifest, record)
+            fresh = not known or read is not known.read
+            return self._new(task, manifest, record, sha256=read.sha256 if fresh else None)
         except Exception as error:
             failed = replace(record, error=one_line(error))
             if record.read and ours and failed != known and not self._ended.is_set():
@@ -238,7 +239,8 @@ class _Crew:
             return None
         return replace(known, written=found) if known.written and found.sha256 == known.written.sha256 else None
 
-    def _new(self, task: Task, manifest: Manifest, record: Record) -> tuple[Status, str, Result]:
+    def _new(self, task: Task, manifest: Manifest, record: Record, *, sha256: str | None) -> tuple[Status, str, Result]:
+        """Color a photograph and record it; the hash is for the result, where it was taken from the contents just now."""
         assert record.read is not None
         read = record.read
         if record.written and not self._overwrite and task.target.exists():
@@ -259,6 +261,7 @@ class _Crew:
             colorizer=self._colorizer,
             overwrite=self._overwrite or record.written is not None,
             announce=announce,
+            sha256=sha256,
         )
         kind = result.judgement.kind
         if result.chroma is None:

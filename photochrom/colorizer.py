@@ -16,7 +16,7 @@ from photochrom.errors import OptionError, PhotoError
 from photochrom.hints import Hint, draw, settle
 from photochrom.judge import Judgement, judge
 from photochrom.model import BINS, Model, takes_none
-from photochrom.photo import Format, LumaWay, Photo
+from photochrom.photo import Format, LumaChoice, LumaWay, Photo
 from photochrom.upsample import shrink, upsample
 
 Plane = NDArray[np.uint8]
@@ -37,9 +37,9 @@ class Options:
     """What to do with a photograph that is in color already: leave it, color it by its luma, or raise PhotoError."""
     format: Format | None = None
     """Format to write; none keeps the source's."""
-    luma: LumaWay | None = None
-    """How a JPEG gets its luma: "lossless" takes the source's coefficients and refuses where that cannot be, "fast" encodes it
-    anew; none is lossless from a grey or YCbCr JPEG to a JPEG, and fast otherwise."""
+    luma: LumaChoice | None = None
+    """How a JPEG gets its luma: "lossless" takes the source's coefficients and refuses where that cannot be, "encoded" encodes
+    it anew, "fast" takes the quicker of the two; none is lossless from a grey or YCbCr JPEG to a JPEG, or else encoded."""
     max_pixels: int = photos.MAX_PIXELS
     """Refuse photographs with more pixels than this."""
     certificate: str | None = None
@@ -59,8 +59,8 @@ class Options:
             raise OptionError(f"on_color is '{self.on_color}': expected one of {', '.join(get_args(OnColor))}")
         if self.format is not None and self.format not in get_args(Format):
             raise OptionError(f"format is '{self.format}': expected one of {', '.join(get_args(Format))}")
-        if self.luma is not None and self.luma not in get_args(LumaWay):
-            raise OptionError(f"luma is '{self.luma}': expected one of {', '.join(get_args(LumaWay))}")
+        if self.luma is not None and self.luma not in get_args(LumaChoice):
+            raise OptionError(f"luma is '{self.luma}': expected one of {', '.join(get_args(LumaChoice))}")
         if self.luma == "lossless" and self.format not in (None, "JPEG"):
             raise OptionError(f"luma is 'lossless', from JPEG to JPEG alone, but format is {self.format}: drop one of them")
         if (self.certificate is None) != (self.key is None):

@@ -171,6 +171,14 @@ def hold(file: IO[Any]) -> bool:
     return True
 
 
+def is_folder(path: Path) -> bool:
+    """Tell whether a path leads to a folder, without an error where that cannot be told."""
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, a folder above that is closed: whoever opens the path says so
+        return False
+
+
 def same_file(first: Path, second: Path) -> bool:
     """Tell whether two paths lead to one existing file, by whatever names or links."""
     try:

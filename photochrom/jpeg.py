@@ -326,8 +326,11 @@ def encode(luma: Plane, cb: Plane, cr: Plane, *, quality: int, segments: list[Se
         stream: bytes = simplejpeg.encode_jpeg_yuv_planes(luma[rows], cb[halves], cr[halves], quality=quality)
         return stream
 
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        streams = list(pool.map(code, range(0, down, band)))
+    if band >= down:
+        streams = [code(0)]
+    else:
+        with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+            streams = list(pool.map(code, range(0, down, band)))
     return _joined(streams, (height, width), blocks=band * across, segments=with_jfif(segments))
 
 

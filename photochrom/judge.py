@@ -93,7 +93,7 @@ def judge_tone(light: NDArray[np.float32], chroma: NDArray[np.float32]) -> Judge
 
 def _percentiles(values: NDArray[Any], *percents: float) -> list[float]:
     """Give what ``np.percentile`` does; that, and ``np.median``, load a part of numpy that takes longer than all judging."""
-    ordered = np.sort(values, axis=None)
+    ordered = np.sort(values, axis=None, kind="stable")  # for samples of 8 bits by far the fastest
     places = np.array(percents) / 100 * (len(ordered) - 1)
     return [float(value) for value in np.interp(places, np.arange(len(ordered)), ordered)]
 

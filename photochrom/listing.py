@@ -11,7 +11,7 @@ from pathlib import Path
 
 from photochrom.api import MARK, beside, with_ending
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
-from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format
+from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, is_folder
 
 
 @dataclass(frozen=True)
@@ -219,14 +219,6 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link to itself, or into a folder that is closed: it fails as a photograph
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Tell whether a path leads to a folder, without an error where that cannot be told."""
-    try:
-        return path.is_dir()
-    except OSError:  # a name too long, a folder above that is closed: whoever opens the path says so
         return False
 
 

@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from photochrom import iptc, jpeg, photo_jpeg, photo_pillow, photo_tiff, planes, png, pnm, tiff, vips
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, Kind, contents, kind_of, same_file, save, unknown
-from photochrom.picture import MAX_PIXELS, LumaWay, Photo
+from photochrom.picture import MAX_PIXELS, LumaChoice, LumaWay, Photo
 from photochrom.planes import Plane, stored, upright
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "MAX_PIXELS",
     "SUFFIXES",
     "Format",
+    "LumaChoice",
     "LumaWay",
     "Photo",
     "Plane",
@@ -149,8 +150,11 @@ def chroma_step(photo: Photo, format: Format | None = None) -> int:
     return 2 if target_of(photo, format) == "JPEG" and photo.sampling == (2, 2) else 1
 
 
-def luma_way(photo: Photo, format: Format | None = None, *, asked: LumaWay | None = None) -> LumaWay | None:
-    """Tell how the luma of a photograph is written: as asked; else lossless from a grey or YCbCr JPEG to a JPEG, or fast.
+def luma_way(photo: Photo, format: Format | None = None, *, asked: LumaChoice | None = None) -> LumaWay | None:
+    """Tell how the luma of a photograph is written.
+
+    Left open, it is lossless from a grey or YCbCr JPEG to a JPEG, and encoded otherwise. Fast is lossless where luma has scans
+    of its own in the file, as in every grey one: they are copied byte for byte.
 
     Args:
         photo: the photograph.
@@ -164,8 +168,9 @@ def luma_way(photo: Photo, format: Format | None = None, *, asked: LumaWay | Non
         PhotoError: lossless is asked for and cannot be.
     """
     target = target_of(photo, format)
-    way: LumaWay = "lossless" if target == "JPEG" and photo.coded is not None and asked != "fast" else "fast"
-    if asked == "lossless" and way == "fast":
+    coded = photo.coded if target == "JPEG" and asked != "encoded" else None
+    way: LumaWay = "lossless" if coded and (asked != "fast" or coded.own) else "encoded"
+    if asked == "lossless" and way == "encoded":
         got = f"this is {photo.format or 'an array'} to {target or 'an array'}"
         if photo.format == target == "JPEG":
             got = "this one is RGB or CMYK, coded by arithmetic, read by its profile, or needs jpeglib, which is not installed"
@@ -179,7 +184,7 @@ def encode(
     cr: Plane,
     *,
     format: Format | None = None,
-    luma: LumaWay | None = None,
+    luma: LumaChoice | None = None,
     pages: Sequence[tuple[Plane, Plane]] = (),
 ) -> bytes:
     """Write a photograph with new colors, by default in its own format.
@@ -209,7 +214,8 @@ def encode(
         photo = shallow(photo)
         iptc_block = ((jpeg.APP13, iptc.wrap(photo.iptc)),) if photo.iptc else ()
         extras = iptc_block if foreign else photo.extras
-        return photo_jpeg.encode(photo, cb, cr, extras=extras, luma=luma_way(photo, format, asked=luma))
+        way = luma_way(photo, format, asked=luma)
+        return photo_jpeg.encode(photo, cb, cr, extras=extras, luma=way, quick=luma == "fast")
     photo = photo if target in DEEP else shallow(photo)
     try:
         if target == "TIFF":

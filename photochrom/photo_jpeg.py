@@ -64,9 +64,17 @@ def read(data: bytes, max_pixels: int) -> Photo:
 
 
 def encode(
-    photo: Photo, cb: Plane, cr: Plane, *, extras: tuple[tuple[bytes, bytes], ...] = (), luma: LumaWay | None = None
+    photo: Photo,
+    cb: Plane,
+    cr: Plane,
+    *,
+    extras: tuple[tuple[bytes, bytes], ...] = (),
+    luma: LumaWay | None = None,
+    quick: bool = False,
 ) -> bytes:
-    """Write a photograph as a JPEG with new colors, as fine as its source's; luma as asked, or lossless where it can be.
+    """Write a photograph as a JPEG with new colors, as fine as its source's; luma as told, or lossless where it can be.
+
+    ``quick`` is for ``dct.encode``.
 
     Raises:
         OptionError: the planes do not fit.
@@ -81,8 +89,8 @@ def encode(
     xmp, extras = extended_xmp.split(photo.xmp or b"", extras)
     carried = jpeg.Carried(exif=photo.exif, xmp=xmp, icc=photo.icc, dpi=photo.dpi, extras=extras)
     segments = jpeg.build(carried)
-    if photo.coded is not None and luma != "fast":
-        return dct.encode(photo.coded, blue, red, segments=segments)
+    if photo.coded is not None and luma != "encoded":
+        return dct.encode(photo.coded, blue, red, segments=segments, quick=quick)
     return jpeg.encode(photo.shown, blue, red, quality=photo.quality, segments=segments)
 
 

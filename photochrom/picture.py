@@ -11,8 +11,11 @@ from photochrom.errors import PhotoError
 from photochrom.files import Kind
 from photochrom.planes import Bytes, Plane
 
-LumaWay = Literal["lossless", "fast"]
+LumaWay = Literal["lossless", "encoded"]
 """How a JPEG gets its luma: coefficient by coefficient from another, or encoded anew from the plane."""
+
+LumaChoice = Literal["lossless", "encoded", "fast"]
+"""What may be asked for: one of the ways, or the one of them that takes the least time."""
 
 MAX_PIXELS = 200_000_000
 """Larger pictures are refused unless asked for: a small file can claim to be any size."""

@@ -54,6 +54,8 @@ BAND_PIXELS = 1 << 16
 temporary planes then stay in the processor's cache."""
 THREADS = 4
 """More do not pay: memory is the limit."""
+THREAD_PIXELS = 1 << 20
+"""Output pixels from which on threads pay: a smaller picture costs a fifth more processor time with them."""
 
 
 def upsample(chroma: NDArray[np.floating], luma: Samples, *, step: int) -> tuple[Samples, Samples]:
@@ -101,11 +103,13 @@ def upsample(chroma: NDArray[np.floating], luma: Samples, *, step: int) -> tuple
             else:
                 out[rows] = plane * np.float32(256 / scale) + np.float32(32768.5)  # cut off: no sample is near 0 or 65535
 
-    if band >= height:
-        work(0)  # a frame of film: a thread would take a quarter of the time that it spares
-        return result[0], result[1]
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        list(pool.map(work, range(0, height, band)))
+    tops = range(0, height, band)
+    if height * width < THREAD_PIXELS:
+        for top in tops:
+            work(top)
+    else:
+        with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+            list(pool.map(work, tops))
     return result[0], result[1]
 
 

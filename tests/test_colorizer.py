@@ -213,7 +213,8 @@ def test_the_same_photograph_gets_the_same_colors(colorizer: Colorizer, make: Ca
 def test_the_result_says_how_luma_is_written(colorizer: Colorizer) -> None:
     grey = photo.read(making.file(making.grey(40, 60), "JPEG"))
     assert colorizer.colorize(grey).luma == "lossless"
-    assert Colorizer(colorizer.model, Options(luma="fast")).colorize(grey).luma == "fast"
+    assert Colorizer(colorizer.model, Options(luma="fast")).colorize(grey).luma == "lossless"
+    assert Colorizer(colorizer.model, Options(luma="encoded")).colorize(grey).luma == "encoded"
     assert Colorizer(colorizer.model, Options(format="PNG")).colorize(grey).luma is None
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG"):
         Colorizer(colorizer.model, Options(luma="lossless")).colorize(photo.read(making.file(making.grey(40, 60), "PNG")))

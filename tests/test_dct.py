@@ -17,9 +17,9 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import dct, jpeg, photo, planes
+from photochrom import dct, jpeg, photo, planes, vips
 from photochrom.errors import OptionError, OutputError, PhotoError
-from photochrom.picture import LumaWay
+from photochrom.picture import LumaChoice
 
 PICTURES = {"grey": making.grey, "color": making.scene}
 KINDS: dict[str, dict[str, Any]] = {
@@ -47,7 +47,7 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
     return simplejpeg.decode_jpeg(content, colorspace="GRAY", strict=False)[..., 0]
 
 
-def recolored(content: bytes, luma: LumaWay | None = None) -> bytes:
+def recolored(content: bytes, luma: LumaChoice | None = None) -> bytes:
     source = photo.read(content)
     return photo.encode(source, *making.chroma(planes.half(source.luma.shape)), luma=luma)
 
@@ -67,6 +67,8 @@ def assert_same_luma(content: bytes, out: bytes, folder: Path) -> None:
 def test_every_coefficient_of_luma_is_the_sources(picture: str, kind: str, size: tuple[int, int], tmp_path: Path) -> None:
     content = making.file(PICTURES[picture](*size), "JPEG", KINDS[kind])
     assert_same_luma(content, recolored(content), tmp_path)
+    if picture == "grey":
+        assert_same_luma(content, recolored(content, "fast"), tmp_path)
 
 
 @pytest.mark.parametrize("subsampling", ["444", "422", "420", "440", "411"])
@@ -134,13 +136,16 @@ def chroma_blocks(content: bytes) -> list[NDArray[np.float64]]:
     return [pairs[..., 1], pairs[..., 2]]
 
 
+@pytest.mark.parametrize("luma", ["lossless", "fast"])
 @pytest.mark.parametrize("kind", ["4:2:0", "progressive", "restarts"])
-def test_other_decoders_agree(kind: str) -> None:
+def test_other_decoders_agree(kind: str, luma: LumaChoice) -> None:
     content = making.file(making.grey(200, 301), "JPEG", KINDS[kind])
-    out = recolored(content)
+    out = recolored(content, luma)
     by_pillow = np.asarray(making.opened(out)).astype(int)
     by_opencv = cv2.imdecode(np.frombuffer(out, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
-    assert np.abs(by_pillow - by_opencv).max() <= 4
+    by_libvips = vips.library().Image.new_from_buffer(out, "").numpy().astype(int)
+    for other in (by_opencv, by_libvips, simplejpeg.decode_jpeg(out).astype(int)):
+        assert np.abs(by_pillow - other).max() <= 4
     assert jpeg.parse(out).frame == jpeg.parse(content).frame
 
 
@@ -207,12 +212,14 @@ def test_the_rule_and_what_is_asked() -> None:
     grey, color = (photo.read(making.file(PICTURES[name](40, 60), "JPEG")) for name in PICTURES)
     for source in (grey, color):
         assert photo.luma_way(source) == photo.luma_way(source, asked="lossless") == "lossless"
-        assert photo.luma_way(source, asked="fast") == "fast"
+        assert photo.luma_way(source, asked="encoded") == "encoded"
         assert photo.luma_way(source, "PNG") is None
         with pytest.raises(PhotoError, match="this is JPEG to PNG"):
             photo.luma_way(source, "PNG", asked="lossless")
+    assert photo.luma_way(grey, asked="fast") == "lossless"
+    assert photo.luma_way(color, asked="fast") == "encoded"
     drawn = photo.read(making.file(making.scene(40, 60), "PNG"))
-    assert photo.luma_way(drawn, "JPEG") == "fast"
+    assert photo.luma_way(drawn, "JPEG") == "encoded"
     with pytest.raises(PhotoError, match="this is PNG to JPEG"):
         photo.luma_way(drawn, "JPEG", asked="lossless")
 
@@ -236,7 +243,7 @@ def test_luma_that_cannot_be_kept(kind: str, tmp_path: Path) -> None:
         "profile": lambda: making.data("odd", "libvips__sample-xyb.jpg").read_bytes(),
     }[kind]()
     source = photo.read(content)
-    assert photo.luma_way(source) == "fast"
+    assert photo.luma_way(source) == "encoded"
     assert making.opened(recolored(content)).mode == "RGB"
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG") as caught:
         recolored(content, "lossless")
@@ -254,14 +261,23 @@ def test_without_the_library_grey_luma_is_still_kept(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(dct, "find_spec", lambda _: None)
     assert photo.luma_way(photo.read(making.file(making.grey(40, 60), "JPEG"))) == "lossless"
     color = making.file(making.scene(40, 60), "JPEG")
-    assert photo.luma_way(photo.read(color)) == "fast"
+    assert photo.luma_way(photo.read(color)) == "encoded"
     with pytest.raises(PhotoError, match="jpeglib"):
         recolored(color, "lossless")
 
 
-def test_fast_is_an_ordinary_baseline_file() -> None:
+def test_fast_copies_where_luma_has_scans_of_its_own() -> None:
+    grey, color = (making.file(picture(40, 60), "JPEG") for picture in (making.grey, making.scene))
+    for source in (grey, recolored(color, "lossless")):
+        fast, lossless = recolored(source, "fast"), recolored(source, "lossless")
+        assert np.array_equal(np.asarray(making.opened(fast)), np.asarray(making.opened(lossless)))
+        assert len(lossless) < len(fast) < len(lossless) + 500  # most of it tables of codes
+    assert recolored(color, "fast") == recolored(color, "encoded") != recolored(color, "lossless")
+
+
+def test_encoded_is_an_ordinary_baseline_file() -> None:
     content = making.file(making.grey(40, 60), "JPEG", {"progressive": True})
-    out = recolored(content, "fast")
+    out = recolored(content, "encoded")
     assert jpeg.parse(out).frame == b"\xff\xc0"
     assert out.count(jpeg.SCAN) == 1
 
@@ -271,5 +287,5 @@ def test_options_refuse_what_contradicts() -> None:
 
     with pytest.raises(OptionError, match="format is PNG"):
         Options(luma="lossless", format="PNG")
-    with pytest.raises(OptionError, match="expected one of lossless, fast"):
+    with pytest.raises(OptionError, match="expected one of lossless, encoded, fast"):
         Options(luma="slow")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import making
 import pytest
 
-from photochrom import batch, manifest
+from photochrom import api, batch, manifest
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
 from photochrom.manifest import NAME, Manifest, Record, Stamp
@@ -370,3 +371,16 @@ def test_threads_write_the_settings_once(tmp_path: Path) -> None:
                 pool.submit(made.add, record(name), SETTINGS, sync=False)
         made.close()
         assert ["output" in line for line in lines(folder)] == [False] + [True] * 8
+
+
+def test_a_result_states_the_hash_of_what_was_read(tmp_path: Path, colorizer: Colorizer) -> None:
+    """Also of a photograph that the manifest knows by a size and time that another one has now."""
+    source, output = tmp_path / "in/a.jpg", tmp_path / "out"
+    source.parent.mkdir()
+    for last in b"12":
+        source.write_bytes(making.file(making.grey(40, 60), "JPEG") + bytes([last]))
+        os.utime(source, ns=(10**18, 10**18))
+        (outcome,) = batch.run(colorizer, batch.plan([source.parent], output))
+        assert outcome.status == "colored"
+        assert api.recorded(output / "a.jpg").source_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+        (output / "a.jpg").unlink()

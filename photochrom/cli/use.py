@@ -7,6 +7,7 @@ import json as jsonlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,13 +16,15 @@ from cyclopts import Parameter, Token
 
 from photochrom.cli.tally import Count, Tally, terminable
 from photochrom.errors import OptionError, PhotochromError, one_line
+from photochrom.files import is_folder
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from photochrom.batch import Task
-    from photochrom.colorizer import Colorizer, Options
+    from photochrom.colorizer import Colorizer
     from photochrom.files import Format
+    from photochrom.model import Model
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 FormatName = Literal["jpeg", "png", "webp", "tiff", "avif", "bmp", "pnm"]
@@ -44,7 +47,7 @@ def colorize(
     vividness: float = 1.0,
     on_color: Literal["skip", "recolor", "error"] = "skip",
     format: FormatName | None = None,
-    luma: Literal["lossless", "fast"] | None = None,
+    luma: Literal["lossless", "encoded", "fast"] | None = None,
     model: Path | None = None,
     hint: Annotated[list[str] | None, Parameter(negative="")] = None,
     hints: Path | None = None,
@@ -77,7 +80,8 @@ def colorize(
         Write this format instead of the source's. GIF and JPEG 2000 come back as PNG, HEIC as JPEG.
     luma
         How a JPEG gets its luma: lossless takes the source's coefficients as they are, and is for grey and YCbCr JPEGs alone;
-        fast encodes luma anew. Left out, it is lossless wherever it can be.
+        encoded encodes it anew, into a file of one scan; fast takes the quicker of the two, lossless for a grey JPEG and
+        encoded for any other. Left out, it is lossless wherever it can be.
     model
         A model file of `photochrom export` instead of the one in the package.
     hint
@@ -110,14 +114,17 @@ def colorize(
         Print failures and the table at the end alone.
     json
         Print one line of JSON for each photograph: source, output, status, seconds, judgement, error, reason,
-        notes, luma (lossless or fast, of a JPEG that was written).
+        notes, luma (lossless or encoded, of a JPEG that was written).
     """
+    alone = len(inputs) == 1 and not is_folder(inputs[0])
+    # Several photographs at a time leave no processor for a second thread of the network.
+    loading = _loading(model, threads=0 if alone else 1)
     from photochrom import batch
     from photochrom import hints as guides
     from photochrom.colorizer import Colorizer, Options
 
     points = [guides.parse(text) for text in hint or []] + list(guides.load(hints) if hints else [])
-    if (points or confidence or variants) and (len(inputs) > 1 or batch.is_folder(inputs[0])):
+    if (points or confidence or variants) and not alone:
         raise OptionError("--hint, --hints, --confidence and --variants are for one photograph: name one file")
     if variants and (STREAM in inputs or json):
         raise OptionError("--variants writes the answers for a photograph's file and prints lines: give a file, without --json")
@@ -138,17 +145,15 @@ def colorize(
     if STREAM in inputs:
         _check_stream(inputs, output, json=json)
         if output is None:
-            return _to_stdout(options, model)
+            return _to_stdout(Colorizer(loading.result(), options))
         batch.check_suffix(output, options.format)
         tasks: Iterable[batch.Task] = [batch.Task(STREAM, output, contents=sys.stdin.buffer.read())]
         count = Count(tasks)
     else:
         tasks = batch.plan(inputs, output, format=options.format)
         count = Count(batch.plan(inputs, output, format=options.format))
-    alone = len(inputs) == 1 and not batch.is_folder(inputs[0])
     jobs = jobs if jobs is not None else 1 if alone else batch.default_jobs()
-    # Several photographs at a time leave no processor for a second thread of the network.
-    colorizer = Colorizer.load(model, options=options, threads=0 if alone else 1)
+    colorizer = Colorizer(loading.result(), options)
     if confidence:
         _map(colorizer, inputs[0], confidence, overwrite=overwrite)
     if variants:
@@ -236,10 +241,10 @@ def sheet(
         Replace a sheet that exists.
     """
     from photochrom import photo
-    from photochrom.colorizer import Options
+    from photochrom.colorizer import Colorizer, Options
     from photochrom.sheet import sheet as draw
 
-    colorizer = _load(model, Options(vividness=vividness))
+    colorizer = Colorizer.load(model, options=Options(vividness=vividness))
     photo.save(draw(photos, colorizer.paint, height=height, columns=columns, limit=limit), output, overwrite=overwrite)
     print(output)
     return 0
@@ -357,21 +362,25 @@ def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) ->
         raise OptionError("the photograph would go to a terminal: name a file with -o, or redirect standard output")
 
 
-def _to_stdout(options: Options, model: Path | None) -> int:
+def _to_stdout(colorizer: Colorizer) -> int:
     from photochrom import photo
     from photochrom.api import encoded
 
     data = sys.stdin.buffer.read()
-    read = photo.read(data, max_pixels=options.max_pixels, name="standard input")
-    sys.stdout.buffer.write(encoded(read, _load(model, options), name="standard input", contents=data))
+    read = photo.read(data, max_pixels=colorizer.options.max_pixels, name="standard input")
+    sys.stdout.buffer.write(encoded(read, colorizer, name="standard input", contents=data))
     sys.stdout.buffer.flush()
     return 0
 
 
-def _load(model: Path | None, options: Options) -> Colorizer:
-    from photochrom.colorizer import Colorizer
+def _loading(path: Path | None, *, threads: int) -> Future[Model]:
+    """Begin to load a model in a thread of its own, which computes while the rest of the package is imported."""
+    from photochrom.model import Model
 
-    return Colorizer.load(model, options=options)
+    pool = ThreadPoolExecutor(1)
+    loading = pool.submit(Model.load, path, threads=threads)
+    pool.shutdown(wait=False)
+    return loading
 
 
 def _format(name: FormatName | None) -> Format | None:

@@ -22,7 +22,7 @@ from skimage import data
 
 from photochrom import __version__, api
 from photochrom.cli import main
-from photochrom.colorizer import Colorizer
+from photochrom.model import Model
 
 COMMAND = [sys.executable, "-m", "photochrom", "colorize"]
 
@@ -406,8 +406,8 @@ def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:
 
 def test_the_model_is_loaded_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
-    load = Colorizer.load.__func__  # type: ignore[attr-defined]
-    monkeypatch.setattr(Colorizer, "load", classmethod(lambda *a, **k: loads.append(1) or load(*a, **k)))
+    load = Model.load.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(Model, "load", classmethod(lambda *a, **k: loads.append(1) or load(*a, **k)))
     for index in range(3):
         put(f"in/{index}.png")
     assert run("colorize", "in")[0] == 0
