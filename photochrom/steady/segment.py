@@ -139,8 +139,8 @@ def color_segment(
     links = [motion.links(*pair) for pair in pairwise(path)]
     places = {len(head) + shown.index(index): given for index, given in hints.items()}
     keys = sorted({*range(len(head), len(path), knobs.every), len(path) - 1, *places})
-    known = track(places if before is None else {0: before.points, **places}, links)
-    coming = track({len(path) - 1: later}, links)
+    known = track(places if before is None else {0: before.points, **places}, path, links)
+    coming = track({len(path) - 1: later}, path, links)
     points = [nearest_last(pair[0] + pair[1]) for pair in zip(known, coming, strict=True)]
     seen = [frames[index] for index in shown]
     cleaned = {key: clean(seen, links[len(head) :], key - len(head), reach=knobs.clean) for key in keys}
