@@ -221,6 +221,12 @@ def rows(tables: Sequence[Table]) -> list[tuple[str, ...]]:
     ]
 
 
+def markdown(tables: Sequence[Table], *, title: str) -> str:
+    """Give a line that says what was measured and a table of Markdown."""
+    lines = [f"| {' | '.join(row)} |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows(tables))]
+    return "\n".join([f"{title}:", "", *lines, ""])
+
+
 def to_json(tables: Sequence[Table], *, model: str, split: Split) -> str:
     """Give the tables as one JSON object on one line."""
     content: Mapping[str, Any] = {

@@ -39,7 +39,7 @@ class Steadiness:
     memory: float = 0.93
     """Share of its weight that a color keeps from one frame that the network sees to the next; more is steadier."""
     clean: int = 3
-    """Frames before and after one that the network sees whose luma is averaged with its own, so that grain makes no color."""
+    """Frames before and after every second one that the network sees whose luma is averaged with its own, against grain."""
     ramp: int = 48
     """Frames over which a segment turns from the colors that the one before ended with to its own."""
 
@@ -143,8 +143,10 @@ def color_segment(
     coming = track({len(path) - 1: later}, path, links)
     points = [nearest_last(pair[0] + pair[1]) for pair in zip(known, coming, strict=True)]
     seen = [frames[index] for index in shown]
-    cleaned = {key: clean(seen, links[len(head) :], key - len(head), reach=knobs.clean) for key in keys}
-    fresh, size = _predict(colorizer, cleaned, points)
+    asked = {key: seen[key - len(head)] for key in keys}
+    # Grain makes the network's answers dull, and without it they are bolder, at times wrongly: it sees both by turns.
+    asked |= {key: clean(seen, links[len(head) :], key - len(head), reach=knobs.clean) for key in keys[::2]}
+    fresh, size = _predict(colorizer, asked, points)
 
     on, back = [link for link, _ in links], [link for _, link in links]
     start = np.zeros_like(fresh[keys[0]]) if before is None else _weighed(before.chroma, before.weight)

@@ -135,6 +135,15 @@ def test_a_sure_answer_counts_more() -> None:
     assert abs(np.mean(run(pan(48), Network(answer))[0])) < 0.03
 
 
+def test_every_second_frame_that_the_network_sees_is_without_grain() -> None:
+    frames, random = pan(33), np.random.default_rng(3)
+    grainy = [np.clip(frame + random.normal(0, 12, frame.shape), 0, 255).astype(np.uint8) for frame in frames]
+    network = Network(constant)
+    run(grainy, network, every=8)
+    left = [float(np.abs(seen * 255 - frames[8 * index]).mean()) for index, seen in enumerate(network.seen)]
+    assert max(left[::2]) < 0.75 * min(left[1::2]), left
+
+
 def test_an_object_has_its_color_from_the_first_frame_and_leaves_none_behind() -> None:
     ground = (texture(SIZE, 96, seed=5) * 0.3 + 40).astype(np.uint8)
     ball = (texture(20, 20, seed=6) * 0.2 + 200).astype(np.uint8)
