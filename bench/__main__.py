@@ -21,7 +21,10 @@ TABLES = {
     "huge": huge.huge,
     "batch": batch.batch,
     "film": film.film,
+    "long": film.whole,
 }
+LONG = ("long",)
+"""Tables that take an hour, and are printed only where they are named."""
 PROGRAMS = ("nodes", "stages", "training", "upsample")
 """Modules that print a table of their own."""
 LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
@@ -34,8 +37,8 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        default=[*TABLES, "training"],
-        help=f"{', '.join(TABLES)} and training (all without a NAME), or nodes, stages, upsample",
+        default=[*(name for name in TABLES if name not in LONG), "training"],
+        help=f"{', '.join(TABLES)} and training (all but {', '.join(LONG)} without a NAME), or nodes, stages, upsample",
     )
     parser.add_argument("--rounds", type=int, default=15, help="how often each is run")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -16,10 +16,13 @@ WIDTH, HEIGHT, RATE = 640, 480, 24
 SECONDS = 20
 LONG_MINUTES = (2, 20)
 """Lengths of two films, small ones, whose memory is compared."""
+WHOLE_MINUTES, WHOLE_WIDTH, WHOLE_HEIGHT = 120, 160, 120
+"""Length of a whole film, and its frames: small, so that it is over in an hour."""
 OPTIONS = {"crf": "18", "preset": "medium"}
 """What the command takes by itself."""
 GRAIN = 2.0
 """Standard deviation of grain, of 255."""
+OURS = [sys.executable, "-m", "photochrom", "video", "in.mp4", "-o", "ours.mp4", "--overwrite", "--quiet"]
 
 
 def film(rounds: int):
@@ -31,16 +34,15 @@ def film(rounds: int):
         root = Path(folder)
         frames = SECONDS * RATE
         write(root / "in.mp4", WIDTH, HEIGHT, frames)
-        ours = [sys.executable, "-m", "photochrom", "video", "in.mp4", "-o", "ours.mp4", "--overwrite", "--quiet"]
         theirs = [sys.executable, str(Path(__file__).resolve()), "in.mp4", "theirs.mp4"]
-        runs = speed.side_by_side(partial(batch.run, ours, root), partial(batch.run, theirs, root), rounds=rounds)
+        runs = speed.side_by_side(partial(batch.run, OURS, root), partial(batch.run, theirs, root), rounds=rounds)
         seconds = [statistics.median(run.seconds for run in side) for side in runs]
         processor = [1e3 * statistics.median(run.processor for run in side) / frames for side in runs]
         name = f"film of {frames} frames of {WIDTH} x {HEIGHT}, against a transcode"
         peaks = []
         for minutes in LONG_MINUTES:
             write(root / "in.mp4", 96, 64, minutes * 60 * RATE)
-            peaks.append(batch.run(ours, root).peak / 1e6)
+            peaks.append(batch.run(OURS, root).peak / 1e6)
     return [
         speed.Row(name, "s", *seconds, required_ratio=2.0, processor=processor[0], pillow_processor=processor[1]),
         speed.Row("the same, for each frame", "ms", 1e3 * seconds[0] / frames, required=1e3 / 24),
@@ -49,6 +51,22 @@ def film(rounds: int):
             speed.Row(f"film of {minutes} minutes, memory", "MB", peak, required=600)
             for minutes, peak in zip(LONG_MINUTES, peaks, strict=True)
         ),
+    ]
+
+
+def whole(_: int):
+    """Give the rows of a film of two hours, which is run once."""
+    from bench import batch, speed
+
+    frames = WHOLE_MINUTES * 60 * RATE
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        write(root / "in.mp4", WHOLE_WIDTH, WHOLE_HEIGHT, frames)
+        run = batch.run(OURS, root)
+    name = f"film of {WHOLE_MINUTES} minutes, {frames:,} frames of {WHOLE_WIDTH} x {WHOLE_HEIGHT}"
+    return [
+        speed.Row(f"{name}, memory", "MB", run.peak / 1e6, required=600),
+        speed.Row("the same, for each frame", "ms", 1e3 * run.seconds / frames, processor=1e3 * run.processor / frames),
     ]
 
 

@@ -23,7 +23,7 @@ from photochrom.metrics import Picture, Value
 from photochrom.photo import Photo
 from photochrom.planes import luma_of
 from photochrom.shards import Split, evenly, members, shards
-from photochrom.steady import Carried, Cuts, Steadiness, color_segment, small
+from photochrom.steady import Carried, Cuts, Kind, Steadiness, color_segment, kind_of, small
 from photochrom.steady.measures import Comparison, FilmScores, Watch, compare
 from photochrom.steady.moves import MOVES, Move, clip
 from photochrom.upsample import upsample
@@ -111,24 +111,30 @@ def watch(film: Iterable[tuple[Picture, bool | None]], colorizer: Colorizer, *, 
     """
     found, cuts = Watch(), Cuts()
     before: Carried | None = None
-    segment: list[tuple[Picture, NDArray[np.uint8], NDArray[np.uint8], bool]] = []
+    segment: list[tuple[Picture, NDArray[np.uint8], bool]] = []
+    frames: list[NDArray[np.uint8]] = []
+    kinds: list[Kind] = []
 
     def finish() -> Carried:
-        lows, after = color_segment([frame for _, _, frame, _ in segment], colorizer, knobs=knobs, before=before, hints={})
-        for (truth, luma, _, starts), low in zip(segment, lows, strict=True):
+        lows, after = color_segment(frames, kinds, colorizer, knobs=knobs, before=before, hints={})
+        for (truth, luma, starts), low in zip(segment, lows, strict=True):
             ways = {PER_FRAME: colorizer.small_chroma(luma), STEADY: low}
             found.add(truth, {name: _laid(luma, chroma) for name, chroma in ways.items()}, luma=luma, cut=starts)
-        segment.clear()
+        for each in (segment, frames, kinds):
+            each.clear()
         return after
 
     for truth, starts in film:
         luma = luma_of(truth)
         frame = small(luma, colorizer)
-        cut = cuts.push(frame)
+        kind = kind_of(frame)
+        cut = cuts.push(frame, kind)
         if segment and (cut or len(segment) == SEGMENT):
             before = finish()
         before = None if cut else before
-        segment.append((truth, luma, frame, cut if starts is None else starts))
+        segment.append((truth, luma, cut if starts is None else starts))
+        frames.append(frame)
+        kinds.append(kind)
     if segment:
         finish()
     return found.rows()
@@ -213,6 +219,12 @@ def rows(tables: Sequence[Table]) -> list[tuple[str, ...]]:
         for table in tables
         for row in table.rows
     ]
+
+
+def markdown(tables: Sequence[Table], *, title: str) -> str:
+    """Give a line that says what was measured and a table of Markdown."""
+    lines = [f"| {' | '.join(row)} |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows(tables))]
+    return "\n".join([f"{title}:", "", *lines, ""])
 
 
 def to_json(tables: Sequence[Table], *, model: str, split: Split) -> str:

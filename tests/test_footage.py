@@ -56,6 +56,10 @@ def test_moves_over_photographs_are_measured(colorizer: Colorizer, prepared: Pat
     assert {len(row) for row in cells} == {len(footage.COLUMNS)}
     assert "(" not in "".join(cells[0][3:]), "one film has no interval"
     assert "to" in cells[-3][3]
+    lines = footage.markdown(tables, title="flickering").splitlines()
+    assert lines[0] == "flickering:"
+    assert [line.count("|") for line in lines[2:]] == [len(footage.COLUMNS) + 1] * (2 + len(cells))
+    assert cells[4][3] in lines[8]
     found = json.loads(footage.to_json(tables, model="flickering", split="test"))
     assert list(found["films"]) == [*MOVES, "all moves"]
     assert found["films"]["pan"]["colored"][footage.STEADY]["cdc"]["value"] == tables[0].rows[1].cdc.value

@@ -180,16 +180,17 @@ def evaluate(
     json
         Print one JSON object instead of tables.
     markdown
-        Print Markdown instead of tables, for a model card; not for the protocol scores.
+        Print Markdown instead of tables, for a model card or docs/steadiness.md; not for the protocol scores of photographs.
     """
     from photochrom import evaluate as scoring
 
     if json and markdown:
         raise OptionError("--json and --markdown are two forms of the same output: drop one of them")
     if video:
-        if protocol != "scores" or markdown:
-            raise OptionError("--video measures film, --protocol and --markdown are for photographs: drop one of them")
-        return _film(model, [*video, *(data or [])], split=split, vividness=vividness, limit=limit, json=json)
+        if protocol != "scores":
+            raise OptionError("--video measures film, --protocol is for photographs: drop one of them")
+        sources = [*video, *(data or [])]
+        return _film(model, sources, split=split, vividness=vividness, limit=limit, json=json, markdown=markdown)
     if not data:
         raise OptionError("there is nothing to measure: give --data FOLDER, or --video CLIP")
     if protocol != "scores":
@@ -219,6 +220,7 @@ def _film(
     vividness: float | None,
     limit: int | None,
     json: bool,
+    markdown: bool,
 ) -> int:
     from photochrom import footage
     from photochrom.colorizer import Colorizer, Options
@@ -226,10 +228,12 @@ def _film(
     colorizer = Colorizer.load(model, options=Options(vividness=1.0 if vividness is None else vividness))
     with Bar("Measuring") as bar:
         tables = footage.measure(colorizer, sources, split=split, limit=limit, progress=bar)
+    title = f"{colorizer.model.card.name} ({colorizer.model.hash[:12]}), film, vividness {colorizer.options.vividness:g}"
     if json:
         print(footage.to_json(tables, model=colorizer.model.card.name, split=split))
+    elif markdown:
+        print(footage.markdown(tables, title=title), end="")
     else:
-        title = f"{colorizer.model.card.name}, film, vividness {colorizer.options.vividness:g}"
         _table(title, footage.COLUMNS, footage.rows(tables))
     return 0
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom.judge import judge_picture
+from photochrom.steady.titles import Kind
 
 Plane = NDArray[np.uint8]
 
@@ -44,7 +44,7 @@ class Cuts:
         self._past: deque[Plane] | None = None
         self._flashes = 0
 
-    def push(self, small: Plane) -> bool:
+    def push(self, small: Plane, kind: Kind) -> bool:
         """Take the next frame, ``(h, w)`` uint8 luma at the network's scale, and say whether a new scene starts with it.
 
         A blank frame starts none, unless it is the film's first; what follows is compared to what was seen before.
@@ -52,7 +52,7 @@ class Cuts:
         first = self._past is None
         if self._past is None:
             self._past = deque(maxlen=PAST)
-        if judge_picture(small, None).kind == "blank":
+        if kind == "blank":
             return first
         scale = SIDE / min(small.shape)
         size = max(round(small.shape[1] * scale), SIDE), max(round(small.shape[0] * scale), SIDE)

@@ -1,51 +1,151 @@
-"""Follow the points that a person gave colors to through a scene."""
+"""Follow the points that were given a color along the motion: through a segment, and back through the frames before it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from photochrom.hints import Hint
-from photochrom.steady.motion import Link
+from photochrom.steady.motion import Link, Motion
+
+Plane = NDArray[np.uint8]
 
 LOST = 0.2
 """Trust below which a point is taken to have gone out of sight; it does not come back."""
+AROUND, NEAR = 9, 1.0
+"""Side of what is looked for around a point, and how far from where the flow points; in pixels of the links."""
 
 
-def track(places: Mapping[int, tuple[Hint, ...]], links: Sequence[tuple[Link, Link]]) -> list[tuple[Hint, ...]]:
-    """Carry hints from their own frames to all others.
+@dataclass(frozen=True)
+class Point:
+    """Hold where a hint's point is in one frame."""
+
+    x: float
+    """Column in pixels of a small frame, whose middles are whole numbers."""
+    y: float
+    """Row, the same."""
+    color: str
+    """An sRGB color as ``#RRGGBB``."""
+    away: int = 0
+    """Frames between this one and the hint's own."""
+
+    @property
+    def hint(self) -> Hint:
+        """The same for the network."""
+        return Hint(max(round(self.x), 0), max(round(self.y), 0), self.color)
+
+
+def track(
+    places: Mapping[int, tuple[Point, ...]], frames: Sequence[Plane], links: Sequence[tuple[Link, Link]]
+) -> list[tuple[Point, ...]]:
+    """Carry points from some frames to all others.
 
     Args:
-        places: hints by the index of their frame, in pixels of twice the size of the links.
+        places: points by the index of their frame.
+        frames: ``(h, w)`` uint8 at half the network's scale.
         links: of each frame to the next, and of the next to it.
 
     Returns:
-        The hints of each frame, one more than links; where two meet, the one whose own frame is nearer comes later, and stays.
+        The points of each frame; where two meet, the one whose own frame is nearer comes later, and stays.
     """
-    found: list[list[tuple[int, Hint]]] = [[] for _ in range(len(links) + 1)]
-    for index, hints in places.items():
-        for hint in hints:
-            found[index].append((0, hint))
+    found: list[list[Point]] = [[] for _ in frames]
+    for index, points in places.items():
+        for point in points:
+            found[index].append(point)
             for step in (1, -1):
-                # The middle of the pixel, in pixels of the links.
-                x, y = (hint.x + 0.5) / 2 - 0.5, (hint.y + 0.5) / 2 - 0.5
-                here = index
+                here, moved = index, point
                 while 0 <= here + step < len(found):
                     link = links[here][0] if step == 1 else links[here - 1][1]
-                    moved = _move(x, y, link)
-                    if moved is None:
+                    after = move(moved, link, frames[here], frames[here + step])
+                    if after is None:
                         break
-                    (x, y), here = moved, here + step
-                    place = replace(hint, x=max(round(2 * x + 0.5), 0), y=max(round(2 * y + 0.5), 0))
-                    found[here].append((abs(here - index), place))
-    return [tuple(hint for _, hint in sorted(each, key=lambda pair: -pair[0])) for each in found]
+                    moved, here = after, here + step
+                    found[here].append(moved)
+    return [nearest_last(each) for each in found]
 
 
-def _move(x: float, y: float, link: Link) -> tuple[float, float] | None:
-    """Move a point along a link; none where it goes out of sight."""
+def nearest_last(points: Iterable[Point]) -> tuple[Point, ...]:
+    """Put the points of a frame in the order in which they are drawn."""
+    return tuple(sorted(points, key=lambda point: -point.away))
+
+
+def move(point: Point, link: Link, here: Plane, there: Plane) -> Point | None:
+    """Move a point along the link of its frame to another, of half the network's scale; none where it goes out of sight.
+
+    Flow is off by a tenth of a pixel, always to the same side: over a scene that would add up. So the point's surroundings are
+    looked for near where the flow points, by the method of Lucas and Kanade (1981).
+    """
     height, width = link.trust.shape
+    x, y = (point.x + 0.5) / 2 - 0.5, (point.y + 0.5) / 2 - 0.5
     row, column = min(max(round(y), 0), height - 1), min(max(round(x), 0), width - 1)
     if link.trust[row, column] < LOST:
         return None
-    x, y = x + float(link.flow[row, column, 0]), y + float(link.flow[row, column, 1])
-    return (x, y) if 0 <= x <= width - 1 and 0 <= y <= height - 1 else None
+    guess = np.array([[[x, y]]], np.float32) + link.flow[row, column]
+    flags = cv2.OPTFLOW_USE_INITIAL_FLOW
+    found, known, _ = cv2.calcOpticalFlowPyrLK(
+        here, there, np.array([[[x, y]]], np.float32), guess.copy(), winSize=(AROUND, AROUND), maxLevel=0, flags=flags
+    )
+    place = found if known[0, 0] and np.abs(found - guess).max() <= NEAR else guess
+    x, y = float(place[0, 0, 0]), float(place[0, 0, 1])
+    if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+        return None
+    return replace(point, x=2 * x + 0.5, y=2 * y + 0.5, away=point.away + 1)
+
+
+@final
+class Trail:
+    """Keep the frames of a scene in a file, and follow points back through them; memory does not grow with their number."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Take a file that can be written and read."""
+        self._file = file
+        self._shape = (0, 0)
+        self._count = 0
+        self._ends: dict[int, int] = {}
+        self._points: dict[int, tuple[Point, ...]] = {}
+
+    def begin(self) -> None:
+        """Begin a scene: what was kept of the one before is forgotten."""
+        self._file.seek(0)
+        self._count, self._ends, self._points = 0, {}, {}
+
+    def add(self, frame: Plane, points: tuple[Point, ...]) -> None:
+        """Take the next frame, ``(h, w)`` uint8 at half the network's scale, and the points that are given in it."""
+        self._file.write(frame.tobytes())
+        self._shape = frame.shape
+        if points:
+            self._points[self._count] = points
+        self._count += 1
+
+    def end(self, name: int) -> None:
+        """Say that a part of the scene ends here, by whose name ``back`` speaks of it."""
+        if self._count:
+            self._ends.setdefault(self._count - 1, name)  # a part without frames ends where the one before did
+
+    def back(self) -> dict[int, tuple[Point, ...]]:
+        """Follow the points back to where the scene begins.
+
+        Returns:
+            Where they are in the last frame of each part before their own, by its name; a part where none is in sight has none.
+        """
+        found: dict[int, tuple[Point, ...]] = {}
+        motion, points, later = Motion(*self._shape), tuple[Point, ...](), np.zeros(self._shape, np.uint8)
+        for index in range(max(self._points, default=-1), -1, -1):
+            frame = self._frame(index)
+            if points:
+                link = motion.links(frame, later)[1]
+                points = tuple(moved for point in points if (moved := move(point, link, later, frame)) is not None)
+                if points and index in self._ends:
+                    found[self._ends[index]] = nearest_last(points)
+            points, later = (*points, *self._points.get(index, ())), frame
+        return found
+
+    def _frame(self, index: int) -> Plane:
+        size = self._shape[0] * self._shape[1]
+        self._file.seek(index * size)
+        return np.frombuffer(self._file.read(size), np.uint8).reshape(self._shape)

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OptionError, one_line
-from photochrom.hints import Hint
 from photochrom.steady.grain import clean
 from photochrom.steady.motion import Link, Motion, sample
-from photochrom.steady.points import track
-from photochrom.steady.titles import plain
+from photochrom.steady.points import Point, nearest_last, track
+from photochrom.steady.titles import Kind
 
 Plane = NDArray[np.uint8]
 Float = NDArray[np.float32]
@@ -40,7 +39,7 @@ class Steadiness:
     memory: float = 0.93
     """Share of its weight that a color keeps from one frame that the network sees to the next; more is steadier."""
     clean: int = 3
-    """Frames before and after one that the network sees whose luma is averaged with its own, so that grain makes no color."""
+    """Frames before and after every second one that the network sees whose luma is averaged with its own, against grain."""
     ramp: int = 48
     """Frames over which a segment turns from the colors that the one before ended with to its own."""
 
@@ -61,14 +60,14 @@ class Carried:
     """``(h, w, 2)`` float32: its colors."""
     weight: Float
     """``(h, w)`` float32: how much speaks for them."""
-    hints: tuple[Hint, ...] = ()
-    """Where the hints are in that frame, at the network's scale."""
+    points: tuple[Point, ...] = ()
+    """Where the points are in that frame that hints of it or of earlier ones give a color."""
 
     def to_bytes(self) -> bytes:
         """Write all of it, for ``from_bytes``."""
         file = io.BytesIO()
-        colors = np.array([hint.color for hint in self.hints], dtype="U7")
-        points = np.array([(hint.x, hint.y) for hint in self.hints], dtype=np.int64).reshape(-1, 2)
+        colors = np.array([point.color for point in self.points], dtype="U7")
+        points = np.array([(point.x, point.y, point.away) for point in self.points], np.float64).reshape(-1, 3)
         for array in (self.luma, self.chroma, self.weight, points, colors):
             np.save(file, array, allow_pickle=False)
         return file.getvalue()
@@ -86,8 +85,8 @@ class Carried:
         except (ValueError, EOFError, OSError) as error:
             reason = f"what a segment left for the next cannot be read ({one_line(error)})"
             raise OptionError(f"{reason}; expected bytes of to_bytes: color the scene from its start") from error
-        hints = (Hint(int(x), int(y), str(shade)) for (x, y), shade in zip(points, colors, strict=True))
-        return cls(luma, chroma, weight, tuple(hints))
+        found = (Point(float(x), float(y), str(shade), int(away)) for (x, y, away), shade in zip(points, colors, strict=True))
+        return cls(luma, chroma, weight, tuple(found))
 
 
 def small(luma: Plane, colorizer: Colorizer) -> Plane:
@@ -98,33 +97,37 @@ def small(luma: Plane, colorizer: Colorizer) -> Plane:
 
 def color_segment(
     frames: Sequence[Plane],
+    kinds: Sequence[Kind],
     colorizer: Colorizer,
     *,
     knobs: Steadiness,
     before: Carried | None,
-    hints: Mapping[int, tuple[Hint, ...]],
+    hints: Mapping[int, tuple[Point, ...]],
+    later: tuple[Point, ...] = (),
 ) -> tuple[list[Float], Carried]:
     """Find steady colors for one segment of one scene.
 
     Args:
         frames: ``(h, w)`` uint8 luma of each frame, as ``small`` makes it.
+        kinds: of each, as ``kind_of`` tells them.
         colorizer: how to color.
         knobs: how steady.
         before: what the segment before left, if it is of the same scene.
-        hints: by index into ``frames``, in pixels of these small frames.
+        hints: by index into ``frames``.
+        later: where hints of later segments lie in the last frame that is a picture, as a ``Trail`` finds them.
 
     Returns:
-        ``(2, h, w)`` float32 chroma of each frame at the network's own scale, zeros where the frame is blank; and what the next
-        segment takes as ``before``.
+        ``(2, h, w)`` float32 chroma of each frame at the network's own scale, zeros where the frame is no picture; and what the
+        next segment takes as ``before``.
 
     Raises:
         OptionError: there are no frames, a hint names a frame or a point that is not there, or the model takes no hints.
     """
     if not frames or not set(hints) <= set(range(len(frames))):
         raise OptionError(f"a segment of {len(frames)} frames has hints at {sorted(hints)}: expected frames, and hints in them")
-    halves = [_half(frame) for frame in frames]
-    shown = [index for index, frame in enumerate(frames) if index in hints or not plain(frame)]
-    result = [np.zeros((2, *half.shape), np.float32) for half in halves]
+    halves = [half(frame) for frame in frames]
+    shown = [index for index, kind in enumerate(kinds) if index in hints or kind == "picture"]
+    result = [np.zeros((2, *each.shape), np.float32) for each in halves]
     if not shown:
         nothing = np.zeros((*halves[-1].shape, 3), np.float32)
         return result, before or Carried(halves[-1], nothing[..., :2], nothing[..., 2])
@@ -136,10 +139,14 @@ def color_segment(
     links = [motion.links(*pair) for pair in pairwise(path)]
     places = {len(head) + shown.index(index): given for index, given in hints.items()}
     keys = sorted({*range(len(head), len(path), knobs.every), len(path) - 1, *places})
-    points = track(places if before is None else {0: before.hints, **places}, links)
+    known = track(places if before is None else {0: before.points, **places}, path, links)
+    coming = track({len(path) - 1: later}, path, links)
+    points = [nearest_last(pair[0] + pair[1]) for pair in zip(known, coming, strict=True)]
     seen = [frames[index] for index in shown]
-    cleaned = {key: clean(seen, links[len(head) :], key - len(head), reach=knobs.clean) for key in keys}
-    fresh, size = _predict(colorizer, cleaned, points)
+    asked = {key: seen[key - len(head)] for key in keys}
+    # Grain makes the network's answers dull, and without it they are bolder, at times wrongly: it sees both by turns.
+    asked |= {key: clean(seen, links[len(head) :], key - len(head), reach=knobs.clean) for key in keys[::2]}
+    fresh, size = _predict(colorizer, asked, points)
 
     on, back = [link for link, _ in links], [link for _, link in links]
     start = np.zeros_like(fresh[keys[0]]) if before is None else _weighed(before.chroma, before.weight)
@@ -150,16 +157,17 @@ def color_segment(
         _lead_over(colors, back, before, knobs=knobs)
     for index, color in zip(shown, colors[len(head) :], strict=True):
         result[index] = np.stack(cv2.split(cv2.resize(color, size, interpolation=cv2.INTER_AREA)))
-    return result, Carried(path[-1], colors[-1], (ahead[-1] + fresh[keys[-1]])[..., 2], points[-1])
+    return result, Carried(path[-1], colors[-1], (ahead[-1] + fresh[keys[-1]])[..., 2], known[-1])
 
 
-def _half(frame: Plane) -> Plane:
+def half(frame: Plane) -> Plane:
+    """Halve a small frame, to the size at which motion is followed and colors are carried."""
     height, width = frame.shape
     return np.asarray(cv2.resize(frame, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _predict(
-    colorizer: Colorizer, frames: Mapping[int, Plane], points: Sequence[tuple[Hint, ...]]
+    colorizer: Colorizer, frames: Mapping[int, Plane], points: Sequence[tuple[Point, ...]]
 ) -> tuple[dict[int, Float], tuple[int, int]]:
     """Ask the network about some frames.
 
@@ -171,9 +179,10 @@ def _predict(
     contrast = {key: float(frame.std()) for key, frame in frames.items()}
     most = max(*contrast.values(), LEAST)
     for key, frame in frames.items():
-        asked = Colorizer(colorizer.model, replace(colorizer.options, hints=points[key])) if points[key] else colorizer
+        hints = tuple(point.hint for point in points[key])
+        asked = Colorizer(colorizer.model, replace(colorizer.options, hints=hints)) if hints else colorizer
         chroma, confidence = asked.answer(frame)
-        high, wide = _half(frame).shape
+        high, wide = half(frame).shape
         size = min(chroma.shape[2], wide), min(chroma.shape[1], high)
         color = np.dstack([cv2.resize(plane, (wide, high), interpolation=cv2.INTER_CUBIC) for plane in chroma])
         # A frame that is faded, or flooded with light, says less than the others of its scene.

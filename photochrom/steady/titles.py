@@ -5,7 +5,7 @@ Strokes alone do not make a title: twigs before a sky are thin too. So the groun
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from photochrom.judge import CONTRAST, judge_picture
 
 Plane = NDArray[np.uint8]
+Kind = Literal["picture", "title", "blank"]
 
 DARK, WHITE = 60, 210
 """Luma that the ground of a title is at most, or at least."""
@@ -27,19 +28,19 @@ REST = 0.003
 """Share of the frame that may be neither thin strokes nor ground: dirt, a seal in a corner."""
 
 
-def plain(frame: Plane) -> bool:
-    """Tell whether ``(h, w)`` uint8 luma, small and upright, is a blank frame or a title."""
+def kind_of(frame: Plane) -> Kind:
+    """Tell pictures, whose colors can be found, from titles and blank frames: ``(h, w)`` uint8 luma, small and upright."""
     if judge_picture(frame, None).kind == "blank":
-        return True
+        return "blank"
     ground = float(np.median(frame))
     if DARK < ground < WHITE:
-        return False
+        return "picture"
     smooth = cast(Plane, cv2.blur(frame, (3, 3), borderType=cv2.BORDER_REFLECT)).astype(np.float32)
     reach = float(np.percentile((smooth - ground) * (1 if ground <= DARK else -1), 99.5))
     if reach < CONTRAST or float((np.abs(smooth - ground) <= max(EVEN * reach, 4)).mean()) < GROUND:
-        return False
+        return "picture"
     # Smoothed letters would run into each other.
     strokes = (np.abs(frame - np.float32(ground)) > max(STROKE * reach, 8)).astype(np.uint8)
     side = max(round(THICK * min(frame.shape)), 3)
     thick = cv2.morphologyEx(strokes, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
-    return float(thick.mean()) <= REST
+    return "title" if float(thick.mean()) <= REST else "picture"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, final
 
 import av
@@ -19,16 +20,18 @@ from photochrom.errors import OptionError, OutputError
 from photochrom.files import drafted, same_file, sweep
 from photochrom.manifest import stamp
 from photochrom.provenance import SOFTWARE, SOURCE_TYPE, UNRECORDED
-from photochrom.steady import Carried, Steadiness
+from photochrom.steady import Carried, Point, Steadiness
 from photochrom.video import encoding, pieces, reading, segments, writing
 from photochrom.video.ahead import ahead
 from photochrom.video.coloring import Coloring, FrameHint
-from photochrom.video.pieces import Picture
+from photochrom.video.pieces import Picture, Piece
 from photochrom.video.reading import Traits
 from photochrom.video.segments import Chunk, Draft, Segment, Work
 
 Progress = Callable[[int, int | None], None]
 """Is told how many frames are done, and of how many where that is known."""
+Later = dict[int, tuple[Point, ...]]
+"""What ``Coloring.look`` finds."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +129,14 @@ def colorize_film(
         try:  # before there is anything to lose
             writing.encoder(made, traits)
             notes += writing.check(source, work.folder / "check.part", traits=traits, made=made)
+            with _steady_threads():
+                later = _look(source, work, coloring)
         except OptionError:
             if not done:
                 work.remove()
             raise
         with _steady_threads():
-            whole = [*done, *_color(source, work, len(done), coloring=coloring, made=made, watch=watch)]
+            whole = [*done, *_color(source, work, len(done), coloring=coloring, later=later, made=made, watch=watch)]
         problems = watch.problems
         reached = whole[-1].end * traits.time_base
         if (short := writing.ends(source, traits, reached)) and not problems:
@@ -181,15 +186,39 @@ def _settings(digest: str, made: writing.Made, colorizer: Colorizer, options: Fi
     }
 
 
-def _color(source: Path, work: Work, done: int, *, coloring: Coloring, made: writing.Made, watch: _Watch) -> list[Segment]:
+def _look(source: Path, work: Work, coloring: Coloring) -> Later:
+    """Follow hints back to where their scenes begin, unless that has been done."""
+    if not coloring.hints:
+        return {}
+    if work.looked is None:
+        cut = _pieces(source, coloring, [])
+        try:
+            with closing(cut), TemporaryFile(dir=work.folder) as file:
+                found = coloring.look(cut, file)
+        except OSError as error:
+            raise OutputError(
+                f"{work.folder}: cannot be written ({reading.reason(error)}); make room, then run it again"
+            ) from error
+        work.note_look({str(first): [dataclasses.astuple(point) for point in points] for first, points in found.items()})
+        return found
+    return {int(first): tuple(Point(*point) for point in points) for first, points in work.looked.items()}
+
+
+def _pieces(source: Path, coloring: Coloring, problems: list[str]) -> Generator[Piece]:
+    frames = reading.frames(source, coloring.traits, problems)
+    return ahead(pieces.cut(frames, coloring.traits, coloring.colorizer, step=coloring.step))
+
+
+def _color(
+    source: Path, work: Work, done: int, *, coloring: Coloring, later: Later, made: writing.Made, watch: _Watch
+) -> list[Segment]:
     """Color and encode the segments from ``done`` on."""
     left = work.carried(done - 1) if done else b""
     before = Carried.from_bytes(left) if left else None
-    frames = reading.frames(source, coloring.traits, watch.problems)
-    cut = ahead(pieces.cut(frames, coloring.traits, coloring.colorizer, step=coloring.step))
+    cut = _pieces(source, coloring, watch.problems)
     finished: list[Segment] = []
     segment: _Encoded | None = None
-    with closing(ahead(coloring.color(cut, skip=done, before=before))) as colored:
+    with closing(ahead(coloring.color(cut, skip=done, before=before, later=later))) as colored:
         try:
             for piece, carried in colored:
                 if piece.segment >= done and segment is None:

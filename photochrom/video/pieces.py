@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from photochrom import planes
 from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError
-from photochrom.judge import CONTRAST, NOISE, SIDE, judge_tone
-from photochrom.steady import Cuts, small
+from photochrom.judge import NOISE, SIDE, judge_tone
+from photochrom.steady import Cuts, Kind, kind_of, small
 from photochrom.video.encoding import new_frame, put
 from photochrom.video.reading import Read, Traits, halved
 from photochrom.video.signal import Signal, guide
@@ -38,6 +38,7 @@ class Picture:
     """In the result's form: with its luma, and with its chroma where that is kept."""
     small: Plane
     """``(h, w)`` uint8 luma of full range, upright, at the network's scale."""
+    kind: Kind
     time: int
     length: int
 
@@ -67,23 +68,23 @@ class Tint:
         self._signal = signal
         self._color = False
 
-    def push(self, frame: Read, luma: Plane, *, begins: bool) -> bool:
+    def push(self, frame: Read, luma: Plane, kind: Kind, *, begins: bool) -> bool:
         """Take the next frame and say whether it is in color; a blank one is what the frame before it was.
 
         Args:
             frame: as stored.
             luma: ``(H, W)`` uint8 of full range, of any size, turned as stored.
+            kind: of the frame.
             begins: whether a scene begins with it; within one, only a clear case changes the answer.
         """
         if frame.chroma is None or all(plane.min() == plane.max() for plane in frame.chroma):
             self._color = False  # whatever the one color is, it is a tone
             return False
+        if kind == "blank":
+            return self._color
         shrunk = SIDE / max(luma.shape)
         high, wide = (max(1, round(side * min(shrunk, 1))) for side in luma.shape)
         light = _shrunk(luma, high, wide)
-        low, high_light = np.percentile(light, (1, 99))
-        if high_light - low < CONTRAST:
-            return self._color
         scale = np.float32(255 / self._signal.chroma_swing)
         chroma = np.stack([(_shrunk(plane, high, wide) - np.float32(self._signal.grey)) * scale for plane in frame.chroma])
         least = 1 / SURE if self._color else 1.0 if begins else SURE
@@ -110,8 +111,9 @@ def cut(frames: Iterator[Read], traits: Traits, colorizer: Colorizer, *, step: i
     for number, frame in enumerate(frames):
         whole = planes.to_eight(guide(frame.luma, signal))
         little = small(np.ascontiguousarray(planes.upright(whole, traits.orientation)), colorizer)
-        begins = cuts.push(little)
-        kept = tint.push(frame, planes.stored(little, traits.orientation), begins=begins)
+        kind = kind_of(little)
+        begins = cuts.push(little, kind)
+        kept = tint.push(frame, planes.stored(little, traits.orientation), kind, begins=begins)
         kept = kept and colorizer.options.on_color != "recolor"
         if kept and colorizer.options.on_color == "error":
             raise FilmError(f"frame {number} is in color already; on_color 'recolor' (--on-color recolor) colors it anew")
@@ -123,7 +125,7 @@ def cut(frames: Iterator[Read], traits: Traits, colorizer: Colorizer, *, step: i
                 segment_frames = 0 if piece.ends else segment_frames
                 yield piece
             piece = Piece(0 if piece is None else piece.segment + piece.ends, number, begins, kept)
-        piece.pictures.append(Picture(_begun(frame, traits, step=step, kept=kept), little, frame.time, frame.length))
+        piece.pictures.append(Picture(_begun(frame, traits, step=step, kept=kept), little, kind, frame.time, frame.length))
     if piece is not None:
         piece.ends = True
         yield piece

@@ -156,6 +156,7 @@ class Work:
                 before = {}
             self.threads = int(before.get("threads") or os.cpu_count() or 1)
             self.written: Stamp | None = Stamp(**before["written"]) if before.get("written") else None
+            self.looked: dict[str, Any] | None = before.get("looked")
             if not before:
                 self._note()
         except OSError as error:
@@ -188,6 +189,11 @@ class Work:
     def announce(self, stamp: Stamp) -> None:
         """Note that the whole film is about to get its name."""
         self.written = stamp
+        self._note()
+
+    def note_look(self, looked: dict[str, Any]) -> None:
+        """Note what a first look at the film found, of JSON's types."""
+        self.looked = looked
         self._note()
 
     def done(self) -> list[Segment]:
@@ -238,7 +244,8 @@ class Work:
         return table if isinstance(table, dict) else {}
 
     def _note(self) -> None:
-        table = {"settings": self._settings, "threads": self.threads, "written": asdict(self.written) if self.written else None}
+        written = asdict(self.written) if self.written else None
+        table = {"settings": self._settings, "threads": self.threads, "written": written, "looked": self.looked}
         draft = self.folder / f"{MANIFEST}.part"
         with draft.open("wb") as file:
             file.write(json.dumps(table, indent=1).encode())

@@ -8,7 +8,7 @@ import pytest
 from skimage import data
 
 from photochrom.planes import luma_of
-from photochrom.steady import Cuts
+from photochrom.steady import Cuts, kind_of
 from photochrom.steady.moves import clip
 
 PHOTOGRAPHS = [getattr(data, name)()[:300, :400] for name in ("astronaut", "chelsea", "coffee", "rocket")]
@@ -21,7 +21,7 @@ def frames(move: str, *, count: int = 24, which: slice = slice(None)) -> Iterato
 
 def found(film: Iterable[np.ndarray]) -> list[int]:
     cuts = Cuts()
-    return [index for index, frame in enumerate(film) if cuts.push(frame)]
+    return [index for index, frame in enumerate(film) if cuts.push(frame, kind_of(frame))]
 
 
 @pytest.mark.parametrize("move", ["pan", "zoom", "grain"])

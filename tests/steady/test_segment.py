@@ -11,9 +11,8 @@ from making import scene
 from photochrom import color
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError
-from photochrom.hints import Hint
 from photochrom.model import Card
-from photochrom.steady import Carried, Steadiness, color_segment, small
+from photochrom.steady import Carried, Point, Steadiness, color_segment, kind_of, small
 
 SIZE = 64
 Answer = Callable[[np.ndarray, int], np.ndarray]
@@ -78,7 +77,8 @@ def pan(count: int, *, step: float = 1.0, height: int = SIZE) -> list[np.ndarray
 
 
 def run(frames: list[np.ndarray], network: Network, *, before: Carried | None = None, hints: dict | None = None, **knobs: int):
-    return color_segment(frames, network.colorizer, knobs=Steadiness(**knobs), before=before, hints=hints or {})
+    kinds = [kind_of(frame) for frame in frames]
+    return color_segment(frames, kinds, network.colorizer, knobs=Steadiness(**knobs), before=before, hints=hints or {})
 
 
 def steps(colors: list[np.ndarray]) -> np.ndarray:
@@ -133,6 +133,15 @@ def test_a_sure_answer_counts_more() -> None:
     colors, _ = run(pan(48), Network(answer, sure))
     assert np.mean(colors) > 0.05
     assert abs(np.mean(run(pan(48), Network(answer))[0])) < 0.03
+
+
+def test_every_second_frame_that_the_network_sees_is_without_grain() -> None:
+    frames, random = pan(33), np.random.default_rng(3)
+    grainy = [np.clip(frame + random.normal(0, 12, frame.shape), 0, 255).astype(np.uint8) for frame in frames]
+    network = Network(constant)
+    run(grainy, network, every=8)
+    left = [float(np.abs(seen * 255 - frames[8 * index]).mean()) for index, seen in enumerate(network.seen)]
+    assert max(left[::2]) < 0.75 * min(left[1::2]), left
 
 
 def test_an_object_has_its_color_from_the_first_frame_and_leaves_none_behind() -> None:
@@ -194,13 +203,13 @@ def test_the_next_segment_goes_on_where_this_one_ended() -> None:
 
 def test_what_is_carried_survives_as_bytes_and_results_are_the_same_again() -> None:
     frames = pan(40)
-    hints = {3: (Hint(50, 30, "#c04030"),)}
+    hints = {3: (Point(50, 30, "#c04030"),)}
     colors, carried = run(frames[:20], Network(unsteady), hints=hints)
     again, twice = run(frames[:20], Network(unsteady), hints=hints)
     np.testing.assert_array_equal(colors, again)
     assert carried.to_bytes() == twice.to_bytes()
     read = Carried.from_bytes(carried.to_bytes())
-    assert read.hints == carried.hints != ()
+    assert read.points == carried.points != ()
     one, two = (run(frames[20:], Network(unsteady), before=before)[0] for before in (carried, read))
     np.testing.assert_array_equal(one, two)
 
@@ -224,7 +233,7 @@ def places(network: Network) -> list[tuple[float, float]]:
 def test_a_hint_is_carried_to_the_other_frames_of_its_scene() -> None:
     network = Network(constant)
     frames = pan(50, step=2, height=2 * SIZE)
-    _, carried = run(frames[:33], network, hints={16: (Hint(100, 60, "#c04030"),)})
+    _, carried = run(frames[:33], network, hints={16: (Point(100, 60, "#c04030"),)})
     asked = places(network)
     # The network sees frames at half their size: what is at column 50 in frame 16 is at 66 in frame 0 and at 34 in frame 32.
     for (x, y), wanted in zip(asked, (66, 58, 50, 42, 34), strict=True):
@@ -238,7 +247,7 @@ def test_a_hint_is_carried_to_the_other_frames_of_its_scene() -> None:
 
 def test_a_hinted_point_has_its_color_in_every_frame() -> None:
     frames = pan(33, step=2, height=2 * SIZE)
-    colors, _ = run(frames, Network(lambda luma, asked: constant(luma, asked) * 0), hints={16: (Hint(100, 60, "#c04030"),)})
+    colors, _ = run(frames, Network(lambda luma, asked: constant(luma, asked) * 0), hints={16: (Point(100, 60, "#c04030"),)})
     wanted = color.split(np.array([[[0xC0, 0x40, 0x30]]], np.uint8))[1].reshape(2)
     for index in (0, 5, 16, 21, 32):
         column = 50 + 16 - index
@@ -249,9 +258,9 @@ def test_a_hinted_point_has_its_color_in_every_frame() -> None:
 
 def test_a_hint_that_is_not_there_and_bad_knobs_are_refused() -> None:
     with pytest.raises(OptionError, match="hints at"):
-        run(pan(4), Network(constant), hints={4: (Hint(1, 1, "#c04030"),)})
+        run(pan(4), Network(constant), hints={4: (Point(1, 1, "#c04030"),)})
     with pytest.raises(OptionError, match="outside"):
-        run(pan(4), Network(constant), hints={1: (Hint(500, 1, "#c04030"),)})
+        run(pan(4), Network(constant), hints={1: (Point(500, 1, "#c04030"),)})
     with pytest.raises(OptionError, match="0 frames"):
         run([], Network(constant))
     with pytest.raises(OptionError, match="every 0"):

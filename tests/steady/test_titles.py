@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from photochrom.planes import luma_of
-from photochrom.steady.titles import plain
+from photochrom.steady.titles import kind_of
 
 
 def title(*, ground: int = 20, ink: int = 230, grain: float = 6, points: int = 40, frame: bool = False) -> np.ndarray:
@@ -25,22 +25,22 @@ def title(*, ground: int = 20, ink: int = 230, grain: float = 6, points: int = 4
 
 @pytest.mark.parametrize("points", [20, 40, 56])
 @pytest.mark.parametrize("frame", [False, True])
-def test_titles_are_plain(points: int, frame: bool) -> None:
-    assert plain(title(points=points, frame=frame))
+def test_titles_are_known(points: int, frame: bool) -> None:
+    assert kind_of(title(points=points, frame=frame)) == "title"
 
 
-def test_dark_titles_on_white_and_fading_ones_are_plain() -> None:
-    assert plain(255 - title(ground=3, ink=230, grain=2))
+def test_dark_titles_on_white_and_fading_ones_are_known() -> None:
+    assert kind_of(255 - title(ground=3, ink=230, grain=2)) == "title"
     for light in (0.3, 0.6):
-        assert plain((title() * light).astype(np.uint8))
+        assert kind_of((title() * light).astype(np.uint8)) == "title"
 
 
-def test_blank_frames_are_plain() -> None:
+def test_blank_frames_are_blank() -> None:
     for level in (0, 128, 255):
-        assert plain(np.full((128, 160), level, np.uint8))
+        assert kind_of(np.full((128, 160), level, np.uint8)) == "blank"
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket", "retina"])
 def test_photographs_are_not(name: str) -> None:
     luma = luma_of(np.ascontiguousarray(getattr(data, name)()))
-    assert not plain(cv2.resize(luma, (160, 128), interpolation=cv2.INTER_AREA))
+    assert kind_of(cv2.resize(luma, (160, 128), interpolation=cv2.INTER_AREA)) == "picture"
