@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,8 @@ def color_file(
             contents = read_contents(source) if contents is None else contents
             result = colorizer.colorize(photos.read(contents, max_pixels=options.max_pixels, name=name))
         else:
+            # Before the work: a key that does not fit is found out at once.
+            signature = signing.signature(options.certificate, options.key) if options.certificate and options.key else None
             with ThreadPoolExecutor(1) as pool:  # hashing takes about as long as looking
                 sha256 = pool.submit(digest, source)
                 result = huge.look(scan, colorizer)
@@ -131,12 +133,18 @@ def color_file(
 
         recorded_name = source.name if recorded_name is None else recorded_name
         if result.chroma is not None and scan:
-            if options.certificate:
-                raise OutputError(f"a scan of over {huge.HUGE:,} pixels is streamed, and not signed; leave the certificate out")
             record = provenance.record(colorizer, format="TIFF", source=recorded_name, sha256=sha256.result())
             xmp = provenance.merged(result.photo.xmp, record)
             _make_folder(target.parent)
-            huge.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell)
+
+            def sign(file: BinaryIO, output: BinaryIO) -> None:
+                assert signature
+                with source.open("rb") as parent:
+                    how: dict[str, Any] = {"format": "TIFF", "source_format": "TIFF", "name": record.source}
+                    signing.sign(file, output, parent, signature, **how, sparing=True)
+
+            signer = sign if signature else None
+            huge.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell, sign=signer)
         elif result.chroma is not None:
             data = _encode(result, colorizer, name=recorded_name, contents=contents)
             _make_folder(target.parent)
@@ -207,8 +215,8 @@ def _encode(result: Result, colorizer: Colorizer, *, name: str = "", contents: b
         return data
     if contents is None or format is None or photo.format is None:
         raise OptionError("a photograph without a file is not signed; give the file, or leave the certificate out")
-    signer = {"certificate": options.certificate, "key": options.key}
-    return signing.signed(data, format, name=record.source, source=contents, source_format=photo.format, **signer)
+    signature = signing.signature(options.certificate, options.key)
+    return signing.signed(data, format, signature, name=record.source, source=contents, source_format=photo.format)
 
 
 def _planes(photo: Photo, colorizer: Colorizer) -> tuple[Plane, Plane]:

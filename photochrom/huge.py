@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -171,6 +172,7 @@ def paint(
     xmp: bytes | None = None,
     overwrite: bool = False,
     announce: Announce | None = None,
+    sign: Callable[[BinaryIO, BinaryIO], None] | None = None,
 ) -> None:
     """Write a scan with the colors that ``look`` found.
 
@@ -182,6 +184,7 @@ def paint(
         xmp: takes the place of the scan's own.
         overwrite: replace a target that exists.
         announce: as for ``files.drafted``.
+        sign: copies the finished file, the first, into the second with a signature; that takes its room on the disk twice.
 
     Raises:
         PhotoError: the scan is damaged.
@@ -209,7 +212,14 @@ def paint(
         return _compressed(rgb, scan, tags=band.top == 0)
 
     with drafted(target, overwrite=overwrite, announce=announce) as draft, draft.open("r+b") as file, _opened(scan) as image:
-        _write(file, scan, _in_order(work, _bands(image, scan)), xmp=xmp)
+        bands = _in_order(work, _bands(image, scan))
+        if sign is None:
+            _write(file, scan, bands, xmp=xmp)
+        else:
+            with tempfile.TemporaryFile(dir=target.parent) as unsigned:
+                _write(unsigned, scan, bands, xmp=xmp)
+                unsigned.seek(0)
+                sign(unsigned, file)
 
 
 @dataclass(frozen=True)

