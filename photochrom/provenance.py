@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from photochrom import __version__
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
-from photochrom.extended_xmp import BEGIN, END, RDF
+from photochrom.extended_xmp import BEGIN, END, RDF, written
 from photochrom.files import Format
 from photochrom.hints import Hint
 
@@ -38,8 +38,6 @@ PREFIXES = {"xmp": XMP, "Iptc4xmpExt": IPTC, "photochrom": OURS}
 
 WRAPPED = re.compile(rb"\s*(<\?xpacket begin=[^>]*\?>)(.*)(<\?xpacket end=[^>]*\?>)\s*", re.DOTALL)
 SPACE = b"\0 \t\r\n"
-MARKS = {"\n": "\ue00a", "\t": "\ue009", "\r": "\ue00d"}
-"""Stand for line breaks inside attributes, which a plain line break would not survive."""
 
 UNRECORDED = frozenset({"max_pixels", "certificate", "key"})
 """Options that do not change how a photograph is colored."""
@@ -165,23 +163,20 @@ def _description(about: str, properties: Mapping[str, str]) -> str:
 
 def _serialized(document: minidom.Document, properties: Mapping[str, str]) -> bytes:
     """Write a document with one more description, all prefixes, comments and line breaks as they were."""
-    marks = {ord(breaking): mark for breaking, mark in MARKS.items()}
-    for element in document.getElementsByTagName("*"):
-        for attribute in element.attributes.values():
-            attribute.value = attribute.value.translate(marks)
     # All descriptions of a packet are about the same.
     about = next((item.getAttributeNS(RDF, "about") for item in _descriptions(document)), "")
     rdf = document.getElementsByTagNameNS(RDF, "RDF")[0]
     rdf.appendChild(document.createProcessingInstruction("photochrom", "here"))
-    text = "".join(node.toxml() for node in document.childNodes)
-    for breaking, mark in MARKS.items():
-        text = text.replace(mark, f"&#{ord(breaking)};")
-    return text.replace("<?photochrom here?>", _description(about, properties)).encode("utf-8")
+    return written(document.childNodes).replace("<?photochrom here?>", _description(about, properties)).encode("utf-8")
 
 
 def _cleared(document: minidom.Document) -> str:
     """Take an older record and the digital source type out of all descriptions, and give the source type."""
-    before = _value(document, OURS, "sourceType") or _value(document, FORMER, "sourceType") or _value(document, IPTC, "DigitalSourceType")
+    before = (
+        _value(document, OURS, "sourceType")
+        or _value(document, FORMER, "sourceType")
+        or _value(document, IPTC, "DigitalSourceType")
+    )
 
     def old(node: Any) -> bool:
         name = node.namespaceURI, node.localName
