@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import huge, provenance, signing, tiff
+from photochrom import huge, provenance, signing
 from photochrom import photo as photos
 from photochrom.colorizer import Colorizer, Options, Result, in_color
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
@@ -116,7 +116,8 @@ def color_file(
         options = replace(colorizer.options, format=colorizer.options.format or written_as(target))
         name = os.fspath(source)
         colorizer = Colorizer(colorizer.model, options)
-        scan = huge.scan(source) if contents is None and options.format in (None, "TIFF") else None
+        found = huge.scan(source) if contents is None else None
+        scan = found if found and options.format in (None, found.format) else None
         if scan is None:
             contents = read_contents(source) if contents is None else contents
             result = colorizer.colorize(photos.read(contents, max_pixels=options.max_pixels, name=name))
@@ -133,14 +134,14 @@ def color_file(
 
         recorded_name = source.name if recorded_name is None else recorded_name
         if result.chroma is not None and scan:
-            record = provenance.record(colorizer, format="TIFF", source=recorded_name, sha256=sha256.result())
+            record = provenance.record(colorizer, format=scan.format, source=recorded_name, sha256=sha256.result())
             xmp = provenance.merged(result.photo.xmp, record)
             _make_folder(target.parent)
 
             def sign(file: BinaryIO, output: BinaryIO) -> None:
                 assert signature
                 with source.open("rb") as parent:
-                    how: dict[str, Any] = {"format": "TIFF", "source_format": "TIFF", "name": record.source}
+                    how: dict[str, Any] = {"format": scan.format, "source_format": scan.format, "name": record.source}
                     signing.sign(file, output, parent, signature, **how, sparing=True)
 
             signer = sign if signature else None
@@ -236,8 +237,7 @@ def recorded(path: Path, *, max_pixels: int = photos.MAX_PIXELS) -> provenance.R
         PhotoError: it cannot be read, or says nothing, or not all.
     """
     scan = huge.scan(path)
-    value = scan.directory.get(tiff.XMP) if scan else None
-    xmp = (value.data if value else None) if scan else photos.read(path, max_pixels=max_pixels).xmp
+    xmp = scan.xmp if scan else photos.read(path, max_pixels=max_pixels).xmp
     try:
         if found := provenance.find(xmp):
             return found

@@ -21,7 +21,7 @@ LAYERS = (
     "errors",
     "bootstrap color files goals heif icc iptc ssim",
     "jpeg planes png tiff",
-    "dct extended_xmp",
+    "dct extended_xmp scans",
     "picture",
     "pnm vips",
     "photo_pillow",
