@@ -91,8 +91,7 @@ def header(width: int, height: int, *, bits: int, channels: int) -> bytes:
 def deflated(rgb: NDArray[Any]) -> tuple[bytes, bytes]:
     """Filter a band of ``(h, W, 3 or 4)`` uint8 or uint16 RGB, and deflate it so that others can precede and follow it.
 
-    The first row is stored as its differences from left to right (filter type 1),
-    every other one as its differences from the row above (2).
+    The first row is stored as its differences from left to right (filter type 1), others as those from the row above (2).
     """
     step = rgb.shape[2] * rgb.itemsize
     rows = np.ascontiguousarray(rgb).astype(rgb.dtype.newbyteorder(">"), copy=False).view(np.uint8).reshape(len(rgb), -1)
