@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import huge, provenance, signing, tiff
+from photochrom import huge, provenance, signing
 from photochrom import photo as photos
 from photochrom.colorizer import Colorizer, Options, Result, in_color
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
@@ -118,11 +118,14 @@ def color_file(
         options = replace(colorizer.options, format=colorizer.options.format or written_as(target))
         name = os.fspath(source)
         colorizer = Colorizer(colorizer.model, options)
-        scan = huge.scan(source) if contents is None and options.format in (None, "TIFF") else None
+        found = huge.scan(source) if contents is None else None
+        scan = found if found and options.format in (None, found.format) else None
         if scan is None:
             contents = read_contents(source) if contents is None else contents
             result = colorizer.colorize(photos.read(contents, max_pixels=options.max_pixels, name=name))
         else:
+            # Before the work: a key that does not fit is found out at once.
+            signature = signing.signature(options.certificate, options.key) if options.certificate and options.key else None
             with ThreadPoolExecutor(1) as pool:  # hashing takes about as long as looking
                 hashed = None if sha256 else pool.submit(digest, source)
                 result = huge.look(scan, colorizer)
@@ -134,12 +137,18 @@ def color_file(
 
         recorded_name = source.name if recorded_name is None else recorded_name
         if result.chroma is not None and scan:
-            if options.certificate:
-                raise OutputError(f"a scan of over {huge.HUGE:,} pixels is streamed, and not signed; leave the certificate out")
-            record = provenance.record(colorizer, format="TIFF", source=recorded_name, sha256=sha256 or "")
+            record = provenance.record(colorizer, format=scan.format, source=recorded_name, sha256=sha256 or "")
             xmp = provenance.merged(result.photo.xmp, record)
             _make_folder(target.parent)
-            huge.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell)
+
+            def sign(file: BinaryIO, output: BinaryIO) -> None:
+                assert signature
+                with source.open("rb") as parent:
+                    how: dict[str, Any] = {"format": scan.format, "source_format": scan.format, "name": record.source}
+                    signing.sign(file, output, parent, signature, **how, sparing=True)
+
+            signer = sign if signature else None
+            huge.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell, sign=signer)
         elif result.chroma is not None:
             data = _encode(result, colorizer, name=recorded_name, contents=contents, sha256=sha256)
             _make_folder(target.parent)
@@ -214,8 +223,8 @@ def _encode(
         return data
     if contents is None or format is None or photo.format is None:
         raise OptionError("a photograph without a file is not signed; give the file, or leave the certificate out")
-    signer = {"certificate": options.certificate, "key": options.key}
-    return signing.signed(data, format, name=record.source, source=contents, source_format=photo.format, **signer)
+    signature = signing.signature(options.certificate, options.key)
+    return signing.signed(data, format, signature, name=record.source, source=contents, source_format=photo.format)
 
 
 def _planes(photo: Photo, colorizer: Colorizer) -> tuple[Plane, Plane]:
@@ -235,8 +244,7 @@ def recorded(path: Path, *, max_pixels: int = photos.MAX_PIXELS) -> provenance.R
         PhotoError: it cannot be read, or says nothing, or not all.
     """
     scan = huge.scan(path)
-    value = scan.directory.get(tiff.XMP) if scan else None
-    xmp = (value.data if value else None) if scan else photos.read(path, max_pixels=max_pixels).xmp
+    xmp = scan.xmp if scan else photos.read(path, max_pixels=max_pixels).xmp
     try:
         if found := provenance.find(xmp):
             return found

@@ -1,4 +1,4 @@
-"""Split an XMP packet that is too large for one segment of a JPEG (XMP Specification, part 3, 1.1.3.1).
+"""Split an XMP packet that is too large for one segment of a JPEG, and join it again (XMP Specification, part 3, 1.1.3.1).
 
 The description that was added last stays, and names all others by their MD5; those go to segments of their own, each with its
 place in the whole. A packet that was split already is put together with its other part first.
@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from photochrom import jpeg
 from photochrom.errors import OutputError
 
-if TYPE_CHECKING:
-    from xml.dom import minidom
-
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 NOTE = "http://ns.adobe.com/xmp/note/"
 BEGIN, END = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>', b'<?xpacket end="w"?>'
+MARKS = {"\n": "\ue00a", "\t": "\ue009", "\r": "\ue00d"}
+"""Stand for line breaks inside attributes, which a plain line break would not survive."""
 HEAD = len(jpeg.EXTENDED_XMP) + 32 + 8
 """Bytes of a segment before its part of the whole: what it is, the MD5, the whole's length, and the part's place in it."""
 
@@ -40,22 +39,13 @@ def split(xmp: bytes, extras: Sequence[jpeg.Segment]) -> tuple[bytes, tuple[jpeg
     limit = jpeg.PAYLOAD - len(jpeg.XMP)
     if len(xmp) <= limit:
         return xmp, tuple(extras)
-    from xml.dom import minidom  # here, since few photographs need it
-    from xml.parsers.expat import ExpatError
-
     try:
-        packet = minidom.parseString(xmp.strip(b"\0 \t\r\n"))
-        *others, last = _descriptions(packet)
-        marked = [item.getAttributeNodeNS(NOTE, "HasExtendedXMP") for item in (*others, last)]
-        known = next((mark.value for mark in marked if mark), "")
-        for item, mark in zip((*others, last), marked, strict=True):
-            if mark:
-                item.removeAttributeNode(mark)
-        rest = [*others, *(_descriptions(minidom.parseString(_whole(extras, known))) if known else [])]
-    except (ExpatError, ValueError) as error:
+        own, others = _parts(xmp, extras)
+    except ValueError as error:
         got = f"{len(xmp)} bytes of XMP do not fit into JPEG, which holds {limit}, and cannot be split ({error})"
         raise OutputError(f"{got}; choose PNG or TIFF") from error
-    whole = _rdf(rest)
+    *first, last = own
+    whole = _rdf([*first, *others])
     digest = hashlib.md5(whole, usedforsecurity=False).hexdigest().upper()
     last.setAttribute("xmlns:xmpNote", NOTE)
     last.setAttribute("xmpNote:HasExtendedXMP", digest)
@@ -73,6 +63,53 @@ def split(xmp: bytes, extras: Sequence[jpeg.Segment]) -> tuple[bytes, tuple[jpeg
     return main, (*((jpeg.APP1, piece) for piece in pieces), *kept)
 
 
+def joined(xmp: bytes, extras: Sequence[jpeg.Segment]) -> bytes:
+    """Put a packet that was split together again, for a format whose packets have any size.
+
+    Args:
+        xmp: the packet; one that names no other part is given back as it is.
+        extras: the file's other segments.
+
+    Raises:
+        ValueError: the other part is missing or damaged.
+    """
+    if b"HasExtendedXMP" not in xmp:
+        return xmp
+    own, others = _parts(xmp, extras)
+    return b"\n".join([BEGIN, _rdf([*own, *others]), END])
+
+
+def written(nodes: Sequence[Any]) -> str:
+    """Write nodes of a document, with the line breaks inside attributes, which minidom alone would lose."""
+    marks = {ord(breaking): mark for breaking, mark in MARKS.items()}
+    for node in nodes:
+        for element in (node, *node.getElementsByTagName("*")) if node.nodeType == node.ELEMENT_NODE else ():
+            for attribute in element.attributes.values():
+                attribute.value = attribute.value.translate(marks)
+    text = "".join(node.toxml() for node in nodes)
+    for breaking, mark in MARKS.items():
+        text = text.replace(mark, f"&#{ord(breaking)};")
+    return text
+
+
+def _parts(xmp: bytes, extras: Sequence[jpeg.Segment]) -> tuple[list[Any], list[Any]]:
+    """Parse the descriptions of a packet, of which none names another part any more, and those of its other part.
+
+    Raises:
+        ValueError: one of the two cannot be parsed, or the other part is missing or damaged.
+    """
+    own = _descriptions(xmp)
+    known = ""
+    for item in own:
+        if mark := item.getAttributeNodeNS(NOTE, "HasExtendedXMP"):
+            known = known or mark.value
+            item.removeAttributeNode(mark)
+        for child in [child for child in item.childNodes if (child.namespaceURI, child.localName) == (NOTE, "HasExtendedXMP")]:
+            known = known or "".join(node.nodeValue or "" for node in child.childNodes)
+            item.removeChild(child)
+    return own, _descriptions(_whole(extras, known)) if known else []
+
+
 def _whole(extras: Sequence[jpeg.Segment], digest: str) -> bytes:
     """Put the parts of an extended packet together; raises ValueError where one is missing."""
     head = jpeg.EXTENDED_XMP + digest.encode()
@@ -83,7 +120,17 @@ def _whole(extras: Sequence[jpeg.Segment], digest: str) -> bytes:
     return whole
 
 
-def _descriptions(document: minidom.Document) -> list[Any]:
+def _descriptions(xmp: bytes) -> list[Any]:
+    from xml.dom import minidom  # here, since few photographs need it
+    from xml.parsers.expat import ExpatError
+
+    if b"<!DOCTYPE" in xmp:
+        raise ValueError("XMP has no document type")  # whose entities may grow without bound
+    try:
+        document = minidom.parseString(xmp.strip(b"\0 \t\r\n"))
+        document.toxml()  # which meets the limit of recursion here, where a deep one is refused
+    except (ExpatError, RecursionError) as error:
+        raise ValueError(str(error)) from error
     rdf = document.getElementsByTagNameNS(RDF, "RDF")
     found = [node for node in rdf[0].childNodes if node.nodeType == node.ELEMENT_NODE] if rdf else []
     if not found:
@@ -92,14 +139,11 @@ def _descriptions(document: minidom.Document) -> list[Any]:
 
 
 def _rdf(descriptions: Sequence[Any]) -> bytes:
-    """Write descriptions as a document, with the namespaces that their own documents declare further up."""
-    names = {
-        name: value
-        for item in descriptions
-        for above in (item.parentNode, item.parentNode.parentNode)
-        for name, value in above.attributes.items()
-        if name.startswith("xmlns:") and name not in ("xmlns:x", "xmlns:rdf")
-    }
-    spaces = "".join(f' {name}="{value}"' for name, value in names.items())
-    body = "\n".join(item.toxml() for item in descriptions)
-    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"{spaces}>\n{body}\n</rdf:RDF></x:xmpmeta>'.encode()
+    """Write descriptions as a document, each with the namespaces that its own document declared further up."""
+    for item in descriptions:
+        for above in (item.parentNode, item.parentNode.parentNode):
+            for name in above.attributes.keys() if above.attributes else ():
+                if name.startswith("xmlns:") and name not in ("xmlns:x", "xmlns:rdf") and not item.hasAttribute(name):
+                    item.setAttribute(name, above.getAttribute(name))
+    body = "\n".join(written([item]) for item in descriptions)
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">\n{body}\n</rdf:RDF></x:xmpmeta>'.encode()

@@ -1,32 +1,33 @@
 """Color a huge scan in bands of rows: whatever its size, a small picture of it and a few bands are all that memory holds.
 
 libvips reads the file twice from top to bottom: once averaged down to a stand-in, which is all that the network meets, and once
-at full size. The bands are colored and compressed on all cores, and written one after the other as the strips, or the rows of
-tiles, of a TIFF whose directory comes last.
+at full size. The bands are colored and compressed on all cores, and written one after the other: as the strips, or the rows of
+tiles, of a TIFF whose directory comes last, or as the rows of a PNG.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, final
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import icc, jpeg, planes, tiff, upsample, vips
+from photochrom import icc, jpeg, planes, png, scans, tiff, upsample, vips
 from photochrom.color import KB, KG, KR
 from photochrom.colorizer import Colorizer, Result
 from photochrom.errors import PhotoError
 from photochrom.files import Announce, drafted
 from photochrom.picture import Photo, refuse_large
+from photochrom.scans import EXTRA, HEIGHT, SAMPLES, TILE_HEIGHT, TILE_WIDTH, WIDTH, Scan
 
 HUGE = 1 << 24
 """Scans of more pixels are streamed."""
@@ -41,100 +42,29 @@ COLORED_PIXELS = 1 << 18
 """Pixels that a thread colors at once: more take memory, fewer time."""
 STRIP_ROWS = 128
 """No strip has more rows."""
-TILE_SIDE = 256
-"""No tile is larger: a row of them is in memory several times over."""
 THREADS = 4
 """More do not pay: memory is the limit."""
 
-COMPRESSIONS = {1: "none", 5: "lzw", 7: "jpeg", 8: "deflate", 32946: "deflate", 32773: "packbits"}
-"""The values of the tag that libvips both reads and writes for RGB, as it names them."""
 PREDICTED = frozenset({"lzw", "deflate"})
 """Those that store differences between neighbors: without them LZW enlarges a photograph."""
 
-MINISWHITE, MINISBLACK, RGB = 0, 1, 2
-WIDTH, HEIGHT, SAMPLES, EXTRA = 256, 257, 277, 338
 STRIP_OFFSETS, STRIP_ROWS_TAG, STRIP_BYTES = 273, 278, 279
-TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
+TILE_OFFSETS, TILE_BYTES = 324, 325
 PLANAR, PREDICTOR, JPEG_TABLES, SUBSAMPLING, REFERENCE = 284, 317, 347, 530, 532
 LAYOUT = frozenset({WIDTH, tiff.BITS, SAMPLES, EXTRA, tiff.SAMPLE_FORMAT, tiff.PHOTOMETRIC, PLANAR, TILE_WIDTH, TILE_HEIGHT})
 LAYOUT |= {tiff.COMPRESSION, PREDICTOR, JPEG_TABLES, SUBSAMPLING, REFERENCE}
 """Tags of the first band that hold for the whole file."""
-COLORS = {0: 1, 1: 1, 2: 3, 6: 3}
-"""Channels besides alpha, by the value of the photometric tag: white is zero, black is zero, RGB, and Y'CbCr inside JPEG."""
-
 Samples = NDArray[Any]
 Float = NDArray[np.float32]
 
 
-@final
-@dataclass(frozen=True)
-class Scan:
-    """What the header of a scan says."""
-
-    path: Path
-    width: int
-    height: int
-    bits: int
-    """8 or 16, of each sample."""
-    grey: bool
-    alpha: bool
-    compression: str
-    """As libvips names it."""
-    tile: tuple[int, int] | None
-    """Height and width of the tiles to write; none for strips."""
-    directory: tiff.Directory
-
-    @property
-    def profile(self) -> bytes | None:
-        """Give the scan's own ICC profile."""
-        value = self.directory.get(tiff.ICC)
-        return value.data if value else None
-
-
 def scan(path: Path) -> Scan | None:
-    """Read the header of a scan that is to be streamed; none for every other file, missing and damaged ones too.
+    """Read the header of a scan that is to be streamed: of more than ``HUGE`` pixels, and no profile without luma to keep.
 
-    Streamed is a TIFF of one page and more than ``HUGE`` pixels, grey or RGB of 8 or 16 bits, with or without alpha, in one of
-    ``COMPRESSIONS``; unless its profile is one of those that have no luma to keep.
+    Every other file gives none, missing and damaged ones too; ``scans.read`` says which can be streamed.
     """
-    try:
-        with path.open("rb") as file:
-            if file.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-                return None
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                directory, pages = tiff.read(data), tiff.pages(data)
-    except (OSError, ValueError):
-        return None  # the reader of all other files says what is wrong
-
-    def number(tag: int, default: int = 0) -> int:
-        return (*tiff.numbers(directory, tag), default)[0]
-
-    width, height, photometric, samples = (number(tag) for tag in (WIDTH, HEIGHT, tiff.PHOTOMETRIC, SAMPLES))
-    bits, extra = set(tiff.numbers(directory, tiff.BITS)), tiff.numbers(directory, EXTRA)
-    compression = COMPRESSIONS.get(number(tiff.COMPRESSION, 1), "")
-    colors = COLORS.get(photometric, 0) if photometric != 6 or compression == "jpeg" else 0
-    sides = [number(tag, 16) for tag in (TILE_HEIGHT, TILE_WIDTH)]
-    found = Scan(
-        path=path,
-        width=width,
-        height=height,
-        bits=max(bits, default=1),
-        grey=colors == 1,
-        alpha=samples == colors + 1,
-        compression=compression,
-        tile=(min(sides[0], TILE_SIDE), min(sides[1], TILE_SIDE)) if TILE_WIDTH in directory else None,
-        directory=directory,
-    )
-    plain = (
-        all(side and side % 16 == 0 for side in sides)
-        and pages == 1
-        and set(tiff.numbers(directory, tiff.SAMPLE_FORMAT)) <= {1}
-        and bits in ({8}, {16})
-    )
-    known = compression and colors and (samples or 1) - colors == len(extra) and extra in ((), (2,))
-    if width * height <= HUGE or not (plain and known and icc.is_neutral(found.profile)):
-        return None
-    return found
+    found = scans.read(path, least=HUGE)
+    return found if found and icc.is_neutral(found.profile) else None
 
 
 def look(scan: Scan, colorizer: Colorizer) -> Result:
@@ -149,14 +79,14 @@ def look(scan: Scan, colorizer: Colorizer) -> Result:
     with _opened(scan) as image:
         small = image.extract_band(0, n=1 if scan.grey else 3).shrink(factor, factor, ceil=True).numpy()
     luma, _, thumbnail = planes.take(planes.to_eight(small.reshape(*small.shape[:2], -1)))
-    exif = tiff.block(tiff.carried(scan.directory))
     photo = Photo(
         luma=luma,
         thumbnail=thumbnail,
-        orientation=tiff.orientation(exif),
-        format="TIFF",
-        exif=exif,
-        xmp=scan.directory[tiff.XMP].data if tiff.XMP in scan.directory else None,
+        orientation=tiff.orientation(scan.exif),
+        format=scan.format,
+        bits=scan.bits,
+        exif=scan.exif,
+        xmp=scan.xmp,
         icc=icc.for_color(scan.profile, "L" if scan.grey else "RGB"),
     )
     return colorizer.colorize(photo)
@@ -171,6 +101,7 @@ def paint(
     xmp: bytes | None = None,
     overwrite: bool = False,
     announce: Announce | None = None,
+    sign: Callable[[BinaryIO, BinaryIO], None] | None = None,
 ) -> None:
     """Write a scan with the colors that ``look`` found.
 
@@ -182,6 +113,7 @@ def paint(
         xmp: takes the place of the scan's own.
         overwrite: replace a target that exists.
         announce: as for ``files.drafted``.
+        sign: copies the finished file, the first, into the second with a signature; that takes its room on the disk twice.
 
     Raises:
         PhotoError: the scan is damaged.
@@ -209,7 +141,14 @@ def paint(
         return _compressed(rgb, scan, tags=band.top == 0)
 
     with drafted(target, overwrite=overwrite, announce=announce) as draft, draft.open("r+b") as file, _opened(scan) as image:
-        _write(file, scan, _in_order(work, _bands(image, scan)), xmp=xmp)
+        bands, write = _in_order(work, _bands(image, scan)), _write_png if scan.format == "PNG" else _write_tiff
+        if sign is None:
+            write(file, scan, bands, xmp=xmp)
+        else:
+            with tempfile.TemporaryFile(dir=target.parent) as unsigned:
+                write(unsigned, scan, bands, xmp=xmp)
+                unsigned.seek(0)
+                sign(unsigned, file)
 
 
 @dataclass(frozen=True)
@@ -227,10 +166,11 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Band:
-    """The strip, or the row of tiles, of a band of rows, and the tags that tell how to read it, where it is the first."""
+    """A band of rows as it is written, and the tags that tell how to read it, where it is a TIFF's first."""
 
     rows: int
     parts: list[memoryview]
+    """The strip, or the row of tiles; of a PNG the rows before they are deflated, and after."""
     tags: tiff.Directory
 
 
@@ -259,10 +199,13 @@ def _opened(scan: Scan) -> Iterator[Any]:
     with file:
         try:
             source = library.Source.new_from_descriptor(file.fileno())  # no name, which may be no text
-            yield library.Image.tiffload_source(source, access="sequential", fail_on="error")
+            load = getattr(library.Image, f"{scan.format.lower()}load_source")
+            yield load(source, access="sequential", fail_on="error")
         except library.Error as error:
             reason = vips.reason(error)
-            raise PhotoError(f"a TIFF that is damaged or cut off ({reason}); restore the file from a good copy") from error
+            raise PhotoError(
+                f"a {scan.format} that is damaged or cut off ({reason}); restore the file from a good copy"
+            ) from error
 
 
 def _bands(image: Any, scan: Scan) -> Iterator[_Read]:
@@ -318,7 +261,9 @@ def _paint(samples: Samples, rgb: Samples, model: upsample.Model, *, above: int,
 
 
 def _compressed(rgb: Samples, scan: Scan, *, tags: bool) -> _Band:
-    """Compress a band: libvips writes a TIFF of it, from which the strip or the tiles are taken."""
+    """Compress a band: for a TIFF, libvips writes one of it, from which the strip or the tiles are taken."""
+    if scan.format == "PNG":
+        return _Band(len(rgb), [memoryview(part) for part in png.deflated(rgb)], {})
     if scan.compression == "none" and not scan.tile and not tags:
         return _Band(len(rgb), [rgb.data.cast("B")], {})
     kind, meaning = ("uchar", "srgb") if scan.bits == 8 else ("ushort", "rgb16")
@@ -338,7 +283,7 @@ def _compressed(rgb: Samples, scan: Scan, *, tags: bool) -> _Band:
     return _Band(height, parts, tiff.carried(directory, LAYOUT) if tags else {})
 
 
-def _write(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: bytes | None) -> None:
+def _write_tiff(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: bytes | None) -> None:
     """Write bands as they come, then the directory, then the header, which was left open."""
     position = 16
     file.write(bytes(position))
@@ -374,12 +319,21 @@ def _write(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: bytes | N
         tags[tiff.ICC] = tiff.Value(tiff.UNDEFINED, profile)
     if xmp:
         tags[tiff.XMP] = tiff.Value(tiff.BYTES, xmp)
-    kept = tiff.carried(scan.directory, tiff.CARRIED | tiff.BLOCKS | {tiff.XMP})
+    kept = tiff.carried(scan.directory or {}, tiff.CARRIED | tiff.BLOCKS | {tiff.XMP})
     file.write(bytes(position % 2))
     head, directory = tiff.head({**kept, **layout, **tags}, position + position % 2)
     file.write(directory)
     file.seek(0)
     file.write(head)
+
+
+def _write_png(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: bytes | None) -> None:
+    """Write bands as they come, behind all that describes them."""
+    profile = icc.for_color(scan.profile, "L" if scan.grey else "RGB")
+    chunks = png.build(scan.chunks, exif=scan.exif, xmp=xmp, icc=profile, dpi=None)
+    header = png.header(scan.width, scan.height, bits=scan.bits, channels=4 if scan.alpha else 3)
+    for piece in png.pieces(header, chunks, ((band.parts[0], band.parts[1]) for band in bands)):
+        file.write(piece)
 
 
 def _long(number: int) -> tiff.Value:

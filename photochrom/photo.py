@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from photochrom import iptc, jpeg, photo_jpeg, photo_pillow, photo_tiff, planes, png, pnm, tiff, vips
+from photochrom import extended_xmp, iptc, jpeg, photo_jpeg, photo_pillow, photo_tiff, planes, png, pnm, tiff, vips
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, Kind, contents, kind_of, same_file, save, unknown
 from photochrom.picture import MAX_PIXELS, LumaChoice, LumaWay, Photo
@@ -142,6 +142,8 @@ def notes(photo: Photo, format: Format | None = None) -> tuple[str, ...]:
         found += (f"{photo.format} is read only, so {target} is written",)
     if photo.bits > 8 and target is not None and target not in DEEP:
         found += (f"8 of {photo.bits} bits a channel, {target} holds no more",)
+    if target in ("PNG", "TIFF", "WEBP", "AVIF") and not _whole_xmp(photo)[1]:
+        found += ("the main part of its XMP, the extended one is missing or damaged",)
     return found
 
 
@@ -216,7 +218,7 @@ def encode(
         extras = iptc_block if foreign else photo.extras
         way = luma_way(photo, format, asked=luma)
         return photo_jpeg.encode(photo, cb, cr, extras=extras, luma=way, quick=luma == "fast")
-    photo = photo if target in DEEP else shallow(photo)
+    photo = replace(photo if target in DEEP else shallow(photo), xmp=_whole_xmp(photo)[0])
     try:
         if target == "TIFF":
             every = zip((photo, *photo.pages), ((cb, cr), *pages), strict=True)
@@ -228,6 +230,16 @@ def encode(
         high, wide = photo.luma.shape
         got = f"{wide} x {high} pixels cannot be written as {target} ({one_line(error)})"
         raise OutputError(f"{got}; choose another format") from error
+
+
+def _whole_xmp(photo: Photo) -> tuple[bytes | None, bool]:
+    """Put the XMP of a JPEG's segments together, and tell whether that is all of it."""
+    if photo.xmp is None or photo.format != "JPEG":
+        return photo.xmp, True
+    try:
+        return extended_xmp.joined(photo.xmp, photo.extras), True
+    except ValueError:
+        return photo.xmp, False
 
 
 def shallow(photo: Photo) -> Photo:

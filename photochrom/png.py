@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,14 @@ Chunk = tuple[bytes, bytes]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP = b"XML:com.adobe.xmp\0"
+LONGEST = 1 << 24
+"""Most bytes of a compressed block besides pixels."""
+ROWS = 128
+"""Rows that are filtered and deflated at once."""
 CARRIED = frozenset({b"cHRM", b"gAMA", b"sRGB", b"cICP", b"pHYs", b"tIME", b"tEXt", b"zTXt", b"iTXt"})
 
 
-def parse(data: bytes) -> list[Chunk]:
+def parse(data: bytes | mmap) -> list[Chunk]:
     """List all chunks, those of pixels without their data.
 
     Raises:
@@ -63,24 +68,74 @@ def build(
     return chunks
 
 
+def xmp(chunks: Iterable[Chunk]) -> bytes | None:
+    """Find the XMP packet; raises zlib.error or ValueError where it is damaged, or larger than ``LONGEST``."""
+    for kind, data in chunks:
+        if kind == b"iTXt" and data.startswith(XMP):
+            text = data[len(XMP) + 2 :].split(b"\0", 2)[2]  # past the flags, a language and a translation
+            return _inflated(text) if data[len(XMP)] else text
+    return None
+
+
+def profile(chunks: Iterable[Chunk]) -> bytes | None:
+    """Find the ICC profile; raises zlib.error or ValueError where it is damaged, or larger than ``LONGEST``."""
+    data = next((data for kind, data in chunks if kind == b"iCCP"), None)
+    return _inflated(data.partition(b"\0")[2][1:]) if data else None
+
+
+def header(width: int, height: int, *, bits: int, channels: int) -> bytes:
+    """Give the data of IHDR for RGB, or RGB and alpha."""
+    return struct.pack(">IIBBBBB", width, height, bits, {3: 2, 4: 6}[channels], 0, 0, 0)
+
+
+def deflated(rgb: NDArray[Any]) -> tuple[bytes, bytes]:
+    """Filter a band of ``(h, W, 3 or 4)`` uint8 or uint16 RGB, and deflate it so that others can precede and follow it.
+
+    The first row is stored as its differences from left to right (filter type 1), others as those from the row above (2).
+    """
+    step = rgb.shape[2] * rgb.itemsize
+    rows = np.ascontiguousarray(rgb).astype(rgb.dtype.newbyteorder(">"), copy=False).view(np.uint8).reshape(len(rgb), -1)
+    filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
+    filtered[0, 0], filtered[1:, 0] = 1, 2
+    filtered[0, 1:] = rows[0]
+    filtered[0, 1 + step :] -= rows[0, :-step]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    plain = filtered.tobytes()
+    return plain, packer.compress(plain) + packer.flush(zlib.Z_FULL_FLUSH)
+
+
+def pieces(
+    header: bytes, chunks: Iterable[Chunk], bands: Iterable[tuple[bytes | memoryview, bytes | memoryview]]
+) -> Iterator[bytes]:
+    """Lay out a file, piece by piece, from bands as ``deflated`` gives them, in their order."""
+    yield SIGNATURE + _framed([(b"IHDR", header), *chunks, (b"IDAT", b"\x78\x9c")])  # which begins a stream of zlib
+    check = 1
+    for filtered, packed in bands:
+        check = zlib.adler32(filtered, check)
+        yield _framed([(b"IDAT", bytes(packed))])
+    yield _framed([(b"IDAT", b"\x03\0" + check.to_bytes(4)), (b"IEND", b"")])  # an empty last block, and the checksum
+
+
 def write(rgb: NDArray[Any]) -> bytes:
-    """Write ``(H, W, 3 or 4)`` uint16 RGB, each row as its difference from the one above (filter type 2)."""
+    """Write ``(H, W, 3 or 4)`` uint16 RGB."""
     height, width, channels = rgb.shape
-    rows = np.ascontiguousarray(rgb).astype(">u2").view(np.uint8).reshape(height, -1)
-    packer = zlib.compressobj(6)
-    parts, above = [], np.zeros(rows.shape[1], np.uint8)
-    for row in rows:
-        parts.append(packer.compress(b"\2" + (row - above).tobytes()))
-        above = row
-    parts.append(packer.flush())
-    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
-    return SIGNATURE + _framed([(b"IHDR", header), (b"IDAT", b"".join(parts)), (b"IEND", b"")])
+    bands = (deflated(rgb[row : row + ROWS]) for row in range(0, height, ROWS))
+    return b"".join(pieces(header(width, height, bits=16, channels=channels), (), bands))
 
 
 def splice(data: bytes, chunks: Iterable[Chunk]) -> bytes:
     """Put chunks behind the header of a PNG."""
     header = len(SIGNATURE) + 25
     return b"".join([data[:header], _framed(chunks), data[header:]])
+
+
+def _inflated(data: bytes) -> bytes:
+    packer = zlib.decompressobj()
+    found = packer.decompress(data, LONGEST)
+    if not packer.eof:
+        raise ValueError("a chunk breaks off, or is too large")
+    return found
 
 
 def _framed(chunks: Iterable[Chunk]) -> bytes:

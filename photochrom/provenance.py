@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from photochrom import __version__
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
-from photochrom.extended_xmp import BEGIN, END, RDF
+from photochrom.extended_xmp import BEGIN, END, RDF, written
 from photochrom.files import Format
 from photochrom.hints import Hint
 
@@ -30,14 +30,14 @@ SOFTWARE = f"Photochrom {__version__}"
 META = "adobe:ns:meta/"
 XMP = "http://ns.adobe.com/xap/1.0/"
 IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-OURS = "https://photochrom.invalid/ns/1.0/"
-"""A name, and no address: the domain is one of those that never exist (RFC 2606)."""
+OURS = "urn:uuid:0767a4eb-2d6e-4b31-a17f-5be5a6826f69#"
+"""A name, and no address: a random number is nobody else's, and needs no domain that somebody must keep (RFC 9562)."""
+FORMER = "https://photochrom.invalid/ns/1.0/"
+"""The name in results made before: their records are read, and give way to a new one, all the same."""
 PREFIXES = {"xmp": XMP, "Iptc4xmpExt": IPTC, "photochrom": OURS}
 
 WRAPPED = re.compile(rb"\s*(<\?xpacket begin=[^>]*\?>)(.*)(<\?xpacket end=[^>]*\?>)\s*", re.DOTALL)
 SPACE = b"\0 \t\r\n"
-MARKS = {"\n": "\ue00a", "\t": "\ue009", "\r": "\ue00d"}
-"""Stand for line breaks inside attributes, which a plain line break would not survive."""
 
 UNRECORDED = frozenset({"max_pixels", "certificate", "key"})
 """Options that do not change how a photograph is colored."""
@@ -127,7 +127,8 @@ def find(xmp: bytes | None) -> Record | None:
         document = _parsed(wrapped[2] if wrapped else xmp or b"")
     except ValueError:
         return None
-    found = {field.name: _value(document, OURS, field.name) for field in dataclasses.fields(Record)}
+    fields = [field.name for field in dataclasses.fields(Record)]
+    found = {name: _value(document, OURS, name) or _value(document, FORMER, name) for name in fields}
     if not any(found.values()):
         return None
     if missing := [name for name in ("version", "model", "model_sha256", "settings") if not found[name]]:
@@ -162,29 +163,26 @@ def _description(about: str, properties: Mapping[str, str]) -> str:
 
 def _serialized(document: minidom.Document, properties: Mapping[str, str]) -> bytes:
     """Write a document with one more description, all prefixes, comments and line breaks as they were."""
-    marks = {ord(breaking): mark for breaking, mark in MARKS.items()}
-    for element in document.getElementsByTagName("*"):
-        for attribute in element.attributes.values():
-            attribute.value = attribute.value.translate(marks)
     # All descriptions of a packet are about the same.
     about = next((item.getAttributeNS(RDF, "about") for item in _descriptions(document)), "")
     rdf = document.getElementsByTagNameNS(RDF, "RDF")[0]
     rdf.appendChild(document.createProcessingInstruction("photochrom", "here"))
-    text = "".join(node.toxml() for node in document.childNodes)
-    for breaking, mark in MARKS.items():
-        text = text.replace(mark, f"&#{ord(breaking)};")
-    return text.replace("<?photochrom here?>", _description(about, properties)).encode("utf-8")
+    return written(document.childNodes).replace("<?photochrom here?>", _description(about, properties)).encode("utf-8")
 
 
 def _cleared(document: minidom.Document) -> str:
     """Take an older record and the digital source type out of all descriptions, and give the source type."""
-    before = _value(document, OURS, "sourceType") or _value(document, IPTC, "DigitalSourceType")
+    before = (
+        _value(document, OURS, "sourceType")
+        or _value(document, FORMER, "sourceType")
+        or _value(document, IPTC, "DigitalSourceType")
+    )
 
     def old(node: Any) -> bool:
         name = node.namespaceURI, node.localName
         if name == (XMP, "CreatorTool"):
             return _text(node).startswith("Photochrom ")
-        return name == (IPTC, "DigitalSourceType") or (name[0] == OURS and name[1] != "unreadable")
+        return name == (IPTC, "DigitalSourceType") or (name[0] in (OURS, FORMER) and name[1] != "unreadable")
 
     for description in _descriptions(document):
         for attribute in [item for item in description.attributes.values() if old(item)]:

@@ -28,6 +28,11 @@ def data(*parts: str) -> Path:
     return path
 
 
+def old() -> list[Path]:
+    """Give the real old photographs among the shared ones, or skip the test."""
+    return sorted(path for path in data("legacy").iterdir() if path.suffix in (".jpg", ".png"))
+
+
 def golden(name: str) -> Path:
     """Give the path of a photograph that lies beside the tests, in color."""
     return Path(__file__).parent / "golden" / f"{name}.png"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import making
@@ -80,6 +81,47 @@ def test_two_parts_become_two_parts(colorizer: Colorizer) -> None:
     assert b"HasExtendedXMP" not in whole
     with pytest.raises(OutputError, match="cannot be split \\(its other part is damaged\\)"):
         api.encoded(photo.read(with_segments((jpeg.APP1, jpeg.XMP + packet(LONG, note=note)), *pieces[1:])), colorizer)
+
+
+def in_two_parts(main: bytes, other: bytes) -> tuple[jpeg.Segment, ...]:
+    """Lay out a packet, with ``%s`` where it names the other part, and that part, in pieces of 60 kB in no order."""
+    name = hashlib.md5(other).hexdigest().upper()
+    head = jpeg.EXTENDED_XMP + name.encode() + len(other).to_bytes(4)
+    pieces = [(jpeg.APP1, head + start.to_bytes(4) + other[start : start + 60_000]) for start in range(0, len(other), 60_000)]
+    return (jpeg.APP1, jpeg.XMP + main.replace(b"%s", name.encode())), *reversed(pieces)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP", "AVIF"])
+def test_another_format_holds_both_parts_in_one_packet(format: photo.Format, colorizer: Colorizer) -> None:
+    note = f' xmlns:xmpNote="{extended_xmp.NOTE}" xmpNote:HasExtendedXMP="%s"'
+    # The other part calls another space by the same prefix, as it may.
+    other = packet(5 * LONG).replace(b"http://purl.org/dc/elements/1.1/", b"http://example.org/dc/")
+    other = other.replace(b"<own:story", b'<dc:line dc:broken="one&#10;two"/><own:story')
+    main = packet("short").replace(b"<own:story", b"<dc:title>1910</dc:title><own:story")
+    segments = in_two_parts(main.replace(b' xmlns:own="', note.encode() + b' xmlns:own="', 1), other)
+    source = photo.read(with_segments(*segments))
+    out = api.encoded(source, Colorizer(colorizer.model, Options(on_color="recolor", format=format)))
+    xmp = photo.read(out).xmp or b""
+    assert provenance.find(xmp) is not None
+    assert xmp.count(LONG.encode()) == 5
+    assert b"HasExtendedXMP" not in xmp
+    tree = ET.fromstring(xmp.split(b"?>", 1)[1].rsplit(b"<?", 1)[0])
+    assert [item.text for item in tree.iter("{http://purl.org/dc/elements/1.1/}title")] == ["1910"]
+    assert [item.get("{http://example.org/dc/}broken") for item in tree.iter("{http://example.org/dc/}line")] == ["one\ntwo"]
+    assert photo.notes(source, format) == ()
+    damaged = photo.read(with_segments(*segments[:-1]))
+    assert photo.notes(damaged, format) == ("the main part of its XMP, the extended one is missing or damaged",)
+    out = api.encoded(damaged, Colorizer(colorizer.model, Options(on_color="recolor", format=format)))
+    assert b"1910" in (photo.read(out).xmp or b"")
+
+
+def test_another_jpeg_still_holds_two_parts(colorizer: Colorizer) -> None:
+    note = f'<n:HasExtendedXMP xmlns:n="{extended_xmp.NOTE}">%s</n:HasExtendedXMP><own:story'
+    other = packet("the other part")
+    segments = in_two_parts(packet("short").replace(b"<own:story", note.encode(), 1), other)
+    source = photo.read(with_segments(*segments))
+    assert extension(api.encoded(source, colorizer))[1] == other
+    assert b"the other part" in extended_xmp.joined(source.xmp or b"", source.extras)
 
 
 def test_the_packet_of_a_tiff_may_be_any_size(colorizer: Colorizer) -> None:

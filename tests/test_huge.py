@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import making
 import numpy as np
 import pytest
 
-from photochrom import huge, tiff, upsample, vips
-from photochrom.api import color_file, colorize
+from photochrom import huge, photo, png, scans, tiff, upsample, vips
+from photochrom.api import color_file, colorize, recorded
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
 from photochrom.photo import to_array
@@ -132,9 +133,86 @@ def test_layout_and_compression_stay(kind: str, tmp_path: Path, colorizer: Color
     before, after = tags(source), tags(tmp_path / "out.tif")
     assert tiff.numbers(after, tiff.COMPRESSION) == tiff.numbers(before, tiff.COMPRESSION)
     assert (huge.TILE_WIDTH in after) == (huge.TILE_WIDTH in before) == ("tile" in options)
-    assert all(side <= huge.TILE_SIDE for tag in (huge.TILE_WIDTH, huge.TILE_HEIGHT) for side in tiff.numbers(after, tag))
+    assert all(side <= scans.TILE_SIDE for tag in (huge.TILE_WIDTH, huge.TILE_HEIGHT) for side in tiff.numbers(after, tag))
     predicted = options["compression"] in huge.PREDICTED
     assert tiff.numbers(after, huge.PREDICTOR) == ((2,) if predicted else ())
+
+
+PNGS = [(bits, channels) for bits in (8, 16) for channels in (1, 2, 3, 4)]
+
+
+def write_png(path: Path, array: Any, *chunks: png.Chunk, **options: Any) -> Path:
+    """Write samples as a PNG of 600 dots an inch by libvips, with chunks of one's own."""
+    meaning = ("b-w", "srgb", "grey16", "rgb16")[2 * (array.dtype.itemsize > 1) + (array.shape[2] > 2)]
+    image = vips.library().Image.new_from_array(array).copy(interpretation=meaning, xres=600 / 25.4, yres=600 / 25.4)
+    path.write_bytes(png.splice(image.pngsave_buffer(keep="none", **options), chunks))
+    return path
+
+
+def read_png(path: Path) -> Any:
+    image = vips.library().Image.pngload(str(path), fail_on="warning")
+    return image.numpy().reshape(image.height, image.width, -1)
+
+
+@pytest.mark.parametrize(("bits", "channels"), PNGS)
+def test_a_streamed_png_is_what_memory_makes_of_it(
+    bits: int, channels: int, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = samples(bits, channels)
+    source = write_png(tmp_path / "scan.png", given)
+    color_file(source, tmp_path / "streamed.png", colorizer=colorizer)
+    monkeypatch.setattr(huge, "HUGE", 1 << 24)
+    color_file(source, tmp_path / "whole.png", colorizer=colorizer)
+    streamed, whole = read_png(tmp_path / "streamed.png"), read_png(tmp_path / "whole.png")
+    assert streamed.dtype == given.dtype
+    assert streamed.shape == whole.shape
+    away = np.abs(streamed[..., :3].astype(float) - whole[..., :3]) * 255 / np.iinfo(given.dtype).max
+    assert away.mean() < 0.8, away.mean()
+    assert np.ptp(streamed[..., :3].astype(int), axis=2).max() > 10 * np.iinfo(given.dtype).max / 255
+    if bits == 16:
+        assert np.array_equal(luma(streamed), luma(given))
+    else:
+        assert np.array_equal(making.luma((tmp_path / "streamed.png").read_bytes()), making.luma(source.read_bytes()))
+    if channels in (2, 4):
+        assert np.array_equal(streamed[..., 3], given[..., -1])
+
+
+def test_a_streamed_png_carries_what_describes_it(tmp_path: Path, colorizer: Colorizer) -> None:
+    packet = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""/></rdf:RDF>'
+    profile = making.grey_profile(making.gamma_curve(1.8))
+    chunks = png.build([(b"tEXt", b"Author\0Ada")], exif=making.exif(6)[6:], xmp=packet, icc=profile, dpi=None)
+    source = write_png(tmp_path / "scan.png", samples(16, 1), *chunks)
+    color_file(source, tmp_path / "out.png", colorizer=colorizer)
+    before, after = photo.read(source), photo.read(tmp_path / "out.png")
+    assert (after.exif, after.orientation) == (before.exif, 6)
+    assert after.dpi == pytest.approx((600, 600), abs=0.1)
+    assert after.icc is not None
+    assert after.icc[16:20] == b"RGB "
+    assert (b"tEXt", b"Author\0Ada") in after.extras
+    assert recorded(tmp_path / "out.png").source == "scan.png"
+    packed = zlib.compress(packet)
+    assert png.xmp([(b"iTXt", png.XMP + b"\1\0en\0\0" + packed)]) == packet
+
+
+def test_only_a_plain_png_is_streamed(tmp_path: Path) -> None:
+    assert huge.scan(write_png(tmp_path / "plain.png", samples(8, 3)))
+    assert huge.scan(write_png(tmp_path / "interlaced.png", samples(8, 3), interlace=True)) is None
+    assert huge.scan(write_png(tmp_path / "palette.png", samples(8, 3), palette=True)) is None
+    assert huge.scan(write_png(tmp_path / "bits.png", samples(8, 1), bitdepth=2)) is None
+    assert huge.scan(write_png(tmp_path / "clear.png", samples(8, 1), (b"tRNS", b"\0\1"))) is None
+    assert huge.scan(write_png(tmp_path / "broken.png", samples(8, 1), (b"iCCP", b"x\0\0xxxx"))) is None
+    assert huge.scan(write_png(tmp_path / "text.png", samples(8, 1), (b"iTXt", png.XMP + b"\0"))) is None
+
+
+@pytest.mark.parametrize("left", [0.1, 0.6, 0.97])
+def test_a_png_that_breaks_off_or_is_damaged_is_refused(left: float, tmp_path: Path, colorizer: Colorizer) -> None:
+    content = write_png(tmp_path / "scan.png", samples(16, 1)).read_bytes()
+    place = int(len(content) * left)
+    for damaged in (content[:place], content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :]):
+        (tmp_path / "cut.png").write_bytes(damaged)
+        with pytest.raises(PhotoError, match=r"cut\.png: a .*PNG .*; restore"):
+            color_file(tmp_path / "cut.png", tmp_path / "out" / "cut.png", colorizer=colorizer)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import making
 import numpy as np
 import pytest
+import toning
 from numpy.typing import NDArray
 
 from photochrom import photo
@@ -73,10 +74,40 @@ def test_tiny_pictures_are_judged(shape: tuple[int, int]) -> None:
 
 
 def test_old_photographs_are_not_called_color() -> None:
-    paths = sorted(path for path in making.data("legacy").iterdir() if path.suffix in (".jpg", ".png"))
-    assert len(paths) > 40
-    kinds = [judge(photo.read(path)).kind for path in paths]
-    assert kinds.count("color") + kinds.count("blank") <= 2, kinds
+    kinds = [judge(photo.read(path)).kind for path in making.old()]
+    assert len(kinds) > 40
+    assert kinds.count("color") + kinds.count("blank") <= 1, kinds
+
+
+def test_few_modern_photographs_pass_for_old_ones() -> None:
+    shards = sorted(making.data("coco").parent.glob("*/test-*.tar"))
+    wrong = [toning.kind_of(picture) != "color" for picture in toning.photographs(shards, every=2)]
+    assert len(wrong) > 400
+    assert np.mean(wrong) <= 0.025
+
+
+def test_few_toned_copies_pass_for_color() -> None:
+    shards = sorted(making.data("coco").parent.glob("*/test-*.tar"))
+    _, _, lost = toning.shares(toning.photographs(shards, every=50))
+    assert max(lost.values()) <= 0.05, lost
+
+
+def test_a_faded_print_on_a_mount_is_toned() -> None:
+    picture = toned(making.grey(200, 300), -24, 13).astype(float)
+    faded = np.linspace(0.4, 1, 300)[None, :, None]
+    picture = faded * picture + (1 - faded) * picture.mean(-1, keepdims=True)
+    mounted = np.full((240, 340, 3), (176, 182, 190), np.uint8)
+    mounted[20:220, 20:320] = picture
+    assert kind(mounted) == "toned"
+
+
+def test_a_few_red_jackets_in_the_snow_are_color() -> None:
+    """Nearly all of it has one tone, and what has another is small."""
+    picture = toned(making.grey(200, 300), 14, -9)
+    for row in range(20, 200, 45):
+        for column in range(15, 300, 50):
+            picture[row : row + 10, column : column + 8] = (150, 60, 50)
+    assert kind(picture) == "color"
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 1000])

@@ -53,6 +53,16 @@ def properties(xmp: bytes) -> dict[str, str]:
     return found
 
 
+def test_a_record_under_the_former_name_is_read_and_replaced(record: provenance.Record) -> None:
+    former = provenance.merged(PACKET, record).replace(provenance.OURS.encode(), provenance.FORMER.encode())
+    assert provenance.find(former) == record
+    after = provenance.merged(former, dataclasses.replace(record, model="another"))
+    assert provenance.FORMER.encode() not in after
+    assert properties(after)[f"{OURS}model"] == "another"
+    assert properties(after)[f"{OURS}sourceType"].endswith("negativeFilm")
+    assert provenance.OURS[-1] in "/#", "a name is appended to it"
+
+
 def test_a_new_packet_says_all(record: provenance.Record, colorizer: Colorizer) -> None:
     found = properties(provenance.merged(None, record))
     assert found[f"{IPTC}DigitalSourceType"].endswith("/digitalsourcetype/compositeWithTrainedAlgorithmicMedia")

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from photochrom import huge, provenance
+from photochrom import huge, provenance, vips
 from photochrom.api import color_file, recorded
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, OutputError
@@ -131,12 +131,37 @@ def test_faults_of_the_signer_are_said_and_nothing_is_written(source: Path, tmp_
     assert not list(tmp_path.glob("out*"))
 
 
-def test_a_streamed_scan_is_not_signed(tmp_path: Path, plain: Colorizer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tiled", [False, True])
+def test_a_streamed_scan_is_signed(tiled: bool, tmp_path: Path, plain: Colorizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huge, "HUGE", 100)
     scan = tmp_path / "scan.tif"
+    grey = vips.library().Image.new_from_array(making.grey(60, 80).astype("u2") * 257).copy(interpretation="grey16")
+    grey.tiffsave(str(scan), **({"tile": True, "tile_width": 32, "tile_height": 32} if tiled else {}))
+    (tmp_path / "out").mkdir()
+    options = identity(tmp_path)
+    target = color(plain, scan, tmp_path / "out" / "signed.tif", **options)
+    bare = color(plain, scan, tmp_path / "out" / "bare.tif")
+    with target.open("rb") as file, c2pa.Reader("image/tiff", file) as reader:
+        assert reader.get_validation_state() == "Valid"
+        manifest = json.loads(reader.json())["manifests"][reader.get_active_manifest()["label"]]
+    assert [(item["title"], item["relationship"]) for item in manifest["ingredients"]] == [("scan.tif", "parentOf")]
+    assert recorded(target) == recorded(bare)
+    samples = [vips.load(path.read_bytes(), "tiff", max_pixels=10_000)[0] for path in (target, bare)]
+    assert samples[0].dtype == "u2"
+    assert (samples[0] == samples[1]).all()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"signed.tif", "bare.tif"}
+
+
+def test_a_scan_is_not_begun_with_a_key_that_cannot_sign(
+    tmp_path: Path, plain: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huge, "HUGE", 100)
+    monkeypatch.delattr(huge, "look")
+    scan, text = tmp_path / "scan.tif", tmp_path / "text.pem"
     scan.write_bytes(making.file(making.grey(60, 80), "TIFF"))
-    with pytest.raises(OutputError, match="is streamed, and not signed; leave the certificate out"):
-        color(plain, scan, tmp_path / "out.tif", **identity(tmp_path))
+    text.write_text("no key")
+    with pytest.raises(OptionError, match=r"text\.pem: is no private key in PEM form"):
+        color(plain, scan, tmp_path / "out.tif", **identity(tmp_path) | {"key": str(text)})
 
 
 def test_without_the_library_it_says_what_to_install(

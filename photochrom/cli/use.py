@@ -103,7 +103,7 @@ def colorize(
     c2pa_key
         A PEM file of that certificate's private key.
     max_pixels
-        Refuse larger photographs; a plain TIFF of over 16 megapixels, which is streamed, may have ten times as many.
+        Refuse larger photographs; a plain TIFF or PNG of over 16 megapixels, which is streamed, may have ten times as many.
     overwrite
         Replace files that stand where results go. Results that are up to date stay as they are.
     jobs

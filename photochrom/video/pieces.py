@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from photochrom import planes
 from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError
-from photochrom.judge import NOISE, SIDE, judge_tone
+from photochrom.judge import SIDE, judge_tone
 from photochrom.steady import Cuts, Kind, kind_of, small
 from photochrom.video.encoding import new_frame, put
 from photochrom.video.reading import Read, Traits, halved
@@ -26,6 +26,8 @@ SEGMENT_FRAMES, SEGMENT_LEAST = 240, 48
 """Frames after which a segment ends with its piece, and frames from which on it ends with a scene."""
 SURE = 1.25
 """Within a scene a film turns from grey to color where ``judge`` is so sure of it, and back where it is so sure of that."""
+FAINT = 1.5
+"""Chroma that is less nearly everywhere, of 255, is noise."""
 
 Plane = NDArray[np.uint8]
 
@@ -89,8 +91,8 @@ class Tint:
         chroma = np.stack([(_shrunk(plane, high, wide) - np.float32(self._signal.grey)) * scale for plane in frame.chroma])
         least = 1 / SURE if self._color else 1.0 if begins else SURE
         # Chroma of no more than noise is the most frequent case, and fitting a curve to it the dearest.
-        noise = float(np.percentile(np.hypot(*chroma), 90)) < NOISE / 2
-        self._color = not noise and judge_tone(light.ravel(), chroma.reshape(2, -1)).figure >= least
+        noise = float(np.percentile(np.hypot(*chroma), 90)) < FAINT
+        self._color = not noise and judge_tone(light, chroma).figure >= least
         return self._color
 
 

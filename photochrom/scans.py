@@ -1,0 +1,135 @@
+"""Read the header of a TIFF or PNG that can be worked on in bands of rows, and none of its pixels."""
+
+from __future__ import annotations
+
+import mmap
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, final
+
+from photochrom import png, tiff
+from photochrom.errors import PhotoError
+
+COMPRESSIONS = {1: "none", 5: "lzw", 7: "jpeg", 8: "deflate", 32946: "deflate", 32773: "packbits"}
+"""The values of TIFF's tag that libvips both reads and writes for RGB, as it names them."""
+TILE_SIDE = 256
+"""No tile is written larger: a row of them is in memory several times over."""
+
+WIDTH, HEIGHT, SAMPLES, EXTRA = 256, 257, 277, 338
+TILE_WIDTH, TILE_HEIGHT = 322, 323
+COLORS = {0: 1, 1: 1, 2: 3, 6: 3}
+"""Channels besides alpha, by the value of the photometric tag: white is zero, black is zero, RGB, and Y'CbCr inside JPEG."""
+PNG_KINDS = {0: (True, False), 2: (False, False), 4: (True, True), 6: (False, True)}
+"""Whether a PNG is grey, and whether it has alpha, by its color type; a palette is neither."""
+PNG_OTHER = frozenset({b"tRNS", b"acTL"})
+"""Chunks of what is no plain picture: a color that is transparent, and animation."""
+
+
+@final
+@dataclass(frozen=True)
+class Scan:
+    """What the header of a scan says."""
+
+    path: Path
+    format: Literal["TIFF", "PNG"]
+    width: int
+    height: int
+    bits: int
+    """8 or 16, of each sample."""
+    grey: bool
+    alpha: bool
+    exif: bytes | None
+    """A TIFF block without a thumbnail."""
+    xmp: bytes | None
+    profile: bytes | None
+    """The scan's own ICC profile."""
+    compression: str = ""
+    """Of a TIFF, as libvips names it."""
+    tile: tuple[int, int] | None = None
+    """Height and width of the tiles to write; none for strips."""
+    directory: tiff.Directory | None = None
+    """Of a TIFF."""
+    chunks: tuple[png.Chunk, ...] = ()
+    """Of a PNG: those that it carries besides EXIF, XMP and profile."""
+
+
+def read(path: Path, *, least: int) -> Scan | None:
+    """Read the header of a scan; none for every other file, missing and damaged ones too.
+
+    A scan is a TIFF of one page, in one of ``COMPRESSIONS``, or a PNG without interlacing; grey or RGB of 8 or 16 bits, with or
+    without alpha.
+
+    Args:
+        path: any file.
+        least: it has more pixels.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(24)
+            tiffs = start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+            size = int.from_bytes(start[16:20]) * int.from_bytes(start[20:24])
+            if not tiffs and not (start.startswith(png.SIGNATURE) and size > least):
+                return None
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                found = _tiff(path, tiff.read(data), tiff.pages(data)) if tiffs else _png(path, png.parse(data))
+    except (OSError, ValueError, IndexError, zlib.error, PhotoError):
+        return None  # the reader of all other files says what is wrong
+    return found if found and found.width * found.height > least else None
+
+
+def _tiff(path: Path, directory: tiff.Directory, pages: int) -> Scan | None:
+    def number(tag: int, default: int = 0) -> int:
+        return (*tiff.numbers(directory, tag), default)[0]
+
+    photometric, samples = number(tiff.PHOTOMETRIC), number(SAMPLES)
+    bits, extra = set(tiff.numbers(directory, tiff.BITS)), tiff.numbers(directory, EXTRA)
+    compression = COMPRESSIONS.get(number(tiff.COMPRESSION, 1), "")
+    colors = COLORS.get(photometric, 0) if photometric != 6 or compression == "jpeg" else 0
+    sides = [number(tag, 16) for tag in (TILE_HEIGHT, TILE_WIDTH)]
+    plain = (
+        all(side and side % 16 == 0 for side in sides)
+        and pages == 1
+        and set(tiff.numbers(directory, tiff.SAMPLE_FORMAT)) <= {1}
+        and bits in ({8}, {16})
+    )
+    if not (plain and compression and colors and (samples or 1) - colors == len(extra) and extra in ((), (2,))):
+        return None
+    profile, xmp = (value.data if (value := directory.get(tag)) else None for tag in (tiff.ICC, tiff.XMP))
+    return Scan(
+        path=path,
+        format="TIFF",
+        width=number(WIDTH),
+        height=number(HEIGHT),
+        bits=max(bits),
+        grey=colors == 1,
+        alpha=samples == colors + 1,
+        exif=tiff.block(tiff.carried(directory)),
+        xmp=xmp,
+        profile=profile,
+        compression=compression,
+        tile=(min(sides[0], TILE_SIDE), min(sides[1], TILE_SIDE)) if TILE_WIDTH in directory else None,
+        directory=directory,
+    )
+
+
+def _png(path: Path, chunks: list[png.Chunk]) -> Scan | None:
+    header = chunks[0][1]
+    bits, kind, interlaced = header[8], header[9], header[12]
+    if bits not in (8, 16) or kind not in PNG_KINDS or interlaced or any(name in PNG_OTHER for name, _ in chunks):
+        return None
+    grey, alpha = PNG_KINDS[kind]
+    exif = next((data for name, data in chunks if name == b"eXIf"), None)
+    return Scan(
+        path=path,
+        format="PNG",
+        width=int.from_bytes(header[:4]),
+        height=int.from_bytes(header[4:8]),
+        bits=bits,
+        grey=grey,
+        alpha=alpha,
+        exif=tiff.without_thumbnail(exif),
+        xmp=png.xmp(chunks),
+        profile=png.profile(chunks),
+        chunks=png.carried(chunks),
+    )
