@@ -42,3 +42,19 @@ def test_the_findings_name_every_row_and_hold_no_photograph_of_a_data_set(preset
     assert "# " + plan.title in findings and "*grey*" in findings
     report = (RESULTS / preset / "report.html").read_text("utf-8")
     assert "Photographs of no data set" in report and "Best and worst photographs" not in report
+
+
+def test_the_ablations_are_all_there_and_the_page_on_the_release_says_what_they_say():
+    plan = experiments.load("ablations", {"all": Path("all")})
+    rows = {
+        row["run"]: row for row in map(json.loads, (RESULTS / "ablations" / "results.jsonl").read_text("utf-8").splitlines())
+    }
+    runs = {(row["regularizer"], row["seed"]): name for name, row in rows.items() if row["status"] == "ok"}
+    assert runs.keys() == {(run.regularizer, run.seed) for run in plan.runs}
+    page = (RESULTS / "release.md").read_text("utf-8")
+    digits = {"disparity": 2, "psnr": 2, "auc": 2, "auc_rebalanced": 1, "colorfulness_ratio": 2}
+    for name in ("grey", *runs.values()):
+        (line,) = (line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        figures = [f"{rows[name]['scores'][key]['value']:.{places}f}" for key, places in digits.items()]
+        assert [cell.strip() for cell in line.split("|")[3:-1]] == [*figures, f"{rows[name]['frechet']:.0f}"]
+    assert "Photographs of no data set" in (RESULTS / "ablations" / "report.html").read_text("utf-8")
