@@ -88,7 +88,7 @@ def cells(row: speed.Row) -> tuple[str, ...]:
 
 
 def amount(value: float | None, unit: str = "") -> str:
-    return "" if value is None else f"{value:.{0 if value >= 100 else 1}f} {unit}".rstrip()
+    return "" if value is None else f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f} {unit}".rstrip()
 
 
 def ratio(value: float | None) -> str:

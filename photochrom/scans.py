@@ -16,6 +16,9 @@ COMPRESSIONS = {1: "none", 5: "lzw", 7: "jpeg", 8: "deflate", 32946: "deflate", 
 TILE_SIDE = 256
 """No tile is written larger: a row of them is in memory several times over."""
 
+WIDEST = 1 << 16
+"""No row is longer: several bands of rows are in memory."""
+
 WIDTH, HEIGHT, SAMPLES, EXTRA = 256, 257, 277, 338
 TILE_WIDTH, TILE_HEIGHT = 322, 323
 COLORS = {0: 1, 1: 1, 2: 3, 6: 3}
@@ -58,7 +61,7 @@ def read(path: Path, *, least: int) -> Scan | None:
     """Read the header of a scan; none for every other file, missing and damaged ones too.
 
     A scan is a TIFF of one page, in one of ``COMPRESSIONS``, or a PNG without interlacing; grey or RGB of 8 or 16 bits, with or
-    without alpha.
+    without alpha, and no wider than ``WIDEST``.
 
     Args:
         path: any file.
@@ -75,7 +78,7 @@ def read(path: Path, *, least: int) -> Scan | None:
                 found = _tiff(path, tiff.read(data), tiff.pages(data)) if tiffs else _png(path, png.parse(data))
     except (OSError, ValueError, IndexError, zlib.error, PhotoError):
         return None  # the reader of all other files says what is wrong
-    return found if found and found.width * found.height > least else None
+    return found if found and found.width <= WIDEST and found.width * found.height > least else None
 
 
 def _tiff(path: Path, directory: tiff.Directory, pages: int) -> Scan | None:

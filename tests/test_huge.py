@@ -204,6 +204,20 @@ def test_only_a_plain_png_is_streamed(tmp_path: Path) -> None:
     assert huge.scan(write_png(tmp_path / "text.png", samples(8, 1), (b"iTXt", png.XMP + b"\0"))) is None
 
 
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+def test_a_row_too_long_for_bands_is_read_as_every_other_photograph(
+    suffix: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (write if suffix == "tif" else write_png)(tmp_path / f"scan.{suffix}", samples(8, 1))
+    monkeypatch.setattr(scans, "WIDEST", SIZE[1])
+    assert huge.scan(source)
+    monkeypatch.setattr(scans, "WIDEST", SIZE[1] - 1)
+    assert huge.scan(source) is None
+    fitting = Colorizer(colorizer.model, replace(colorizer.options, max_pixels=SIZE[0] * SIZE[1] - 1))
+    with pytest.raises(PhotoError, match=r"635 x 407 = 258,445 pixels, over the limit of 258,444; raise it with --max-pixels"):
+        color_file(source, tmp_path / f"out.{suffix}", colorizer=fitting)
+
+
 @pytest.mark.parametrize("left", [0.1, 0.6, 0.97])
 def test_a_png_that_breaks_off_or_is_damaged_is_refused(left: float, tmp_path: Path, colorizer: Colorizer) -> None:
     content = write_png(tmp_path / "scan.png", samples(16, 1)).read_bytes()

@@ -145,19 +145,19 @@ def _supervised_step(
     losses: Losses = {}
     total = torch.zeros((), device=luma.device)
     with fabric.autocast():
-        if config.bins_weight and networks.bins is not None and not config.l1_weight and isinstance(generator, BinGenerator):
+        if config.bins_weight and networks.bins is not None and isinstance(generator, BinGenerator):
             features = generator.features(luma, *shown)
             positions = _positions(features, config.positions)
-            rows = generator.logits_at(features, positions).float()
-            losses["bins"] = networks.bins(rows, _rows(chroma, features)[:, positions])
+            rows, true = generator.logits_at(features, positions).float(), _rows(chroma, features)[:, positions]
+            losses["bins"] = networks.bins(rows, true)
+            if config.l1_weight:
+                mean = torch.softmax(rows / config.temperature, -1) @ generator.bins
+                losses["l1"] = 255 * (mean - true).abs().mean()
         else:
-            prediction = generator(luma, *shown)
-            if config.bins_weight and networks.bins is not None:
-                rows = prediction.float().flatten(2).transpose(1, 2)
-                losses["bins"] = networks.bins(rows, _rows(chroma, prediction))
-            answer = painted(generator, prediction, config.temperature)
+            answer = painted(generator, generator(luma, *shown), config.temperature)
             losses["l1"] = 255 * (answer - true_colors(generator, luma, chroma, answer)).abs().mean()
-            total = total + config.l1_weight / 255 * losses["l1"]
+    if "l1" in losses:
+        total = total + config.l1_weight / 255 * losses["l1"]
     if "bins" in losses:
         total = total + config.bins_weight * losses["bins"]
     losses["generator"] = total

@@ -131,7 +131,8 @@ def test_killed_and_run_again_it_goes_on_as_if_never_stopped(uninterrupted, prep
         "--accelerator",
         "cpu",
     ]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
     deadline = time.monotonic() + 120
     while not ((run / "newest.pt").exists() and len(losses(run)) >= 3) and time.monotonic() < deadline:
         assert process.poll() is None, "the run ended before it could be killed"
@@ -140,7 +141,7 @@ def test_killed_and_run_again_it_goes_on_as_if_never_stopped(uninterrupted, prep
     process.wait()
     seen = checkpoint.load(run / "newest.pt")["progress"]["images_seen"]
     assert 0 < seen < TINY.images
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert losses(run) == losses(uninterrupted)
     ours, theirs = (checkpoint.load(r / "newest.pt")["average"] for r in (run, uninterrupted))
