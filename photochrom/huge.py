@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from photochrom import icc, jpeg, planes, png, scans, tiff, upsample, vips
 from photochrom.color import KB, KG, KR
 from photochrom.colorizer import Colorizer, Result
-from photochrom.errors import PhotoError
+from photochrom.errors import OutputError, PhotoError
 from photochrom.files import Announce, drafted
 from photochrom.picture import Photo, refuse_large
 from photochrom.scans import EXTRA, HEIGHT, SAMPLES, TILE_HEIGHT, TILE_WIDTH, WIDTH, Scan
@@ -67,19 +67,26 @@ def scan(path: Path) -> Scan | None:
     return found if found and icc.is_neutral(found.profile) else None
 
 
-def look(scan: Scan, colorizer: Colorizer) -> Result:
-    """Judge a scan, and find its colors, from a small picture of it: that is the photograph of the result.
+def stand_in(scan: Scan, *, max_pixels: int) -> Photo:
+    """Read a scan as a small picture of it, of ``STAND_IN_PIXELS`` at most, with what the scan carries but for its alpha.
+
+    Args:
+        scan: the scan.
+        max_pixels: of a photograph that is not streamed; a scan may have ``MORE`` times as many.
 
     Raises:
-        PhotoError: the scan is damaged, too large, or in color already while ``on_color`` is "error".
+        PhotoError: the scan is damaged or too large.
     """
-    refuse_large(scan.width, scan.height, max_pixels=MORE * colorizer.options.max_pixels)
     factor = _factor(scan)
-    colorizer = _scaled(colorizer, factor)
-    with _opened(scan) as image:
-        small = image.extract_band(0, n=1 if scan.grey else 3).shrink(factor, factor, ceil=True).numpy()
+    try:
+        refuse_large(scan.width, scan.height, max_pixels=MORE * max_pixels)
+        with _opened(scan) as image:
+            small = image.extract_band(0, n=1 if scan.grey else 3).shrink(factor, factor, ceil=True).numpy()
+    except PhotoError as error:
+        raise PhotoError(f"{scan.path}: {error}") from error
     luma, _, thumbnail = planes.take(planes.to_eight(small.reshape(*small.shape[:2], -1)))
-    photo = Photo(
+    directory = scan.directory or {}
+    return Photo(
         luma=luma,
         thumbnail=thumbnail,
         orientation=tiff.orientation(scan.exif),
@@ -88,8 +95,39 @@ def look(scan: Scan, colorizer: Colorizer) -> Result:
         exif=scan.exif,
         xmp=scan.xmp,
         icc=icc.for_color(scan.profile, "L" if scan.grey else "RGB"),
+        iptc=directory[tiff.IPTC].data if tiff.IPTC in directory else None,
     )
-    return colorizer.colorize(photo)
+
+
+def look(scan: Scan, colorizer: Colorizer) -> Result:
+    """Judge a scan, and find its colors, from its stand-in: that is the photograph of the result.
+
+    Raises:
+        PhotoError: the scan is damaged, too large, or in color already while ``on_color`` is "error".
+    """
+    photo = stand_in(scan, max_pixels=colorizer.options.max_pixels)
+    return _scaled(colorizer, _factor(scan)).colorize(photo)
+
+
+def confidence(scan: Scan, colorizer: Colorizer, target: Path, *, overwrite: bool = False) -> None:
+    """Write what ``Colorizer.confidence`` says of a scan's stand-in as a grey PNG of the scan's size, upright.
+
+    Raises:
+        PhotoError: the scan is damaged or too large.
+        OptionError: the model states no confidence, or a hint lies outside the scan.
+        OutputError: the target exists or cannot be written.
+    """
+    photo = stand_in(scan, max_pixels=colorizer.options.max_pixels)
+    scaled = _scaled(colorizer, _factor(scan))
+    small = scaled.confidence(photo.shown, orientation=photo.orientation, profile=photo.icc)
+    wide, high = (scan.height, scan.width) if photo.orientation > 4 else (scan.width, scan.height)
+    image = vips.library().Image.new_from_array(small)
+    image = image.resize(wide / small.shape[1], vscale=high / small.shape[0], kernel="linear")
+    with drafted(target, overwrite=overwrite) as draft, draft.open("wb") as file:
+        try:
+            image.pngsave_target(vips.library().Target.new_to_descriptor(file.fileno()), keep="none")
+        except vips.library().Error as error:
+            raise OutputError(f"{target}: cannot be written ({vips.reason(error)}); choose another place") from error
 
 
 def paint(

@@ -15,6 +15,7 @@ import pytest
 
 from photochrom import huge, photo, png, scans, tiff, upsample, vips
 from photochrom.api import color_file, colorize, recorded
+from photochrom.cli import main
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
 from photochrom.photo import to_array
@@ -397,13 +398,73 @@ def test_the_photograph_of_the_result_is_the_stand_in(tmp_path: Path, colorizer:
     assert np.abs(means - small[: means.shape[0], : means.shape[1]]).mean() < 2
 
 
-def test_memory_stays_bounded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["grey with alpha, tiles", "RGB, Deflate", "PNG"])
+def test_info_says_of_a_scan_what_it_says_of_it_in_memory(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "scan"
+    if kind == "PNG":
+        write_png(source, samples(16, 3))
+    else:
+        bits, channels, options = KINDS[kind]
+        write(source, samples(bits, channels), **{"icc-profile-data": making.srgb_profile()} if channels > 2 else {}, **options)
+        extra = {**tiff.read(making.exif(6)[6:]), 33723: tiff.Value(tiff.UNDEFINED, b"\x1c\x02\x05\0\1A")}
+        source.write_bytes(tiff.splice(source.read_bytes(), extra))
+    pixels = SIZE[0] * SIZE[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(huge, "HUGE", 1 << 24)
+        whole, _ = told(capsys, "info", source)
+    with monkeypatch.context() as patch:
+        patch.delattr(photo, "read")
+        streamed, _ = told(capsys, "info", source, "--max-pixels", -(-pixels // 10))
+    assert "635 x 407" in streamed
+    assert streamed.partition("(")[0] == whole.partition("(")[0]
+    assert told(capsys, "info", source, "--max-pixels", pixels // 10 - 1) == (
+        "",
+        f"photochrom: {source}: 635 x 407 = 258,445 pixels, over the limit of 258,430; raise it with --max-pixels if you trust "
+        "the file\n",
+    )
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[str, str]:
+    """Run a command; gives what it printed to its two streams."""
+    with pytest.raises(SystemExit):
+        main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return out, err
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_map_of_confidence_of_a_scan_has_its_size_and_is_upright(
+    orientation: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "scan.tif", samples(16, 1))
+    source.write_bytes(tiff.splice(source.read_bytes(), tiff.read(making.exif(orientation)[6:])))
+    options = "--hint", "600,390=#806040" if orientation == 1 else "390,600=#806040"
+    with monkeypatch.context() as patch:
+        patch.setattr(huge, "HUGE", 1 << 24)
+        told(capsys, "colorize", source, "-o", tmp_path / "1.tif", "--confidence", tmp_path / "whole.png", *options)
+    with monkeypatch.context() as patch:
+        patch.delattr(photo, "read")
+        command = "colorize", source, "-o", tmp_path / "2.tif", "--confidence", tmp_path / "map.png", *options
+        assert told(capsys, *command)[1] == ""
+        assert "exists already" in told(capsys, *command, "--verify")[1]
+    whole, drawn = (making.opened((tmp_path / name).read_bytes()) for name in ("whole.png", "map.png"))
+    assert drawn.mode == "L"
+    assert drawn.size == whole.size == (SIZE[::-1] if orientation == 1 else SIZE)
+    away = np.abs(np.asarray(drawn).astype(float) - np.asarray(whole))
+    assert np.ptp(np.asarray(whole)) > 50
+    assert away.mean() < 2, away.mean()
+
+
+@pytest.mark.parametrize("command", ["colorize", "colorize --confidence", "info"])
+def test_memory_stays_bounded(command: str, tmp_path: Path) -> None:
     """Color two scans, one of nine times the pixels of the other, and compare the peaks of the two processes."""
     code = (
         "import sys, resource; from photochrom import huge\n"
         "huge.HUGE, huge.STAND_IN_PIXELS, huge.BAND_PIXELS = 1000, 1 << 18, 1 << 16\n"
         "from photochrom.cli import main\n"
-        "try: main(['colorize', sys.argv[1], '-o', sys.argv[2]])\n"
+        "try: main(sys.argv[1:])\n"
         "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     peaks = []
@@ -411,9 +472,13 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
         source = tmp_path / f"{side}.tif"
         row = vips.library().Image.new_from_array(np.tile(samples(16, 1), (1, side // SIZE[1] + 1, 1))[:, :side])
         row.replicate(1, side // SIZE[0] + 1).crop(0, 0, side, side).copy(interpretation="grey16").tiffsave(str(source))
-        done = subprocess.run([sys.executable, "-c", code, source, tmp_path / "out.tif"], capture_output=True, text=True)
+        name, *more = command.split()
+        more += [tmp_path / "map.png"] if more else []
+        arguments = [name, source, *more, *(["-o", tmp_path / "out.tif"] if name == "colorize" else [])]
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stdout.split()[-1]) / 1024)
-        (tmp_path / "out.tif").unlink()
+        for made in ("out.tif", "map.png"):
+            (tmp_path / made).unlink(missing_ok=True)
     # 5 million pixels more are 10 MB read and 31 MB written.
     assert peaks[1] - peaks[0] < 12, peaks

@@ -199,8 +199,11 @@ def _map(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bool) -
 
     from PIL import Image
 
-    from photochrom import photo
+    from photochrom import huge, photo
 
+    if scan := huge.scan(source):
+        huge.confidence(scan, colorizer, target, overwrite=overwrite)
+        return
     read = photo.read(source, max_pixels=colorizer.options.max_pixels)
     file = io.BytesIO()
     Image.fromarray(colorizer.confidence(read.shown, orientation=read.orientation, profile=read.icc)).save(file, "PNG")
@@ -254,6 +257,7 @@ def info(
     photos: Annotated[list[Path], Parameter(name="PHOTO", consume_multiple=True)],
     /,
     *,
+    max_pixels: int = 200_000_000,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Say what a photograph is: its format, size and metadata, and whether it is grey, toned, in color or blank.
@@ -262,27 +266,33 @@ def info(
     ----------
     photos
         Photographs.
+    max_pixels
+        Refuse larger photographs; a plain TIFF or PNG of over 16 megapixels, which is streamed, may have ten times as many.
     json
         Print one line of JSON for each.
     """
+    from photochrom import huge
     from photochrom import photo as files
     from photochrom.judge import judge
 
     failed = 0
     for path in photos:
         try:
-            photo = files.read(path)
+            scan = huge.scan(path)
+            photo = huge.stand_in(scan, max_pixels=max_pixels) if scan else files.read(path, max_pixels=max_pixels)
         except PhotochromError as error:
             failed += 1
             print(f"photochrom: {one_line(error)}", file=sys.stderr)
             continue
         judgement = judge(photo)
         carried = [name for name in ("exif", "xmp", "iptc", "icc", "alpha") if getattr(photo, name) is not None]
+        carried += ["alpha"] if scan and scan.alpha else []
+        height, width = (scan.height, scan.width) if scan else photo.luma.shape
         facts = {
             "source": os.fspath(path),
             "format": photo.format,
-            "width": photo.luma.shape[1],
-            "height": photo.luma.shape[0],
+            "width": width,
+            "height": height,
             "bits": photo.bits,
             "pages": 1 + len(photo.pages),
             "orientation": photo.orientation,
@@ -295,7 +305,7 @@ def info(
             print(jsonlib.dumps(facts))
         else:
             print(
-                f"{path}: {photo.format}, {photo.luma.shape[1]} x {photo.luma.shape[0]}, {photo.bits} bits, "
+                f"{path}: {photo.format}, {width} x {height}, {photo.bits} bits, "
                 f"{f'{1 + len(photo.pages)} pages, ' if photo.pages else ''}orientation {photo.orientation}, with "
                 f"{', '.join(carried) or 'no metadata'}; {judgement.kind} ({judgement.reason})"
                 + "".join(f"; {note}" for note in files.notes(photo))
