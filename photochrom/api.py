@@ -218,7 +218,8 @@ def _encode(
     record = provenance.record(colorizer, format=format, source=name, sha256=sha256)
     xmp = provenance.merged(photo.xmp, record)
     pages = [page.chroma for page in result.pages if page.chroma is not None]
-    data = photos.encode(replace(photo, xmp=xmp), *result.chroma, format=options.format, luma=options.luma, pages=pages)
+    how: dict[str, Any] = {"format": options.format, "luma": options.luma, "quality": options.quality, "pages": pages}
+    data = photos.encode(replace(photo, xmp=xmp), *result.chroma, **how)
     if not options.certificate or not options.key:
         return data
     if contents is None or format is None or photo.format is None:

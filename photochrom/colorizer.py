@@ -40,6 +40,9 @@ class Options:
     luma: LumaChoice | None = None
     """How a JPEG gets its luma: "lossless" takes the source's coefficients and refuses where that cannot be, "encoded" encodes
     it anew, "fast" takes the quicker of the two; none is lossless from a grey or YCbCr JPEG to a JPEG, or else encoded."""
+    quality: int | None = None
+    """Of a result that is JPEG, WebP or AVIF: 1 to 100, as the format's usual encoder counts; luma is then encoded anew, and a
+    WebP is lossy. None follows a JPEG, and a WebP of 85 or more, and is 90 for every other WebP and AVIF."""
     max_pixels: int = photos.MAX_PIXELS
     """Refuse photographs with more pixels than this."""
     certificate: str | None = None
@@ -63,6 +66,10 @@ class Options:
             raise OptionError(f"luma is '{self.luma}': expected one of {', '.join(get_args(LumaChoice))}")
         if self.luma == "lossless" and self.format not in (None, "JPEG"):
             raise OptionError(f"luma is 'lossless', from JPEG to JPEG alone, but format is {self.format}: drop one of them")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise OptionError(f"quality is {self.quality}: expected 1 (smallest file) to 100 (finest)")
+        if self.quality is not None and self.luma == "lossless":
+            raise OptionError(f"quality is {self.quality}, but luma is 'lossless', which has the source's: drop one of them")
         if (self.certificate is None) != (self.key is None):
             raise OptionError("a certificate without its key, or a key without its certificate: give both, or none (--c2pa)")
         if self.max_pixels < 1:
@@ -138,7 +145,7 @@ class Colorizer:
             pages.append(self.colorize(page))
             if pages[-1].chroma is None:
                 return Result(photo, pages[-1].judgement, None)
-        luma = photos.luma_way(photo, self.options.format, asked=self.options.luma)
+        luma = photos.luma_way(photo, self.options.format, asked=self.options.luma, quality=self.options.quality)
         if luma == "lossless" and photo.coded:
             photo.coded.begin()
         low, confidence = self.answer(photo.shown, photo.orientation, photo.icc)

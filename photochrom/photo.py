@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from photochrom import extended_xmp, iptc, jpeg, photo_jpeg, photo_pillow, photo_tiff, planes, png, pnm, tiff, vips
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, Kind, contents, kind_of, same_file, save, unknown
-from photochrom.picture import MAX_PIXELS, LumaChoice, LumaWay, Photo
+from photochrom.picture import LOSSY_QUALITY, MAX_PIXELS, LumaChoice, LumaWay, Photo
 from photochrom.planes import Plane, stored, upright
 
 __all__ = [
@@ -48,9 +48,6 @@ __all__ = [
     "to_pil",
     "upright",
 ]
-
-LOSSY_QUALITY = 90
-"""Of a WebP or AVIF: the source does not state its own; fine enough to add no visible loss, still a small file."""
 
 READERS: dict[Kind, Callable[[bytes, int], Photo]] = {
     "JPEG": photo_jpeg.read,
@@ -152,7 +149,9 @@ def chroma_step(photo: Photo, format: Format | None = None) -> int:
     return 2 if target_of(photo, format) == "JPEG" and photo.sampling == (2, 2) else 1
 
 
-def luma_way(photo: Photo, format: Format | None = None, *, asked: LumaChoice | None = None) -> LumaWay | None:
+def luma_way(
+    photo: Photo, format: Format | None = None, *, asked: LumaChoice | None = None, quality: int | None = None
+) -> LumaWay | None:
     """Tell how the luma of a photograph is written.
 
     Left open, it is lossless from a grey or YCbCr JPEG to a JPEG, and encoded otherwise. Fast is lossless where luma has scans
@@ -162,6 +161,7 @@ def luma_way(photo: Photo, format: Format | None = None, *, asked: LumaChoice | 
         photo: the photograph.
         format: another format than the source's.
         asked: what is asked for, if anything is.
+        quality: what is asked for, 1 to 100, for which luma is encoded anew.
 
     Returns:
         None for any format but JPEG, which takes luma as it is.
@@ -170,11 +170,11 @@ def luma_way(photo: Photo, format: Format | None = None, *, asked: LumaChoice | 
         PhotoError: lossless is asked for and cannot be.
     """
     target = target_of(photo, format)
-    coded = photo.coded if target == "JPEG" and asked != "encoded" else None
+    coded = photo.coded if target == "JPEG" and asked != "encoded" and quality is None else None
     way: LumaWay = "lossless" if coded and (asked != "fast" or coded.own) else "encoded"
     if asked == "lossless" and way == "encoded":
-        got = f"this is {photo.format or 'an array'} to {target or 'an array'}"
-        if photo.format == target == "JPEG":
+        got = f"this is {photo.format or 'an array'} to {target or 'an array'}" + (" of a quality" if quality else "")
+        if photo.format == target == "JPEG" and quality is None:
             got = "this one is RGB or CMYK, coded by arithmetic, read by its profile, or needs jpeglib, which is not installed"
         raise PhotoError(f"luma can be lossless only from a grey or YCbCr JPEG to a JPEG, and {got}; drop luma (--luma)")
     return way if target == "JPEG" else None
@@ -187,6 +187,7 @@ def encode(
     *,
     format: Format | None = None,
     luma: LumaChoice | None = None,
+    quality: int | None = None,
     pages: Sequence[tuple[Plane, Plane]] = (),
 ) -> bytes:
     """Write a photograph with new colors, by default in its own format.
@@ -197,6 +198,7 @@ def encode(
         cr: the same.
         format: another format than the source's.
         luma: how luma gets into a JPEG; by default as ``luma_way`` says.
+        quality: of a JPEG, WebP or AVIF, 1 to 100, all of them lossy then; by default as the source's, where that can be told.
         pages: Cb and Cr of each of the photograph's further pages.
 
     Raises:
@@ -216,14 +218,15 @@ def encode(
         photo = shallow(photo)
         iptc_block = ((jpeg.APP13, iptc.wrap(photo.iptc)),) if photo.iptc else ()
         extras = iptc_block if foreign else photo.extras
-        way = luma_way(photo, format, asked=luma)
+        way = luma_way(photo, format, asked=luma, quality=quality)
+        photo = photo if quality is None else replace(photo, quality=quality)
         return photo_jpeg.encode(photo, cb, cr, extras=extras, luma=way, quick=luma == "fast")
     photo = replace(photo if target in DEEP else shallow(photo), xmp=_whole_xmp(photo)[0])
     try:
         if target == "TIFF":
             every = zip((photo, *photo.pages), ((cb, cr), *pages), strict=True)
             return photo_tiff.encode([(page, _samples(page, *chroma)) for page, chroma in every], foreign=foreign)
-        return _write(photo, _samples(photo, cb, cr), target)
+        return _write(photo, _samples(photo, cb, cr), target, quality=quality)
     except (OSError, ValueError, struct.error) as error:
         if isinstance(error, PhotochromError):
             raise
@@ -276,7 +279,7 @@ def _samples(photo: Photo, cb: Plane, cr: Plane) -> Plane:
     return rgb if photo.alpha is None else np.concatenate([rgb, photo.alpha[..., None]], -1)
 
 
-def _write(photo: Photo, samples: Plane, target: Format) -> bytes:
+def _write(photo: Photo, samples: Plane, target: Format, *, quality: int | None) -> bytes:
     """Write ``(H, W, 3 or 4)`` RGB in any format but JPEG and TIFF."""
     if target in ("PNM", "BMP"):
         if photo.alpha is not None and photo.alpha.min() < np.iinfo(photo.alpha.dtype).max:
@@ -286,13 +289,16 @@ def _write(photo: Photo, samples: Plane, target: Format) -> bytes:
         return pnm.write(samples)
     exif = tiff.with_resolution(photo.exif, photo.dpi)
     if target == "AVIF" and samples.dtype == np.uint16:
-        return _deep_avif(photo, samples, exif)
+        return _deep_avif(photo, samples, exif, quality=quality or LOSSY_QUALITY)
     options: dict[str, Any] = {}
     if target in ("WEBP", "AVIF"):
         carried = {"exif": exif, "xmp": photo.xmp, "icc_profile": photo.icc}
         options = {key: value for key, value in carried.items() if value}
-        options |= {"lossless": True, "exact": True} if target == "WEBP" and photo.lossless else {"quality": LOSSY_QUALITY}
+    if target == "WEBP":
+        lossless = photo.lossless and quality is None
+        options |= {"lossless": True, "exact": True} if lossless else {"quality": quality or photo.webp_quality}
     if target == "AVIF":
+        options["quality"] = quality or LOSSY_QUALITY
         options["subsampling"] = "4:2:0" if photo.subsampled else "4:4:4"
     if target == "BMP" and photo.dpi:
         options["dpi"] = photo.dpi
@@ -308,10 +314,10 @@ def _write(photo: Photo, samples: Plane, target: Format) -> bytes:
     return png.splice(data, png.build(extras, exif=photo.exif, xmp=photo.xmp, icc=photo.icc, dpi=photo.dpi))
 
 
-def _deep_avif(photo: Photo, samples: Plane, exif: bytes | None) -> bytes:
+def _deep_avif(photo: Photo, samples: Plane, exif: bytes | None, *, quality: int) -> bytes:
     """Write an AVIF of 10 or 12 bits, its pixels upright: libvips writes no turn."""
     turned = np.ascontiguousarray(np.moveaxis(upright(np.moveaxis(samples, -1, 0), photo.orientation), 0, -1))
     carried = {"exif": tiff.as_upright(exif), "xmp": photo.xmp, "icc-profile": photo.icc}
     blocks = {name: block for name, block in carried.items() if block}
     bits = 10 if photo.bits == 10 else 12
-    return vips.avif(turned, bits=bits, quality=LOSSY_QUALITY, subsampled=photo.subsampled, carried=blocks)
+    return vips.avif(turned, bits=bits, quality=quality, subsampled=photo.subsampled, carried=blocks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from photochrom import heif, icc, jpeg, planes, png, pnm, tiff, vips
+from photochrom import heif, icc, jpeg, planes, png, pnm, tiff, vips, webp
 from photochrom.errors import PhotoError
 from photochrom.files import Kind
-from photochrom.picture import Photo, refuse_large
+from photochrom.picture import LOSSY_QUALITY, Photo, refuse_large
 from photochrom.planes import Bytes, Plane
 
 NAMES = {"PNM": "PPM", "JPEG 2000": "JPEG2000"}
@@ -56,12 +55,10 @@ def read_webp(data: bytes, max_pixels: int) -> Photo:
         if getattr(image, "n_frames", 1) > 1:
             raise PhotoError("an animated WebP; give its frames one by one")
         photo = from_image(image, exif=image.info.get("exif"))
-    kinds, position = set(), 12
-    while position + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, position)
-        kinds.add(kind)
-        position += 8 + length + length % 2
-    return replace(photo, format="WEBP", lossless=b"VP8L" in kinds)
+    chunks = webp.chunks(data)
+    quality = webp.quality_of(chunks[b"VP8 "]) if b"VP8 " in chunks else 0
+    followed = quality if quality in webp.FOLLOWED else LOSSY_QUALITY
+    return replace(photo, format="WEBP", lossless=b"VP8L" in chunks, webp_quality=followed)
 
 
 def read_gif(data: bytes, max_pixels: int) -> Photo:

@@ -17,6 +17,9 @@ LumaWay = Literal["lossless", "encoded"]
 LumaChoice = Literal["lossless", "encoded", "fast"]
 """What may be asked for: one of the ways, or the one of them that takes the least time."""
 
+LOSSY_QUALITY = 90
+"""Of a WebP or AVIF that does not follow its source: fine enough to add no visible loss, still a small file."""
+
 MAX_PIXELS = 200_000_000
 """Larger pictures are refused unless asked for: a small file can claim to be any size."""
 
@@ -51,6 +54,8 @@ class Photo:
     """The JPEG file that luma comes from, where a JPEG made from it can have the very same coefficients."""
     quality: int = jpeg.KEEPING
     """Of a JPEG whose luma is encoded anew: 1 to 100."""
+    webp_quality: int = LOSSY_QUALITY
+    """Of a lossy WebP: 1 to 100."""
     lossless: bool = True
     """Whether a WebP made from it keeps every pixel."""
     subsampled: bool = False

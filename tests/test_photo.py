@@ -12,8 +12,9 @@ import making
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from skimage import data
 
-from photochrom import photo, planes
+from photochrom import jpeg, photo, planes, webp
 from photochrom.errors import OptionError, OutputError, PhotoError
 
 LOSSLESS: dict[str, dict[str, Any]] = {
@@ -119,6 +120,55 @@ def test_a_lossy_webp_stays_lossy() -> None:
     out = recolored(source)
     assert b"VP8 " in out[:64] or b"VP8 " in out
     assert np.mean(np.abs(making.luma(out) - source.luma)) < 2
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("quality", [40, 80, 85, 90, 95, 98, 100])
+def test_the_quality_of_a_webp_stays_from_85_on_and_is_90_below(quality: int, alpha: bool) -> None:
+    image = Image.fromarray(data.astronaut())
+    if alpha:
+        image.putalpha(Image.fromarray(making.grey(*image.size)))
+    source = photo.read(making.file(image, "WEBP", {"quality": quality}))
+    assert source.webp_quality == (quality if quality >= 85 else 90)
+    grey = np.full(source.luma.shape, 128, np.uint8)
+    away = {}
+    for written in (source.webp_quality, 90):
+        out = photo.encode(source, grey, grey, quality=written)
+        away[written] = np.square(making.luma(out) - source.luma.astype(int)).mean()
+    assert photo.encode(source, grey, grey) == photo.encode(source, grey, grey, quality=source.webp_quality)
+    assert away[source.webp_quality] <= away[90] / (3 if quality > 90 else 1)
+
+
+def test_the_quality_of_every_webp_of_libwebp_is_told() -> None:
+    image = Image.fromarray(data.astronaut()[:200, :200])
+    for quality in range(75, 101):
+        frame = webp.chunks(making.file(image, "WEBP", {"quality": quality, "method": quality % 7}))[b"VP8 "]
+        assert abs(webp.quality_of(frame) - quality) <= 1, quality
+    for length in range(60):
+        assert 0 <= webp.quality_of(frame[:length]) <= 100
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF", "AVIF of 12 bits"])
+@pytest.mark.parametrize("own", [False, True])
+def test_a_quality_that_is_asked_for_is_written(kind: str, own: bool) -> None:
+    grey = making.grey(120, 90)
+    format = next(format for format in photo.FORMATS if kind.startswith(format))
+    if "12" in kind:
+        source = photo.from_array(grey.astype(np.uint16) * 257)
+    else:
+        source = photo.read(making.file(grey, format if own else "PNG"))
+    none = np.full(grey.shape, 128, np.uint8)
+    sizes = []
+    for quality in (20, 60, 95):
+        out = photo.encode(source, none, none, format=format, quality=quality)
+        sizes.append(len(out))
+        if format == "JPEG":
+            assert jpeg.parse(out).luma_table == jpeg._luma_table(quality)
+        if format == "WEBP":
+            assert b"VP8 " in webp.chunks(out)
+    assert sizes[0] < 0.8 * sizes[1] < 0.6 * sizes[2]
+    with pytest.raises(PhotoError, match=r"luma can be lossless only|this is"):
+        photo.encode(source, none, none, format="JPEG", luma="lossless", quality=80)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])

@@ -48,6 +48,7 @@ def colorize(
     on_color: Literal["skip", "recolor", "error"] = "skip",
     format: FormatName | None = None,
     luma: Literal["lossless", "encoded", "fast"] | None = None,
+    quality: int | None = None,
     model: Path | None = None,
     hint: Annotated[list[str] | None, Parameter(negative="")] = None,
     hints: Path | None = None,
@@ -82,6 +83,9 @@ def colorize(
         How a JPEG gets its luma: lossless takes the source's coefficients as they are, and is for grey and YCbCr JPEGs alone;
         encoded encodes it anew, into a file of one scan; fast takes the quicker of the two, lossless for a grey JPEG and
         encoded for any other. Left out, it is lossless wherever it can be.
+    quality
+        Of results that are JPEG, WebP or AVIF, from 1 to 100: luma is then encoded anew, and a WebP is lossy. Left out, that of
+        a JPEG, and of a lossy WebP of 85 or more, stays; every other WebP that is lossy, and AVIF, gets 90.
     model
         A model file of `photochrom export` instead of the one in the package.
     hint
@@ -130,11 +134,14 @@ def colorize(
         raise OptionError("--variants writes the answers for a photograph's file and prints lines: give a file, without --json")
     if confidence and (STREAM in inputs or confidence.suffix.lower() != ".png"):
         raise OptionError(f"--confidence writes the map of a photograph's file to a PNG: got {confidence} for {inputs[0]}")
+    if quality is not None and format not in (None, "jpeg", "webp", "avif"):
+        raise OptionError(f"--quality is for jpeg, webp and avif: got --format {format}; drop one of them")
     options = Options(
         vividness=vividness,
         on_color=on_color,
         format=_format(format),
         luma=luma,
+        quality=quality,
         certificate=c2pa,
         key=c2pa_key,
         max_pixels=max_pixels,

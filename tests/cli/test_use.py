@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import __version__, api
+from photochrom import __version__, api, jpeg, webp
 from photochrom.cli import main
 from photochrom.model import Model
 
@@ -268,6 +268,19 @@ def test_info(run: Run) -> None:
     code, out, err = run("info", "none.jpg", "a.jpg", "--json")
     assert (code, len(out), len(err)) == (1, 1, 1)
     assert json.loads(out[0])["judgement"] == "grey"
+
+
+def test_quality(run: Run) -> None:
+    Path("in").mkdir()
+    for name in ("a.jpg", "b.webp", "c.png"):
+        put(f"in/{name}")
+    code, out, err = run("colorize", "in", "-o", "out", "--quality", "60", "--json")
+    assert (code, len(out), err) == (0, 3, [])
+    assert [json.loads(line)["luma"] for line in sorted(out) if "a.jpg" in line] == ["encoded"]
+    assert jpeg.parse(Path("out/a.jpg").read_bytes()).luma_table == jpeg._luma_table(60)
+    assert b"VP8 " in webp.chunks(Path("out/b.webp").read_bytes())
+    assert run("replay", "out/a.jpg", "--source", "in/a.jpg", "-o", "again.jpg")[0] == 0
+    assert Path("again.jpg").read_bytes() == Path("out/a.jpg").read_bytes()
 
 
 def test_sheet(run: Run) -> None:
