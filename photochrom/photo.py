@@ -61,6 +61,8 @@ READERS: dict[Kind, Callable[[bytes, int], Photo]] = {
     "HEIC": photo_pillow.read_heic,
     "JPEG 2000": photo_pillow.read_jpeg_2000,
 }
+BARE = frozenset({"BMP", "PNM"})
+"""Formats that carry pixels and, a BMP, their resolution."""
 DEEP = frozenset({"PNG", "TIFF", "AVIF", "PNM"})
 """Formats that are written with more than 8 bits."""
 
@@ -141,6 +143,14 @@ def notes(photo: Photo, format: Format | None = None) -> tuple[str, ...]:
         found += (f"8 of {photo.bits} bits a channel, {target} holds no more",)
     if target in ("PNG", "TIFF", "WEBP", "AVIF") and not _whole_xmp(photo)[1]:
         found += ("the main part of its XMP, the extended one is missing or damaged",)
+    left = [name for name, block in (("EXIF", photo.exif), ("XMP", photo.xmp), ("the profile", photo.icc)) if block]
+    left = left if target in BARE else []
+    left += ["IPTC"] if photo.iptc and target not in (None, "JPEG", "TIFF") else []
+    left += ["the resolution"] if photo.dpi and target == "PNM" else []
+    left += ["the record of the run"] if target in BARE else []
+    if left:
+        them = "it" if len(left) == 1 else "them"
+        found += (f"{' and '.join(filter(None, (', '.join(left[:-1]), left[-1])))} left out, {target} has no place for {them}",)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,27 @@ def test_a_quality_that_is_asked_for_is_written(kind: str, own: bool) -> None:
     assert sizes[0] < 0.8 * sizes[1] < 0.6 * sizes[2]
     with pytest.raises(PhotoError, match=r"luma can be lossless only|this is"):
         photo.encode(source, none, none, format="JPEG", luma="lossless", quality=80)
+
+
+def test_what_a_format_has_no_place_for_is_said() -> None:
+    records = b"\x1c\x02\x05\0\1A"
+    plain = photo.read(making.file(making.grey(20, 20), "JPEG"))
+    every: tuple[photo.Format, ...] = ("JPEG", "TIFF", "PNG", "WEBP", "AVIF")
+    assert [photo.notes(plain, format) for format in every] == [()] * 5
+    source = replace(plain, iptc=records)
+    assert [photo.notes(source, format) for format in ("JPEG", "TIFF")] == [(), ()]
+    for format in every[2:]:
+        assert photo.notes(source, format) == (f"IPTC left out, {format} has no place for it",)
+        assert records not in recolored(source, format)
+    assert photo.notes(photo.read(making.file(making.grey(20, 20), "BMP"))) == (
+        "the record of the run left out, BMP has no place for it",
+    )
+    rich = replace(source, exif=making.exif()[6:], xmp=XMP, icc=making.srgb_profile(), dpi=(300.0, 300.0))
+    carried = "EXIF, XMP, the profile, IPTC"
+    assert photo.notes(rich, "BMP") == (f"{carried} and the record of the run left out, BMP has no place for them",)
+    assert photo.notes(rich, "PNM") == (
+        f"{carried}, the resolution and the record of the run left out, PNM has no place for them",
+    )
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
