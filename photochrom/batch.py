@@ -281,7 +281,7 @@ def _reason(problem: PhotochromError, task: Task) -> str:
     text = str(problem).removeprefix(f"{task.source}: ")
     for path, name in ((task.target, "the result"), (task.target.parent, "its folder"), (task.source, "the photograph")):
         if path != Path():
-            text = text.replace(f"'{path}'", name).replace(f"{path}: ", f"{name}: ")
+            text = text.replace(f"{name} '{path}'", name).replace(f"'{path}'", name).replace(f"{path}: ", f"{name}: ")
     return " ".join(text.split())
 
 

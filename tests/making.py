@@ -77,11 +77,11 @@ def file(picture: NDArray[np.uint8] | Image.Image, kind: str, options: dict[str,
     return buffer.getvalue()
 
 
-def broken_off(folder: Path, number: int, *, jobs: int, seconds: float = 0) -> tuple[int, list[str], str]:
+def broken_off(folder: Path, number: int, *, jobs: int, seconds: float = 0) -> tuple[int, list[str], str, float]:
     """Color ``in`` into ``out`` by the command line, and send a signal some time after its first line.
 
     Returns:
-        The exit code, the lines of standard output, and standard error.
+        The exit code, the lines of standard output, standard error, and the seconds from the signal to the end.
     """
     command = [sys.executable, "-m", "photochrom", "colorize", "in", "-o", "out", "--json", "--jobs", str(jobs)]
     with subprocess.Popen(
@@ -96,8 +96,10 @@ def broken_off(folder: Path, number: int, *, jobs: int, seconds: float = 0) -> t
         first = process.stdout.readline()
         time.sleep(seconds)
         process.send_signal(number)
+        begin = time.monotonic()
         rest, error = process.communicate(timeout=60)
-    return process.returncode, [first, *rest.splitlines()], error
+        took = time.monotonic() - begin
+    return process.returncode, [first, *rest.splitlines()], error, took
 
 
 def opened(content: bytes) -> Image.Image:

@@ -165,6 +165,9 @@ def test_a_format_renames_and_names_never_collide(tmp_path: Path) -> None:
     tasks = plan([tmp_path / "in", tmp_path / "b.png"], tmp_path / "out", format="PNG")
     expected = f"the result '{tmp_path}/out/b.png' is that of {tmp_path}/b.png already; color them into two folders"
     assert [error.partition(": ")[2] for error in errors(tasks)] == [expected]
+    (task,) = (task for task in plan([tmp_path / "in", tmp_path / "b.png"], tmp_path / "out", format="PNG") if task.error)
+    (outcome,) = batch.run(Colorizer.load(), [task])
+    assert outcome.reason == f"the result is that of {tmp_path}/b.png already; color them into two folders"
     assert places(plan([tmp_path / "in/b.jpeg"], format="JPEG"), tmp_path) == {"in/b.jpeg": "in/b.color.jpeg"}
     assert places(plan([tmp_path / "in/b.jpeg"], format="WEBP"), tmp_path) == {"in/b.jpeg": "in/b.color.webp"}
 
