@@ -22,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import icc, jpeg, planes, png, scans, tiff, upsample, vips
+from photochrom import variants as different
 from photochrom.color import KB, KG, KR
 from photochrom.colorizer import Colorizer, Result
 from photochrom.errors import OutputError, PhotoError
 from photochrom.files import Announce, drafted
+from photochrom.hints import Hint
 from photochrom.picture import Photo, refuse_large
 from photochrom.scans import EXTRA, HEIGHT, SAMPLES, TILE_HEIGHT, TILE_WIDTH, WIDTH, Scan
 
@@ -120,7 +122,7 @@ def confidence(scan: Scan, colorizer: Colorizer, target: Path, *, overwrite: boo
     photo = stand_in(scan, max_pixels=colorizer.options.max_pixels)
     scaled = _scaled(colorizer, _factor(scan))
     small = scaled.confidence(photo.shown, orientation=photo.orientation, profile=photo.icc)
-    wide, high = (scan.height, scan.width) if photo.orientation > 4 else (scan.width, scan.height)
+    wide, high = _upright_size(scan, photo)
     image = vips.library().Image.new_from_array(small)
     image = image.resize(wide / small.shape[1], vscale=high / small.shape[0], kernel="linear")
     with drafted(target, overwrite=overwrite) as draft, draft.open("wb") as file:
@@ -128,6 +130,24 @@ def confidence(scan: Scan, colorizer: Colorizer, target: Path, *, overwrite: boo
             image.pngsave_target(vips.library().Target.new_to_descriptor(file.fileno()), keep="none")
         except vips.library().Error as error:
             raise OutputError(f"{target}: cannot be written ({vips.reason(error)}); choose another place") from error
+
+
+def variants(scan: Scan, colorizer: Colorizer, count: int) -> tuple[tuple[Hint, ...], ...]:
+    """Find what ``variants.variants`` does, by the scan's stand-in; the hints are in pixels of the scan.
+
+    Raises:
+        PhotoError: the scan is damaged or too large.
+        OptionError: the count is out of range, or the model takes no hints or states no distribution.
+    """
+    photo, factor, given = stand_in(scan, max_pixels=colorizer.options.max_pixels), _factor(scan), colorizer.options.hints
+    wide, high = _upright_size(scan, photo)
+
+    def moved(hint: Hint) -> Hint:
+        x, y = (place * factor + factor // 2 for place in (hint.x, hint.y))
+        return replace(hint, x=min(x, wide - 1), y=min(y, high - 1))
+
+    found = different.variants(_scaled(colorizer, factor), photo, count)
+    return tuple((*given, *map(moved, hints[len(given) :])) for hints in found)
 
 
 def paint(
@@ -218,6 +238,11 @@ def _factor(scan: Scan) -> int:
     while -(-scan.width // factor) * -(-scan.height // factor) > STAND_IN_PIXELS:
         factor *= 2
     return factor
+
+
+def _upright_size(scan: Scan, photo: Photo) -> tuple[int, int]:
+    """Give a scan's width and height as a viewer shows it, by the orientation of its stand-in."""
+    return (scan.height, scan.width) if photo.orientation > 4 else (scan.width, scan.height)
 
 
 def _scaled(colorizer: Colorizer, factor: int) -> Colorizer:

@@ -12,12 +12,15 @@ from typing import Any
 import making
 import numpy as np
 import pytest
+from PIL import Image
+from skimage import data
 
 from photochrom import huge, photo, png, scans, tiff, upsample, vips
 from photochrom.api import color_file, colorize, recorded
 from photochrom.cli import main
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
+from photochrom.hints import Hint
 from photochrom.photo import to_array
 
 SIZE = 407, 635
@@ -455,6 +458,40 @@ def test_the_map_of_confidence_of_a_scan_has_its_size_and_is_upright(
     away = np.abs(np.asarray(drawn).astype(float) - np.asarray(whole))
     assert np.ptp(np.asarray(whole)) > 50
     assert away.mean() < 2, away.mean()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_hints_of_variants_of_a_scan_are_in_its_pixels(
+    orientation: int, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "scan.tif", samples(16, 1))
+    source.write_bytes(tiff.splice(source.read_bytes(), tiff.read(making.exif(orientation)[6:])))
+    wide, high = SIZE[::-1] if orientation == 1 else SIZE
+    given = Hint(wide - 4, high - 2, "#806040")
+    hinted = Colorizer(colorizer.model, replace(colorizer.options, hints=(given,)))
+
+    def found(colorizer: Colorizer, picture: photo.Photo, count: int) -> Any:
+        assert count == 2
+        small = colorizer.options.hints
+        assert (small[0].x, small[0].y) == ((wide - 4) // 2, (high - 2) // 2)
+        shown = photo.upright(picture.luma, picture.orientation)
+        return small, (*small, Hint(0, 10, "#102030"), Hint(shown.shape[1] - 1, shown.shape[0] - 1, "#405060"))
+
+    monkeypatch.setattr(huge.different, "variants", found)
+    scan = huge.scan(source)
+    assert scan
+    moved = Hint(1, 21, "#102030"), Hint(wide - 1, high - 1, "#405060")
+    assert huge.variants(scan, hinted, 2) == ((given,), (given, *moved))
+
+
+def test_variants_of_a_scan_are_written_without_reading_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.asarray(Image.fromarray(data.coffee()).convert("L"))[..., None]
+    source = write(tmp_path / "scan.tif", picture)
+    monkeypatch.delattr(photo, "read")
+    with pytest.raises(SystemExit) as left:
+        main(["colorize", str(source), "-o", str(tmp_path / "out.tif"), "--variants", "2", "--vividness", "2"])
+    assert left.value.code == 0
+    assert not np.array_equal(read(tmp_path / "out.tif"), read(tmp_path / "out-2.tif"))
 
 
 @pytest.mark.parametrize("command", ["colorize", "colorize --confidence", "info"])

@@ -180,15 +180,18 @@ def colorize(
 
 def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) -> int:
     """Write the variants of a photograph."""
-    from photochrom import photo
+    from photochrom import huge, photo
     from photochrom.api import MARK, color_file
     from photochrom.colorizer import Colorizer, in_color
     from photochrom.variants import variants
 
     if task.error:
         raise task.error
-    read = photo.read(task.source, max_pixels=colorizer.options.max_pixels)
-    for number, points in enumerate(variants(colorizer, read, count), 1):
+    if scan := huge.scan(task.source):
+        found = huge.variants(scan, colorizer, count)
+    else:
+        found = variants(colorizer, photo.read(task.source, max_pixels=colorizer.options.max_pixels), count)
+    for number, points in enumerate(found, 1):
         stem = task.target.stem
         numbered = f"{stem.removesuffix(MARK)}-{number}{MARK if stem.endswith(MARK) else ''}"
         target = task.target if number == 1 else task.target.with_stem(numbered)

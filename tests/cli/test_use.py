@@ -383,7 +383,9 @@ def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
     (tmp_path / "in/000.png").write_bytes(making.file(making.grey(900, 1200), "PNG"))
     for index in range(1, 200):
         os.link(tmp_path / "in/000.png", tmp_path / f"in/{index:03}.png")
-    code, lines, said, took = making.broken_off(tmp_path, signal.SIGINT, jobs=1, seconds=0.05)  # into the middle of a photograph
+    code, lines, said, took = making.broken_off(
+        tmp_path, signal.SIGINT, jobs=1, seconds=0.05
+    )  # into the middle of a photograph
     assert code == 130
     assert said == "photochrom: interrupted; what was finished is kept\n"
     assert took < 3  # 0.35 were measured; a machine that tests is busy
