@@ -25,6 +25,8 @@ CODECS = {
     "mpegts": ("libx264", "libx265"),
     "flv": ("libx264",),
     "avi": ("mpeg4", "ffv1"),
+    "mpeg": ("mpeg2video", "libx264"),
+    "mxf": ("mpeg2video", "ffv1"),
 }
 """Encoders for a container, as FFmpeg names it: the first that takes a film's depth is the default."""
 
@@ -150,7 +152,9 @@ def configured(context: Any, codec: str, traits: Traits, options: Mapping[str, s
     context.thread_count = threads
     # Slices cost x264 and x265 compression, and frames at a time do not.
     context.thread_type = "FRAME" if codec.startswith("libx26") else "AUTO"
-    flags = int(context.flags) | int(av.codec.context.Flags.closed_gop)
+    flags = int(context.flags)
+    if codec not in SCALED:  # they take it only without their search for cuts, and encode no frame before the one it rests on
+        flags |= int(av.codec.context.Flags.closed_gop)
     context.flags = flags | int(av.codec.context.Flags.global_header) if header else flags
     context.options = dict(options)
 

@@ -127,7 +127,6 @@ def colorize_film(
         done, watch = work.done(), _Watch(progress, traits.frames)
         notes = [*traits.notes, *writing.remarks(traits, container)]
         try:  # before there is anything to lose
-            writing.encoder(made, traits)
             notes += writing.check(source, work.folder / "check.part", traits=traits, made=made)
             with _steady_threads():
                 later = _look(source, work, coloring)

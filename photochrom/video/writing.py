@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,11 +13,11 @@ from typing import Any
 import av
 from av.packet import Packet
 
-from photochrom.errors import OptionError, OutputError, one_line
+from photochrom.errors import OptionError, OutputError
 from photochrom.video import reading
-from photochrom.video.encoding import Encoder, configured
+from photochrom.video.encoding import Encoder, chroma_step, configured, new_frame, put
 from photochrom.video.reading import Traits, opened
-from photochrom.video.segments import Segment, Work
+from photochrom.video.segments import Chunk, Segment, Work
 
 CONTAINERS = {
     **dict.fromkeys((".mp4", ".m4v"), "mp4"),
@@ -31,10 +33,19 @@ CONTAINERS = {
 }
 """FFmpeg's name of a container by the ending of a file's name."""
 
-CLOCKED = frozenset({"avi", "mpeg", "mpegts", "mxf"})
+CLOCKED = frozenset({"avi", "flv", "mpeg", "mpegts", "mxf"})
 """Containers that do not hold time stamps as they are."""
 NEGATIVE = frozenset({"mp4", "mov"})
 """Containers that hold time stamps below 0."""
+SHOWN = frozenset({"matroska", "webm", "nut"})
+"""Containers that do not store the time of decoding, the only one that may be negative."""
+EXACT = NEGATIVE | {"nut"}
+"""Containers that take the source's unit of time."""
+FINEST = 1_000_000
+"""Units a second from which on mp4 and mov choose their own: they have 32 bits for how long a frame lasts."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+"""Numbers of errors that are the disk's, not the container's."""
 
 STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})
 """Sources whose head says how long they are, so that one that ends before can be told."""
@@ -80,10 +91,27 @@ def container_of(target: Path) -> str:
 
 
 def check(source: Path, draft: Path, *, traits: Traits, made: Made) -> list[str]:
-    """Try whether a container takes all the streams, and say what is left out; raises as ``assemble`` does."""
-    with opened(source) as container, _created(draft, container, made) as output:
-        _, _, notes = _laid_out(container, output, traits, made)
-        _begin(output, made)
+    """Try whether the encoder and the container take the film, with one grey frame, and say what is left out.
+
+    Raises:
+        OptionError: the encoder or the container refuses.
+        OutputError: the draft cannot be written.
+        FilmError: the source cannot be opened any more.
+    """
+    trial = encoder(made, traits)
+    frame = new_frame(traits, chroma_step(made.codec, traits))
+    for number in range(len(frame.planes)):
+        put(frame, number, traits.signal.grey, bits=traits.signal.bits)
+    try:
+        with opened(source) as container, _created(draft, container, made, begin=Fraction(0)) as output:
+            picture, _, notes = _laid_out(container, output, traits, made)
+            _begin(output, made)
+            for chunk in (*trial.encode(frame), *trial.finish()):  # some containers refuse no sooner
+                output.mux_one(_packet(chunk, picture, traits, pts=0, dts=0))
+    except av.error.FFmpegError as error:
+        if error.errno in FULL:
+            raise OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place") from error
+        raise _refused(made, error) from error
     draft.unlink()
     return notes
 
@@ -108,8 +136,9 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
         FilmError: the source cannot be opened any more.
     """
     problems: list[str] = []
+    begin = work.chunks(0)[0].times[0] * traits.time_base
     try:
-        with opened(source) as container, _created(draft, container, made) as output:
+        with opened(source) as container, _created(draft, container, made, begin=begin) as output:
             picture, copies, _ = _laid_out(container, output, traits, made)
             _begin(output, made)
             encoded = bytes(picture.codec_context.extradata or b"").hex()
@@ -118,10 +147,12 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
                     f"{made.codec} has no fixed parameters, so that its segments cannot be joined: choose another"
                 )
             ours = _packets(traits, work, done, picture)
+            if made.container == "avi":
+                ours = _counted(ours, traits)
             waiting = next(ours, None)
             for packet in _others(container, copies, problems):
-                begin = _time(packet)
-                while waiting is not None and (begin is None or (_time(waiting) or 0) <= begin):
+                at = _time(packet)
+                while waiting is not None and (at is None or (_time(waiting) or 0) <= at):
                     output.mux_one(waiting)
                     waiting = next(ours, None)
                 packet.stream = copies[packet.stream.index]
@@ -136,22 +167,30 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
 
 def remarks(traits: Traits, container: str) -> list[str]:
     """Say which time stamps a container does not hold as they are."""
-    if container in ("matroska", "webm", "flv") and (traits.time_base * 1000).denominator != 1:
+    if container in ("matroska", "webm") and (traits.time_base * 1000).denominator != 1:
         return [f"{container} counts milliseconds: time stamps are rounded to them"]
+    if container in NEGATIVE and not _fits(traits):
+        return [f"{container} counts no unit as short as {traits.time_base} s: time stamps are rounded"]
     return [f"{container} has a clock of its own: time stamps are moved or rounded"] if container in CLOCKED else []
 
 
-def _created(draft: Path, source: av.container.InputContainer, made: Made) -> av.container.OutputContainer:
+def _created(draft: Path, source: av.container.InputContainer, made: Made, *, begin: Fraction) -> av.container.OutputContainer:
     # Without a random number, and the time of day, in it, a film that is made again is the same file.
     options = {"fflags": "+bitexact"}
-    if made.container in ("matroska", "webm"):
-        options["avoid_negative_ts"] = "disabled"  # it is the time of decoding that may be negative, which is not stored there
+    if made.container in SHOWN:
+        options["avoid_negative_ts"] = "disabled"
+    if made.container in NEGATIVE and begin.denominator <= FINEST:
+        options["movie_timescale"] = str(math.lcm(1000, begin.denominator))  # units a second of when the picture begins
     if made.container in NEGATIVE and not COMMON.issuperset(source.metadata):
         options["movflags"] = "use_metadata_tags"
     try:
         return av.open(str(draft), "w", format=made.container, container_options=options)
     except (OSError, av.error.FFmpegError) as error:
         raise OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place") from error
+
+
+def _fits(traits: Traits) -> bool:
+    return traits.time_base.denominator <= FINEST
 
 
 def _laid_out(
@@ -201,6 +240,8 @@ def _picture(output: av.container.OutputContainer, stream: Any, traits: Traits, 
     configured(context, made.codec, traits, made.options, threads=made.threads, header=header)
     picture.metadata.update({key: value for key, value in stream.metadata.items() if not key.startswith(STALE)})
     picture.disposition = stream.disposition
+    if made.container in EXACT and (_fits(traits) or made.container not in NEGATIVE):
+        picture.time_base = traits.time_base
     if traits.turn is not None:
         picture.set_display_matrix(traits.turn)
     return picture
@@ -219,10 +260,12 @@ def _begin(output: av.container.OutputContainer, made: Made) -> None:
     except (ValueError, av.error.FFmpegError) as error:
         if isinstance(error, OSError):
             raise
-        reason = one_line(error)
-        raise OptionError(
-            f"{made.container} does not take these streams ({reason}): write an .mkv, or drop some (--drop)"
-        ) from error
+        raise _refused(made, error) from error
+
+
+def _refused(made: Made, error: Exception) -> OptionError:
+    what = f"{made.container} does not take these streams, the picture by {made.codec} ({reading.reason(error)})"
+    return OptionError(f"{what}: write an .mkv, choose another codec (--codec), or drop some (--drop)")
 
 
 def _packets(traits: Traits, work: Work, done: Sequence[Segment], stream: av.VideoStream) -> Iterator[Packet[Any]]:
@@ -241,13 +284,29 @@ def _packets(traits: Traits, work: Work, done: Sequence[Segment], stream: av.Vid
         decoded = tail + list(index.times)
         tail = decoded[len(decoded) - delay :]
         for dts, chunk in zip(decoded, chunks, strict=False):
-            packet: Packet[Any] = Packet(chunk.data)
-            packet.stream = stream
-            packet.time_base = traits.time_base
-            packet.pts, packet.dts = index.times[chunk.place], dts
+            packet = _packet(chunk, stream, traits, pts=index.times[chunk.place], dts=dts)
             packet.duration = index.lengths[chunk.place]
-            packet.is_keyframe = chunk.key
             yield packet
+
+
+def _counted(packets: Iterator[Packet[Any]], traits: Traits) -> Iterator[Packet[Any]]:
+    """Time packets in whole frames, each later than the one before it, which is all that AVI holds."""
+    last: int | None = None
+    for packet in packets:
+        shown, decoded = (round((at or 0) * traits.time_base * traits.rate) for at in (packet.pts, packet.dts))
+        last = decoded if last is None else max(decoded, last + 1)
+        packet.time_base = 1 / traits.rate
+        packet.pts, packet.dts, packet.duration = max(shown, last), last, 1
+        yield packet
+
+
+def _packet(chunk: Chunk, stream: av.VideoStream, traits: Traits, *, pts: int, dts: int) -> Packet[Any]:
+    packet: Packet[Any] = Packet(chunk.data)
+    packet.stream = stream
+    packet.time_base = traits.time_base
+    packet.pts, packet.dts = pts, dts
+    packet.is_keyframe = chunk.key
+    return packet
 
 
 def _others(container: av.container.InputContainer, copies: Mapping[int, Any], problems: list[str]) -> Iterator[Packet[Any]]:
