@@ -15,7 +15,7 @@ from av.packet import Packet
 
 from photochrom.errors import OptionError, OutputError
 from photochrom.video import reading
-from photochrom.video.encoding import Encoder, chroma_step, configured, new_frame, put
+from photochrom.video.encoding import Encoder, chroma_step, configured, fielded, new_frame, put
 from photochrom.video.reading import Traits, opened
 from photochrom.video.segments import Chunk, Segment, Work
 
@@ -51,6 +51,10 @@ STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})
 """Sources whose head says how long they are, so that one that ends before can be told."""
 SHORT_S = 1.0
 """A film that ends so much before its time is cut off."""
+
+PACKETS = {188: 0, 192: 4, 204: 0}
+"""Bytes of a packet of a transport stream, and where in it ``SYNC`` is."""
+SYNC = 0x47
 
 STALE = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "ENCODER", "encoder")
 """Beginnings of entries that speak of the encoded picture that is replaced."""
@@ -165,13 +169,18 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
     return problems
 
 
-def remarks(traits: Traits, container: str) -> list[str]:
-    """Say which time stamps a container does not hold as they are."""
+def remarks(traits: Traits, made: Made) -> list[str]:
+    """Say which time stamps a container does not hold as they are, and whether fields are not encoded as such."""
+    container, notes = made.container, []
     if container in ("matroska", "webm") and (traits.time_base * 1000).denominator != 1:
-        return [f"{container} counts milliseconds: time stamps are rounded to them"]
-    if container in NEGATIVE and not _fits(traits):
-        return [f"{container} counts no unit as short as {traits.time_base} s: time stamps are rounded"]
-    return [f"{container} has a clock of its own: time stamps are moved or rounded"] if container in CLOCKED else []
+        notes.append(f"{container} counts milliseconds: time stamps are rounded to them")
+    elif container in NEGATIVE and not _fits(traits):
+        notes.append(f"{container} counts no unit as short as {traits.time_base} s: time stamps are rounded")
+    elif container in CLOCKED:
+        notes.append(f"{container} has a clock of its own: time stamps are moved or rounded")
+    if traits.fields > 1 and not fielded(made.codec, traits):
+        notes.append(f"{made.codec} does not code its fields as such: the result is marked progressive")
+    return notes
 
 
 def _created(draft: Path, source: av.container.InputContainer, made: Made, *, begin: Fraction) -> av.container.OutputContainer:
@@ -334,7 +343,7 @@ def _time(packet: Packet[Any]) -> Fraction | None:
 
 
 def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
-    """Say that a film is cut off, if it is: it ends well before its head says.
+    """Say that a film is cut off, if it is: it ends well before its head says, or within a transport packet.
 
     Args:
         source: the film.
@@ -342,6 +351,8 @@ def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
         reached: the end of its last frame, in seconds from 0.
     """
     with opened(source) as container:
+        if container.format.name == "mpegts" and _torn(source):
+            return "is cut off: its last transport packet is not whole"
         if traits.seconds is None or container.format.name not in STATED:
             return None
         begin = Fraction(container.start_time or 0, av.time_base)
@@ -353,3 +364,14 @@ def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
     if reached >= traits.seconds - SHORT_S and reached >= traits.seconds * 0.9:
         return None
     return f"is cut off: it should last {traits.seconds:.1f} s, and ends after {float(reached):.1f} s"
+
+
+def _torn(source: Path) -> bool:
+    """Say whether a transport stream ends within a packet; one whose first packets are not whole cannot be told."""
+    with source.open("rb") as file:
+        head = file.read(4 * max(PACKETS))
+    for length, mark in PACKETS.items():
+        marks = head[mark : 4 * length : length]
+        if len(marks) == 4 and set(marks) == {SYNC}:
+            return source.stat().st_size % length != 0
+    return False

@@ -162,6 +162,49 @@ def test_every_container_takes_a_film(tmp_path: Path, ending: str) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", target.name]
 
 
+@pytest.mark.parametrize("order", ["tff", "bff"])
+@pytest.mark.parametrize(
+    ("kind", "codec", "ending"),
+    [
+        ("mpeg2video", "libx264", "mkv"),
+        ("mpeg2video", "libx264", "mp4"),
+        ("libx264", "libx264", "mov"),
+        ("libx264", "libx264", "ts"),
+        ("libx264", "mpeg2video", "mpg"),
+        ("ffv1", "mpeg4", "avi"),
+        ("ffv1", "ffv1", "mkv"),
+    ],
+)
+def test_an_interlaced_film_stays_interlaced(tmp_path: Path, kind: str, codec: str, ending: str, order: str) -> None:
+    source = films.grey_film(tmp_path / "in.mkv", 12, codec=kind, fields=order)
+    target = tmp_path / f"out.{ending}"
+    report = color(source, target, codec=codec, codec_options=LOSSLESS if codec == "libx264" else ())
+    assert report.notes[0] == "it is interlaced: the fields stay woven as they are"
+    assert not any("progressive" in note for note in report.notes)
+    before, after = films.decoded(source), films.decoded(target)
+    assert [frame.interlaced_frame for frame in after] == [True] * 12
+    top = [bool(films.filtered(frame, "select", r"eq(interlace_type\,TOPFIRST)")) for frame in after]
+    assert top == [order == "tff"] * 12
+    if codec in ("libx264", "ffv1"):
+        assert all(np.array_equal(films.planes(a)[0], films.planes(b)[0]) for a, b in zip(before, after, strict=True))
+    if ending == "mkv":
+        with av.open(str(target)) as container:
+            assert container.streams.video[0].codec_context.field_order == (2 if order == "tff" else 3)
+
+
+@pytest.mark.parametrize(
+    ("codec", "height", "ending"), [("libx265", 64, "mkv"), ("libx264", 62, "mp4"), ("libvpx-vp9", 64, "mkv")]
+)
+def test_a_note_says_where_fields_are_not_encoded(tmp_path: Path, codec: str, height: int, ending: str) -> None:
+    frames = [films.frame_of(luma, "yuv420p") for luma in films.moving(4, height, 96)]
+    source = films.write(tmp_path / "in.mkv", frames, codec="ffv1", fields="tff")
+    report = color(source, tmp_path / f"out.{ending}", codec=codec, codec_options=())
+    assert f"{codec} does not code its fields as such: the result is marked progressive" in report.notes
+    with av.open(str(tmp_path / f"out.{ending}")) as container:
+        assert not any(frame.interlaced_frame for frame in container.decode(video=0))
+        assert container.streams.video[0].codec_context.field_order < 2
+
+
 @pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video", "mpeg1video"])
 @pytest.mark.parametrize("ending", ["mkv", "avi"])
 def test_older_codecs(tmp_path: Path, codec: str, ending: str) -> None:
