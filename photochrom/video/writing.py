@@ -33,14 +33,10 @@ CONTAINERS = {
 }
 """FFmpeg's name of a container by the ending of a file's name."""
 
-CLOCKED = frozenset({"avi", "flv", "mpeg", "mpegts", "mxf"})
+CLOCKED = frozenset({"avi", "flv", "mpeg", "mpegts", "mxf", "nut"})
 """Containers that do not hold time stamps as they are."""
 NEGATIVE = frozenset({"mp4", "mov"})
 """Containers that hold time stamps below 0."""
-SHOWN = frozenset({"matroska", "webm", "nut"})
-"""Containers that do not store the time of decoding, the only one that may be negative."""
-EXACT = NEGATIVE | {"nut"}
-"""Containers that take the source's unit of time."""
 FINEST = 1_000_000
 """Units a second from which on mp4 and mov choose their own: they have 32 bits for how long a frame lasts."""
 
@@ -186,8 +182,8 @@ def remarks(traits: Traits, made: Made) -> list[str]:
 def _created(draft: Path, source: av.container.InputContainer, made: Made, *, begin: Fraction) -> av.container.OutputContainer:
     # Without a random number, and the time of day, in it, a film that is made again is the same file.
     options = {"fflags": "+bitexact"}
-    if made.container in SHOWN:
-        options["avoid_negative_ts"] = "disabled"
+    if made.container in ("matroska", "webm"):
+        options["avoid_negative_ts"] = "disabled"  # it is the time of decoding that may be negative, which is not stored there
     if made.container in NEGATIVE and begin.denominator <= FINEST:
         options["movie_timescale"] = str(math.lcm(1000, begin.denominator))  # units a second of when the picture begins
     if made.container in NEGATIVE and not COMMON.issuperset(source.metadata):
@@ -249,7 +245,7 @@ def _picture(output: av.container.OutputContainer, stream: Any, traits: Traits, 
     configured(context, made.codec, traits, made.options, threads=made.threads, header=header)
     picture.metadata.update({key: value for key, value in stream.metadata.items() if not key.startswith(STALE)})
     picture.disposition = stream.disposition
-    if made.container in EXACT and (_fits(traits) or made.container not in NEGATIVE):
+    if made.container in NEGATIVE and _fits(traits):
         picture.time_base = traits.time_base
     if traits.turn is not None:
         picture.set_display_matrix(traits.turn)
