@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ FINEST = 1_000_000
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 """Numbers of errors that are the disk's, not the container's."""
+
+TRIED = 32
+"""Packets of sound and subtitles with which a container is tried."""
 
 STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})
 """Sources whose head says how long they are, so that one that ends before can be told."""
@@ -91,7 +95,7 @@ def container_of(target: Path) -> str:
 
 
 def check(source: Path, draft: Path, *, traits: Traits, made: Made) -> list[str]:
-    """Try whether the encoder and the container take the film, with one grey frame, and say what is left out.
+    """Try whether the encoder and the container take the film, a grey frame and its first sounds, and say what is left out.
 
     Raises:
         OptionError: the encoder or the container refuses.
@@ -104,14 +108,16 @@ def check(source: Path, draft: Path, *, traits: Traits, made: Made) -> list[str]
         put(frame, number, traits.signal.grey, bits=traits.signal.bits)
     try:
         with opened(source) as container, _created(draft, container, made, begin=Fraction(0)) as output:
-            picture, _, notes = _laid_out(container, output, traits, made)
+            picture, copies, notes = _laid_out(container, output, traits, made)
             _begin(output, made)
+            begin = container.streams[traits.index].start_time or 0
             for chunk in (*trial.encode(frame), *trial.finish()):  # some containers refuse no sooner
-                output.mux_one(_packet(chunk, picture, traits, pts=0, dts=0))
+                output.mux_one(_packet(chunk, picture, traits, pts=begin, dts=begin))
+            for packet in islice(_others(container, copies, []), TRIED):
+                packet.stream = copies[packet.stream.index]
+                output.mux_one(packet)
     except av.error.FFmpegError as error:
-        if error.errno in FULL:
-            raise OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place") from error
-        raise _refused(made, error) from error
+        raise _failed(draft, made, error) from error
     draft.unlink()
     return notes
 
@@ -161,7 +167,7 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
                 output.mux_one(waiting)
                 waiting = next(ours, None)
     except av.error.FFmpegError as error:
-        raise OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place") from error
+        raise _failed(draft, made, error) from error
     return problems
 
 
@@ -184,6 +190,8 @@ def _created(draft: Path, source: av.container.InputContainer, made: Made, *, be
     options = {"fflags": "+bitexact"}
     if made.container in ("matroska", "webm"):
         options["avoid_negative_ts"] = "disabled"  # it is the time of decoding that may be negative, which is not stored there
+    if made.container == "avi" and source.start_time:
+        options["output_ts_offset"] = f"{-source.start_time}us"  # it would be filled with empty frames from 0 on
     if made.container in NEGATIVE and begin.denominator <= FINEST:
         options["movie_timescale"] = str(math.lcm(1000, begin.denominator))  # units a second of when the picture begins
     if made.container in NEGATIVE and not COMMON.issuperset(source.metadata):
@@ -266,6 +274,13 @@ def _begin(output: av.container.OutputContainer, made: Made) -> None:
         if isinstance(error, OSError):
             raise
         raise _refused(made, error) from error
+
+
+def _failed(draft: Path, made: Made, error: av.error.FFmpegError) -> OptionError | OutputError:
+    """Tell a disk that is full or broken from a container that refuses."""
+    if error.errno in FULL:
+        return OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place")
+    return _refused(made, error)
 
 
 def _refused(made: Made, error: Exception) -> OptionError:

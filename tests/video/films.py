@@ -62,6 +62,7 @@ def write(
     metadata: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
     fields: str = "",
+    sound_codec: str = "aac",
 ) -> Path:
     """Write frames as a film, with sound, subtitles, chapters and, where the container holds one, an attachment if asked.
 
@@ -81,7 +82,7 @@ def write(
         if rotation:
             stream.set_display_rotation(rotation)
         out.metadata.update(metadata or {"title": "A walk"})
-        sound: Any = out.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48_000) if extras else None
+        sound: Any = out.add_stream("libopus" if path.suffix == ".webm" else sound_codec, rate=48_000) if extras else None
         subtitles: Any = None
         if extras and path.suffix in (".mkv", ".mp4"):
             kind = "mov_text" if path.suffix == ".mp4" else "subrip"

@@ -172,6 +172,22 @@ def test_sound_that_begins_before_the_picture_stays_in_time(tmp_path: Path, endi
     assert abs(between[0] - between[1]) < Fraction(1, 24)
 
 
+@pytest.mark.parametrize(("sound", "ending"), [("pcm_s16le", "mxf"), ("mp2", "mpg"), ("mp2", "avi")])
+def test_sound_of_tape_and_disc(tmp_path: Path, sound: str, ending: str) -> None:
+    source = films.grey_film(tmp_path / "in.mkv", 24, extras=True, sound_codec=sound)
+    target = tmp_path / f"out.{ending}"
+    assert color(source, target, codec_options=(), dropped=(2, 3)).frames == 24
+    assert len(films.decoded(target)) == 24
+    length = [films.packets(path, "audio")[-1][0] - films.packets(path, "audio")[0][0] for path in (source, target)]
+    assert abs(length[0] - length[1]) < Fraction(1, 10)
+
+
+def test_avi_of_a_film_that_begins_late(tmp_path: Path) -> None:
+    source = films.grey_film(tmp_path / "in.mkv", 12, times=[24 * 30_000 + number for number in range(12)])
+    assert color(source, tmp_path / "out.avi", codec_options=()).frames == 12
+    assert films.times(tmp_path / "out.avi") == [Fraction(number, 24) for number in range(12)]
+
+
 @pytest.mark.parametrize("order", ["tff", "bff"])
 @pytest.mark.parametrize(
     ("kind", "codec", "ending"),
