@@ -69,7 +69,7 @@ def video(
     drop
         Leave out the stream of this number. May be repeated.
     preview
-        Write a contact sheet of so many moments of the film instead, as a JPEG: it takes seconds.
+        Write a contact sheet of so many moments of the film instead, as a JPEG: it takes seconds, and no hints.
     overwrite
         Replace an output that exists.
     quiet
@@ -90,6 +90,8 @@ def video(
     if preview is not None:
         ending = ".preview.jpg"
     target = output or film.with_name(film.stem + ending)
+    if preview is not None and hint:
+        raise OptionError("--preview shows the film without hints (--hint): leave one of the two out")
     pairs = [text.partition("=") for text in codec_option or []]
     if wrong := [name + sign + value for name, sign, value in pairs if not (name and sign)]:
         raise OptionError(f"'{wrong[0]}' is no option of an encoder: expected NAME=VALUE")

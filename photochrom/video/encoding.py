@@ -10,10 +10,11 @@ import av
 import cv2
 import numpy as np
 from av.codec import Codec
+from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 
 from photochrom.errors import OptionError, OutputError, one_line
-from photochrom.video.reading import Traits, plane_of
+from photochrom.video.reading import PROGRESSIVE, TOP_FIRST, Traits, plane_of
 from photochrom.video.segments import Chunk
 from photochrom.video.signal import Samples
 
@@ -25,6 +26,8 @@ CODECS = {
     "mpegts": ("libx264", "libx265"),
     "flv": ("libx264",),
     "avi": ("mpeg4", "ffv1"),
+    "mpeg": ("mpeg2video", "libx264"),
+    "mxf": ("mpeg2video", "ffv1"),
 }
 """Encoders for a container, as FFmpeg names it: the first that takes a film's depth is the default."""
 
@@ -36,6 +39,8 @@ SCALED = frozenset({"mpeg4", "mpeg2video", "mpeg1video", "mjpeg"})
 """Encoders that take a scale of quantizers instead, in FFmpeg's unit."""
 LAMBDA = 118
 """That unit."""
+FIELDED = frozenset({"libx264", "mpeg2video", "mpeg4", "ffv1"})
+"""Encoders that code the two fields of an interlaced film."""
 
 AVX512 = 13
 """OpenCV's number of these instructions."""
@@ -123,6 +128,11 @@ def chroma_step(codec: str, traits: Traits) -> int:
     return 1 if odd and not codec.startswith(("libvpx", "ffv1", "mpeg", "mjpeg", "libsvtav1")) else 2
 
 
+def fielded(codec: str, traits: Traits) -> bool:
+    """Say whether a film is interlaced, and its result is encoded so."""
+    return traits.fields > 1 and codec in FIELDED and (codec != "libx264" or traits.height % 4 == 0)
+
+
 def own_format(bits: int, step: int) -> str:
     """Name the pixel format in which frames are put together."""
     return f"yuv{'420' if step == 2 else '444'}p{'' if bits == 8 else f'{bits}le'}"
@@ -146,11 +156,15 @@ def configured(context: Any, codec: str, traits: Traits, options: Mapping[str, s
     context.colorspace, context.color_primaries, context.color_trc = signal.matrix, signal.primaries, signal.transfer
     context.color_range = 2 if signal.full else 1
     context.bit_rate = 0  # FFmpeg's own default would be one for a stamp
-    context.field_order = traits.fields
+    context.field_order = traits.fields if traits.fields < 2 or fielded(codec, traits) else PROGRESSIVE
     context.thread_count = threads
     # Slices cost x264 and x265 compression, and frames at a time do not.
     context.thread_type = "FRAME" if codec.startswith("libx26") else "AUTO"
-    flags = int(context.flags) | int(av.codec.context.Flags.closed_gop)
+    flags = int(context.flags)
+    if codec not in SCALED:  # they take it only without their search for cuts, and encode no frame before the one it rests on
+        flags |= int(av.codec.context.Flags.closed_gop)
+    if fielded(codec, traits):
+        flags |= int(av.codec.context.Flags.interlaced_dct) | int(av.codec.context.Flags.interlaced_me)
     context.flags = flags | int(av.codec.context.Flags.global_header) if header else flags
     context.options = dict(options)
 
@@ -170,6 +184,7 @@ class Encoder:
         self._count = 0
         self._packed = self._context.pix_fmt if self._context.pix_fmt in ("nv12", "p010le") else None
         self._frame_unit = 1 / traits.rate
+        self._marker = self._marking(traits) if fielded(codec, traits) else None
         try:
             self._context.open()
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -189,11 +204,23 @@ class Encoder:
             frame = frame.reformat(format=self._packed)
         frame.pts, frame.time_base = self._count, self._frame_unit
         self._count += 1
+        if self._marker:
+            self._marker.vpush(frame)
+            frame = self._marker.vpull()
         yield from self._chunks(frame)
 
     def finish(self) -> Iterator[Chunk]:
         """Give what is left."""
         yield from self._chunks(None)
+
+    def _marking(self, traits: Traits) -> Graph:
+        """Give a filter that marks frames as interlaced."""
+        graph = Graph()
+        form = av.VideoFormat(str(self._context.pix_fmt))
+        begin = graph.add_buffer(width=traits.width, height=traits.height, format=form, time_base=self._frame_unit)
+        order = graph.add("setfield", "tff" if traits.fields == TOP_FIRST else "bff")
+        graph.link_nodes(begin, order, graph.add("buffersink")).configure()
+        return graph
 
     def _chunks(self, frame: av.VideoFrame | None) -> Iterator[Chunk]:
         try:

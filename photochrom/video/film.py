@@ -125,9 +125,8 @@ def colorize_film(
             raise OutputError(f"{target}: exists already; choose another name, or allow it to be replaced (--overwrite)")
         made = dataclasses.replace(made, threads=work.threads)
         done, watch = work.done(), _Watch(progress, traits.frames)
-        notes = [*traits.notes, *writing.remarks(traits, container)]
+        notes = [*traits.notes, *writing.remarks(traits, made)]
         try:  # before there is anything to lose
-            writing.encoder(made, traits)
             notes += writing.check(source, work.folder / "check.part", traits=traits, made=made)
             with _steady_threads():
                 later = _look(source, work, coloring)

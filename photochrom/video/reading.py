@@ -12,6 +12,7 @@ from typing import Any, final
 import av
 import cv2
 import numpy as np
+from av.filter import Graph
 from numpy.typing import NDArray
 
 from photochrom.errors import FilmError, one_line
@@ -19,6 +20,9 @@ from photochrom.video.signal import BT709, BT2020, UNSTATED, WEIGHTS, Samples, S
 
 RATE = Fraction(25)
 """Frames a second where a film states none that can be."""
+
+PROGRESSIVE, TOP_FIRST, BOTTOM_FIRST = 1, 2, 3
+"""FFmpeg's numbers of a film without fields, and of an interlaced one by the field that is shown first."""
 
 TURNS = {
     (1, 0, 0, 1): 1,
@@ -53,7 +57,7 @@ class Traits:
     time_base: Fraction
     """Unit of its time stamps in seconds."""
     fields: int
-    """Order of the fields as FFmpeg counts it; 0 and 1 are of a film that has none."""
+    """Order of the fields as FFmpeg counts it: ``TOP_FIRST`` or ``BOTTOM_FIRST``; 0 and 1 are of a film that has none."""
     turn: tuple[int, ...] | None
     """The display matrix."""
     orientation: int
@@ -117,7 +121,8 @@ def examine(path: Path) -> Traits:
         seconds = container.duration / av.time_base if container.duration else None
         context = stream.codec_context
         notes = []
-        if context.field_order > 1 or frame.interlaced_frame:
+        fields = _fields(frame, context.field_order)
+        if fields > 1:
             notes.append("it is interlaced: the fields stay woven as they are")
         if planar != frame.format.name and frame.format.is_rgb | frame.format.has_palette:
             notes.append(f"it is stored as {frame.format.name}, not as luma and chroma: its luma was computed")
@@ -135,7 +140,7 @@ def examine(path: Path) -> Traits:
             aspect=stream.sample_aspect_ratio or None,
             rate=Fraction(rate),
             time_base=Fraction(stream.time_base or Fraction(1, 90_000)),
-            fields=context.field_order,
+            fields=fields,
             turn=turn,
             orientation=orientation(turn),
             frames=stream.frames or (math.ceil(seconds * rate) if seconds else None),
@@ -265,6 +270,22 @@ def decoded(
 def reason(error: Exception) -> str:
     """Give the reason of an error of FFmpeg's or the system's."""
     return str(getattr(error, "strerror", None) or one_line(error))
+
+
+def _fields(frame: av.VideoFrame, stated: int) -> int:
+    """Give the order of fields: the frame's own, as containers and parsers do not always know, or else the stated one."""
+    if not frame.interlaced_frame:
+        return {4: BOTTOM_FIRST, 5: TOP_FIRST}.get(stated, stated)  # of fields that are coded and shown in opposite orders
+    graph = Graph()
+    begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
+    top = graph.add("select", r"eq(interlace_type\,TOPFIRST)")
+    graph.link_nodes(begin, top, graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    try:
+        graph.vpull()
+    except BlockingIOError:  # it was not let through
+        return BOTTOM_FIRST
+    return TOP_FIRST
 
 
 def _turn(frame: av.VideoFrame) -> tuple[int, ...] | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import av
 from av.packet import Packet
 
-from photochrom.errors import OptionError, OutputError, one_line
+from photochrom.errors import OptionError, OutputError
 from photochrom.video import reading
-from photochrom.video.encoding import Encoder, configured
+from photochrom.video.encoding import Encoder, chroma_step, configured, fielded, new_frame, put
 from photochrom.video.reading import Traits, opened
-from photochrom.video.segments import Segment, Work
+from photochrom.video.segments import Chunk, Segment, Work
 
 CONTAINERS = {
     **dict.fromkeys((".mp4", ".m4v"), "mp4"),
@@ -31,15 +34,27 @@ CONTAINERS = {
 }
 """FFmpeg's name of a container by the ending of a file's name."""
 
-CLOCKED = frozenset({"avi", "mpeg", "mpegts", "mxf"})
+CLOCKED = frozenset({"avi", "flv", "mpeg", "mpegts", "mxf", "nut"})
 """Containers that do not hold time stamps as they are."""
 NEGATIVE = frozenset({"mp4", "mov"})
 """Containers that hold time stamps below 0."""
+FINEST = 1_000_000
+"""Units a second from which on mp4 and mov choose their own: they have 32 bits for how long a frame lasts."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+"""Numbers of errors that are the disk's, not the container's."""
+
+TRIED = 32
+"""Packets of sound and subtitles with which a container is tried."""
 
 STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})
 """Sources whose head says how long they are, so that one that ends before can be told."""
 SHORT_S = 1.0
 """A film that ends so much before its time is cut off."""
+
+PACKETS = {188: 0, 192: 4, 204: 0}
+"""Bytes of a packet of a transport stream, and where in it ``SYNC`` is."""
+SYNC = 0x47
 
 STALE = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "ENCODER", "encoder")
 """Beginnings of entries that speak of the encoded picture that is replaced."""
@@ -80,10 +95,29 @@ def container_of(target: Path) -> str:
 
 
 def check(source: Path, draft: Path, *, traits: Traits, made: Made) -> list[str]:
-    """Try whether a container takes all the streams, and say what is left out; raises as ``assemble`` does."""
-    with opened(source) as container, _created(draft, container, made) as output:
-        _, _, notes = _laid_out(container, output, traits, made)
-        _begin(output, made)
+    """Try whether the encoder and the container take the film, a grey frame and its first sounds, and say what is left out.
+
+    Raises:
+        OptionError: the encoder or the container refuses.
+        OutputError: the draft cannot be written.
+        FilmError: the source cannot be opened any more.
+    """
+    trial = encoder(made, traits)
+    frame = new_frame(traits, chroma_step(made.codec, traits))
+    for number in range(len(frame.planes)):
+        put(frame, number, traits.signal.grey, bits=traits.signal.bits)
+    try:
+        with opened(source) as container, _created(draft, container, made, begin=Fraction(0)) as output:
+            picture, copies, notes = _laid_out(container, output, traits, made)
+            _begin(output, made)
+            begin = container.streams[traits.index].start_time or 0
+            for chunk in (*trial.encode(frame), *trial.finish()):  # some containers refuse no sooner
+                output.mux_one(_packet(chunk, picture, traits, pts=begin, dts=begin))
+            for packet in islice(_others(container, copies, []), TRIED):
+                packet.stream = copies[packet.stream.index]
+                output.mux_one(packet)
+    except av.error.FFmpegError as error:
+        raise _failed(draft, made, error) from error
     draft.unlink()
     return notes
 
@@ -108,8 +142,9 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
         FilmError: the source cannot be opened any more.
     """
     problems: list[str] = []
+    begin = work.chunks(0)[0].times[0] * traits.time_base
     try:
-        with opened(source) as container, _created(draft, container, made) as output:
+        with opened(source) as container, _created(draft, container, made, begin=begin) as output:
             picture, copies, _ = _laid_out(container, output, traits, made)
             _begin(output, made)
             encoded = bytes(picture.codec_context.extradata or b"").hex()
@@ -118,10 +153,12 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
                     f"{made.codec} has no fixed parameters, so that its segments cannot be joined: choose another"
                 )
             ours = _packets(traits, work, done, picture)
+            if made.container == "avi":
+                ours = _counted(ours, traits)
             waiting = next(ours, None)
             for packet in _others(container, copies, problems):
-                begin = _time(packet)
-                while waiting is not None and (begin is None or (_time(waiting) or 0) <= begin):
+                at = _time(packet)
+                while waiting is not None and (at is None or (_time(waiting) or 0) <= at):
                     output.mux_one(waiting)
                     waiting = next(ours, None)
                 packet.stream = copies[packet.stream.index]
@@ -130,28 +167,43 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
                 output.mux_one(waiting)
                 waiting = next(ours, None)
     except av.error.FFmpegError as error:
-        raise OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place") from error
+        raise _failed(draft, made, error) from error
     return problems
 
 
-def remarks(traits: Traits, container: str) -> list[str]:
-    """Say which time stamps a container does not hold as they are."""
-    if container in ("matroska", "webm", "flv") and (traits.time_base * 1000).denominator != 1:
-        return [f"{container} counts milliseconds: time stamps are rounded to them"]
-    return [f"{container} has a clock of its own: time stamps are moved or rounded"] if container in CLOCKED else []
+def remarks(traits: Traits, made: Made) -> list[str]:
+    """Say which time stamps a container does not hold as they are, and whether fields are not encoded as such."""
+    container, notes = made.container, []
+    if container in ("matroska", "webm") and (traits.time_base * 1000).denominator != 1:
+        notes.append(f"{container} counts milliseconds: time stamps are rounded to them")
+    elif container in NEGATIVE and not _fits(traits):
+        notes.append(f"{container} counts no unit as short as {traits.time_base} s: time stamps are rounded")
+    elif container in CLOCKED:
+        notes.append(f"{container} has a clock of its own: time stamps are moved or rounded")
+    if traits.fields > 1 and not fielded(made.codec, traits):
+        notes.append(f"{made.codec} does not code its fields as such: the result is marked progressive")
+    return notes
 
 
-def _created(draft: Path, source: av.container.InputContainer, made: Made) -> av.container.OutputContainer:
+def _created(draft: Path, source: av.container.InputContainer, made: Made, *, begin: Fraction) -> av.container.OutputContainer:
     # Without a random number, and the time of day, in it, a film that is made again is the same file.
     options = {"fflags": "+bitexact"}
     if made.container in ("matroska", "webm"):
         options["avoid_negative_ts"] = "disabled"  # it is the time of decoding that may be negative, which is not stored there
+    if made.container == "avi" and source.start_time:
+        options["output_ts_offset"] = f"{-source.start_time}us"  # it would be filled with empty frames from 0 on
+    if made.container in NEGATIVE and begin.denominator <= FINEST:
+        options["movie_timescale"] = str(math.lcm(1000, begin.denominator))  # units a second of when the picture begins
     if made.container in NEGATIVE and not COMMON.issuperset(source.metadata):
         options["movflags"] = "use_metadata_tags"
     try:
         return av.open(str(draft), "w", format=made.container, container_options=options)
     except (OSError, av.error.FFmpegError) as error:
         raise OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place") from error
+
+
+def _fits(traits: Traits) -> bool:
+    return traits.time_base.denominator <= FINEST
 
 
 def _laid_out(
@@ -201,6 +253,8 @@ def _picture(output: av.container.OutputContainer, stream: Any, traits: Traits, 
     configured(context, made.codec, traits, made.options, threads=made.threads, header=header)
     picture.metadata.update({key: value for key, value in stream.metadata.items() if not key.startswith(STALE)})
     picture.disposition = stream.disposition
+    if made.container in NEGATIVE and _fits(traits):
+        picture.time_base = traits.time_base
     if traits.turn is not None:
         picture.set_display_matrix(traits.turn)
     return picture
@@ -219,10 +273,19 @@ def _begin(output: av.container.OutputContainer, made: Made) -> None:
     except (ValueError, av.error.FFmpegError) as error:
         if isinstance(error, OSError):
             raise
-        reason = one_line(error)
-        raise OptionError(
-            f"{made.container} does not take these streams ({reason}): write an .mkv, or drop some (--drop)"
-        ) from error
+        raise _refused(made, error) from error
+
+
+def _failed(draft: Path, made: Made, error: av.error.FFmpegError) -> OptionError | OutputError:
+    """Tell a disk that is full or broken from a container that refuses."""
+    if error.errno in FULL:
+        return OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place")
+    return _refused(made, error)
+
+
+def _refused(made: Made, error: Exception) -> OptionError:
+    what = f"{made.container} does not take these streams, the picture by {made.codec} ({reading.reason(error)})"
+    return OptionError(f"{what}: write an .mkv, choose another codec (--codec), or drop some (--drop)")
 
 
 def _packets(traits: Traits, work: Work, done: Sequence[Segment], stream: av.VideoStream) -> Iterator[Packet[Any]]:
@@ -241,13 +304,29 @@ def _packets(traits: Traits, work: Work, done: Sequence[Segment], stream: av.Vid
         decoded = tail + list(index.times)
         tail = decoded[len(decoded) - delay :]
         for dts, chunk in zip(decoded, chunks, strict=False):
-            packet: Packet[Any] = Packet(chunk.data)
-            packet.stream = stream
-            packet.time_base = traits.time_base
-            packet.pts, packet.dts = index.times[chunk.place], dts
+            packet = _packet(chunk, stream, traits, pts=index.times[chunk.place], dts=dts)
             packet.duration = index.lengths[chunk.place]
-            packet.is_keyframe = chunk.key
             yield packet
+
+
+def _counted(packets: Iterator[Packet[Any]], traits: Traits) -> Iterator[Packet[Any]]:
+    """Time packets in whole frames, each later than the one before it, which is all that AVI holds."""
+    last: int | None = None
+    for packet in packets:
+        shown, decoded = (round((at or 0) * traits.time_base * traits.rate) for at in (packet.pts, packet.dts))
+        last = decoded if last is None else max(decoded, last + 1)
+        packet.time_base = 1 / traits.rate
+        packet.pts, packet.dts, packet.duration = max(shown, last), last, 1
+        yield packet
+
+
+def _packet(chunk: Chunk, stream: av.VideoStream, traits: Traits, *, pts: int, dts: int) -> Packet[Any]:
+    packet: Packet[Any] = Packet(chunk.data)
+    packet.stream = stream
+    packet.time_base = traits.time_base
+    packet.pts, packet.dts = pts, dts
+    packet.is_keyframe = chunk.key
+    return packet
 
 
 def _others(container: av.container.InputContainer, copies: Mapping[int, Any], problems: list[str]) -> Iterator[Packet[Any]]:
@@ -275,7 +354,7 @@ def _time(packet: Packet[Any]) -> Fraction | None:
 
 
 def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
-    """Say that a film is cut off, if it is: it ends well before its head says.
+    """Say that a film is cut off, if it is: it ends well before its head says, or within a transport packet.
 
     Args:
         source: the film.
@@ -283,6 +362,8 @@ def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
         reached: the end of its last frame, in seconds from 0.
     """
     with opened(source) as container:
+        if container.format.name == "mpegts" and _torn(source):
+            return "is cut off: its last transport packet is not whole"
         if traits.seconds is None or container.format.name not in STATED:
             return None
         begin = Fraction(container.start_time or 0, av.time_base)
@@ -294,3 +375,14 @@ def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
     if reached >= traits.seconds - SHORT_S and reached >= traits.seconds * 0.9:
         return None
     return f"is cut off: it should last {traits.seconds:.1f} s, and ends after {float(reached):.1f} s"
+
+
+def _torn(source: Path) -> bool:
+    """Say whether a transport stream ends within a packet; one whose first packets are not whole cannot be told."""
+    with source.open("rb") as file:
+        head = file.read(4 * max(PACKETS))
+    for length, mark in PACKETS.items():
+        marks = head[mark : 4 * length : length]
+        if len(marks) == 4 and set(marks) == {SYNC}:
+            return source.stat().st_size % length != 0
+    return False

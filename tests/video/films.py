@@ -12,6 +12,8 @@ import av
 import making
 import numpy as np
 import test_model
+from av.codec.context import Flags
+from av.filter import Graph
 from av.packet import Packet
 from numpy.typing import NDArray
 
@@ -59,20 +61,28 @@ def write(
     extras: bool = False,
     metadata: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
+    fields: str = "",
+    sound_codec: str = "aac",
 ) -> Path:
-    """Write frames as a film, with sound, subtitles, chapters and, where the container holds one, an attachment if asked."""
+    """Write frames as a film, with sound, subtitles, chapters and, where the container holds one, an attachment if asked.
+
+    With fields, ``tff`` or ``bff``, it is encoded as interlaced.
+    """
     with av.open(str(path), "w", container_options=container_options or {}) as out:
         stream: Any = out.add_stream(
             codec, rate=24, options={"qp": "0"} if codec == "libx264" and options is None else options or {}
         )
         stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, frames[0].format.name
         stream.time_base = stream.codec_context.time_base = time_base
+        if fields:
+            both = Flags.interlaced_dct | Flags.interlaced_me
+            stream.codec_context.flags = int(stream.codec_context.flags) | int(both)
         for name, value in (tags or {}).items():
             setattr(stream.codec_context, name, value)
         if rotation:
             stream.set_display_rotation(rotation)
         out.metadata.update(metadata or {"title": "A walk"})
-        sound: Any = out.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48_000) if extras else None
+        sound: Any = out.add_stream("libopus" if path.suffix == ".webm" else sound_codec, rate=48_000) if extras else None
         subtitles: Any = None
         if extras and path.suffix in (".mkv", ".mp4"):
             kind = "mov_text" if path.suffix == ".mp4" else "subrip"
@@ -85,7 +95,7 @@ def write(
             out.add_attachment("note.txt", "text/plain", b"found in the attic")
         for number, frame in enumerate(frames):
             frame.pts, frame.time_base = times[number] if times else number, time_base
-            out.mux(stream.encode(frame))
+            out.mux(stream.encode(filtered(frame, "setfield", fields)[0] if fields else frame))
         out.mux(stream.encode(None))
         if sound:
             length = sum(1 for _ in frames) * 2000
@@ -111,6 +121,18 @@ def write(
 def grey_film(path: Path, count: int = 24, *, seed: int = 0, **more: Any) -> Path:
     """Write a grey film of limited range and 8 bits."""
     return write(path, [frame_of(luma, "yuv420p") for luma in moving(count, seed=seed)], **more)
+
+
+def filtered(frame: av.VideoFrame, name: str, argument: str) -> list[av.VideoFrame]:
+    """Give what a filter of FFmpeg's makes of a frame: it, or nothing."""
+    graph = Graph()
+    begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    graph.link_nodes(begin, graph.add(name, argument), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    try:
+        return [graph.vpull()]
+    except BlockingIOError:
+        return []
 
 
 def decoded(path: Path) -> list[av.VideoFrame]:

@@ -13,16 +13,22 @@ import pytest
 from films import LOSSLESS
 
 from photochrom.errors import OptionError, OutputError
+from photochrom.video import pieces
 from photochrom.video.coloring import FrameHint, parse_hint
 from photochrom.video.film import FilmOptions, Report, colorize_film
+from photochrom.video.writing import CONTAINERS
 
 av = pytest.importorskip("av")
 
 
 def color(source: Path, target: Path, *, coloring: dict[str, Any] | None = None, **options: Any) -> Report:
-    codec_options = options.pop("codec_options", LOSSLESS)
+    codec_options, progress = options.pop("codec_options", LOSSLESS), options.pop("progress", None)
     return colorize_film(
-        source, target, colorizer=films.colorizer(**coloring or {}), options=FilmOptions(codec_options=codec_options, **options)
+        source,
+        target,
+        colorizer=films.colorizer(**coloring or {}),
+        options=FilmOptions(codec_options=codec_options, **options),
+        progress=progress,
     )
 
 
@@ -109,14 +115,140 @@ def test_metadata_of_no_common_kind_stay(tmp_path: Path) -> None:
     assert found["comment"].startswith("Reel 3\nColors are a machine's guess")
 
 
-@pytest.mark.parametrize("container", ["mkv", "mp4"])
-def test_a_variable_frame_rate_stays(tmp_path: Path, container: str) -> None:
-    steps = np.random.default_rng(0).integers(5, 200, 40)
+@pytest.mark.parametrize(
+    ("container", "unit"),
+    [
+        ("mkv", 1000),
+        *((container, unit) for container in ("mp4", "mov") for unit in (90_000, 30_000, 600, 1000)),
+    ],
+)
+def test_a_variable_frame_rate_stays(tmp_path: Path, container: str, unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"PIECE_FRAMES": 4, "SEGMENT_FRAMES": 8, "SEGMENT_LEAST": 4}.items():
+        monkeypatch.setattr(pieces, name, value)
+    steps = np.random.default_rng(0).integers(5 * unit // 1000, 200 * unit // 1000, 40)
     times = np.cumsum(steps).tolist()
-    source = films.grey_film(tmp_path / f"in.{container}", 40, times=times, time_base=Fraction(1, 1000))
-    color(source, tmp_path / f"out.{container}", codec_options=(("preset", "medium"),))
-    assert [time * 1000 for time in films.times(source)] == times
-    assert films.times(tmp_path / f"out.{container}") == films.times(source)
+    source = films.grey_film(
+        tmp_path / f"in.{'mkv' if container == 'mkv' else 'nut'}", 40, times=times, time_base=Fraction(1, unit)
+    )
+    target = tmp_path / f"out.{container}"
+
+    def stop(done: int, _: int | None) -> None:
+        if done == 21:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        color(source, target, codec_options=(("preset", "medium"),), progress=stop)
+    report = color(source, target, codec_options=(("preset", "medium"),))
+    assert (report.resumed, report.notes) == (16, ())
+    assert [time * unit for time in films.times(source)] == times
+    assert films.times(target) == films.times(source)
+    with av.open(str(target)) as after:
+        packets = [packet for packet in after.demux(video=0) if packet.size]
+    assert any(packet.pts != packet.dts for packet in packets), "no frame is decoded out of turn"
+
+
+@pytest.mark.parametrize("ending", CONTAINERS)
+def test_every_container_takes_a_film(tmp_path: Path, ending: str) -> None:
+    source = films.grey_film(tmp_path / "in.mkv", 12)
+    target = tmp_path / f"out{ending}"
+    report = color(source, target, codec_options=())
+    after = films.decoded(target)
+    assert (report.frames, len(after)) == (12, 12)
+    assert min(np.ptp(films.planes(frame)[1].astype(int)) for frame in after) > 4
+    found = films.times(target)
+    assert found == sorted(set(found))
+    moved = max(abs(one - two) for one, two in zip(found, films.times(source), strict=True))
+    assert bool(report.notes) >= (moved > 0), "the note says that time stamps move"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", target.name]
+
+
+@pytest.mark.parametrize("ending", ["flv", "nut", "ts", "avi"])
+def test_sound_that_begins_before_the_picture_stays_in_time(tmp_path: Path, ending: str) -> None:
+    source = films.grey_film(tmp_path / "in.mkv", 24, times=[12 + number for number in range(24)], extras=True)
+    target = tmp_path / f"out.{ending}"
+    report = color(source, target, codec_options=(), dropped=(2, 3))
+    assert report.notes == (f"{CONTAINERS['.' + ending]} has a clock of its own: time stamps are moved or rounded",)
+    between = [films.times(path)[-1] - films.packets(path, "audio")[0][0] for path in (source, target)]
+    assert abs(between[0] - between[1]) < Fraction(1, 24)
+
+
+@pytest.mark.parametrize(("sound", "ending"), [("pcm_s16le", "mxf"), ("mp2", "mpg"), ("mp2", "avi")])
+def test_sound_of_tape_and_disc(tmp_path: Path, sound: str, ending: str) -> None:
+    source = films.grey_film(tmp_path / "in.mkv", 24, extras=True, sound_codec=sound)
+    target = tmp_path / f"out.{ending}"
+    assert color(source, target, codec_options=(), dropped=(2, 3)).frames == 24
+    assert len(films.decoded(target)) == 24
+    length = [films.packets(path, "audio")[-1][0] - films.packets(path, "audio")[0][0] for path in (source, target)]
+    assert abs(length[0] - length[1]) < Fraction(1, 10)
+
+
+def test_avi_of_a_film_that_begins_late(tmp_path: Path) -> None:
+    source = films.grey_film(tmp_path / "in.mkv", 12, times=[24 * 30_000 + number for number in range(12)])
+    assert color(source, tmp_path / "out.avi", codec_options=()).frames == 12
+    assert films.times(tmp_path / "out.avi") == [Fraction(number, 24) for number in range(12)]
+
+
+@pytest.mark.parametrize("order", ["tff", "bff"])
+@pytest.mark.parametrize(
+    ("kind", "codec", "ending"),
+    [
+        ("mpeg2video", "libx264", "mkv"),
+        ("mpeg2video", "libx264", "mp4"),
+        ("libx264", "libx264", "mov"),
+        ("libx264", "libx264", "ts"),
+        ("libx264", "mpeg2video", "mpg"),
+        ("ffv1", "mpeg4", "avi"),
+        ("ffv1", "ffv1", "mkv"),
+    ],
+)
+def test_an_interlaced_film_stays_interlaced(tmp_path: Path, kind: str, codec: str, ending: str, order: str) -> None:
+    source = films.grey_film(tmp_path / "in.mkv", 12, codec=kind, fields=order)
+    target = tmp_path / f"out.{ending}"
+    report = color(source, target, codec=codec, codec_options=LOSSLESS if codec == "libx264" else ())
+    assert report.notes[0] == "it is interlaced: the fields stay woven as they are"
+    assert not any("progressive" in note for note in report.notes)
+    before, after = films.decoded(source), films.decoded(target)
+    assert [frame.interlaced_frame for frame in after] == [True] * 12
+    top = [bool(films.filtered(frame, "select", r"eq(interlace_type\,TOPFIRST)")) for frame in after]
+    assert top == [order == "tff"] * 12
+    if codec in ("libx264", "ffv1"):
+        assert all(np.array_equal(films.planes(a)[0], films.planes(b)[0]) for a, b in zip(before, after, strict=True))
+    if ending == "mkv":
+        with av.open(str(target)) as container:
+            assert container.streams.video[0].codec_context.field_order == (2 if order == "tff" else 3)
+
+
+@pytest.mark.parametrize(
+    ("codec", "height", "ending"), [("libx265", 64, "mkv"), ("libx264", 62, "mp4"), ("libvpx-vp9", 64, "mkv")]
+)
+def test_a_note_says_where_fields_are_not_encoded(tmp_path: Path, codec: str, height: int, ending: str) -> None:
+    frames = [films.frame_of(luma, "yuv420p") for luma in films.moving(4, height, 96)]
+    source = films.write(tmp_path / "in.mkv", frames, codec="ffv1", fields="tff")
+    report = color(source, tmp_path / f"out.{ending}", codec=codec, codec_options=())
+    assert f"{codec} does not code its fields as such: the result is marked progressive" in report.notes
+    with av.open(str(tmp_path / f"out.{ending}")) as container:
+        assert not any(frame.interlaced_frame for frame in container.decode(video=0))
+        assert container.streams.video[0].codec_context.field_order < 2
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video", "mpeg1video"])
+@pytest.mark.parametrize("ending", ["mkv", "avi"])
+def test_older_codecs(tmp_path: Path, codec: str, ending: str) -> None:
+    source = films.grey_film(tmp_path / "in.mkv", 30)
+    assert color(source, tmp_path / f"out.{ending}", codec=codec, codec_options=()).frames == 30
+    after = films.decoded(tmp_path / f"out.{ending}")
+    assert len(after) == 30
+    assert min(np.ptp(films.planes(frame)[1].astype(int)) for frame in after) > 4
+
+
+def test_avi_counts_frames_where_the_rate_varies(tmp_path: Path) -> None:
+    times = np.cumsum(np.random.default_rng(0).integers(5, 200, 40)).tolist()
+    source = films.grey_film(tmp_path / "in.mkv", 40, times=times, time_base=Fraction(1, 1000))
+    report = color(source, tmp_path / "out.avi", codec_options=())
+    found = films.times(tmp_path / "out.avi")
+    assert (len(found), len(set(found))) == (40, 40)
+    assert abs((found[-1] - found[0]) - Fraction(times[-1] - times[0], 1000)) < Fraction(1, 4)
+    assert report.notes == ("avi has a clock of its own: time stamps are moved or rounded",)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +366,8 @@ def test_what_does_not_fit_is_refused_before_the_work(tmp_path: Path) -> None:
             color(source, tmp_path / "out.mkv", **options)
     with pytest.raises(OptionError, match=r"webm holds no audio of the kind aac \(stream 1\)"):
         color(source, tmp_path / "out.webm", codec_options=())
+    with pytest.raises(OptionError, match=r"mxf does not take these streams, the picture by mpeg4 .*: write an \.mkv"):
+        color(source, tmp_path / "out.mxf", codec="mpeg4", codec_options=(), dropped=(1, 2, 3))
     with pytest.raises(OptionError, match="names no container"):
         color(source, tmp_path / "out.txt")
     with pytest.raises(OptionError, match="lies outside the film"):

@@ -67,6 +67,7 @@ def test_a_truncated_film_is_a_failure_with_one_line(capsys: pytest.CaptureFixtu
         (["in.mp4", "--hint", "1,2=#FF0000"], 2, "is no hint of a film"),
         (["in.mp4", "--hint", "0:1,2=#FF0000"], 2, "has no hints"),
         (["in.mp4", "--preview", "0"], 2, "a preview of 0 moments is none"),
+        (["in.mp4", "--preview", "3", "--hint", "0:1,2=#FF0000"], 2, "--preview shows the film without hints"),
         (["in.mp4", "--preview", "3", "-o", "a.mp4"], 2, "--preview writes a JPEG"),
         (["in.mp4", "-o", "in.mp4", "--overwrite"], 1, "would replace the film itself"),
     ],
@@ -127,3 +128,39 @@ def test_a_signal_ends_it_cleanly_and_the_next_run_goes_on() -> None:
     assert (process.returncode, error) == (130, "photochrom: interrupted; what was finished is kept\n")
     assert not Path("out.mkv").exists()
     assert len(list(work.glob("*.segment"))) >= 1
+
+
+WATCHED = """
+import os, sys
+from pathlib import Path
+import films
+from photochrom.video.film import colorize_film
+
+CHANGES = "os.remove", "os.rename", "os.truncate", "os.chmod", "os.chown", "os.utime", "os.link", "os.setxattr"
+source, python, ffmpeg = Path("in.mkv").resolve(), [], []
+
+def watch(event, arguments):
+    if event == "open" or event in CHANGES:
+        if source in [Path(os.fsdecode(one)).resolve() for one in arguments if isinstance(one, (str, bytes))]:
+            python.append(arguments[2] if event == "open" else event)
+
+def look(*_):  # FFmpeg opens files by itself
+    for link in Path("/proc/self/fd").iterdir():
+        if link.exists() and link.resolve() == source:
+            ffmpeg.append(int(Path("/proc/self/fdinfo", link.name).read_text().split()[3], 8))
+
+sys.addaudithook(watch)
+colorize_film(source, "out.mkv", colorizer=films.colorizer(), progress=look)
+writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+assert python and ffmpeg, "the test sees nothing"
+assert not [how for how in python + ffmpeg if isinstance(how, str) or how & writing], (set(python), set(ffmpeg))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how a file was opened")
+def test_the_source_is_only_ever_opened_to_be_read() -> None:
+    films.grey_film(Path("in.mkv"), 500, extras=True)
+    before = Path("in.mkv").read_bytes()
+    paths = os.pathsep.join(map(str, (Path(__file__).parents[2], Path(__file__).parents[1], Path(__file__).parent)))
+    subprocess.run([sys.executable, "-c", WATCHED], check=True, env=os.environ | {"PYTHONPATH": paths})
+    assert Path("in.mkv").read_bytes() == before

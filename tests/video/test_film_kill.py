@@ -186,9 +186,26 @@ def test_a_truncated_film_ends_with_what_was_readable(tmp_path: Path, container:
     target = tmp_path / f"out.{container}"
     report = colorize_film(source, target, colorizer=films.colorizer(), options=FilmOptions(codec_options=LOSSLESS))
     assert report.frames == readable == len(films.decoded(target))
-    if container != "ts":  # which does not say how long it is
-        assert len(report.problems) == 1
-        assert "is in the result" in report.problems[0]
+    assert len(report.problems) == 1
+    assert "is in the result" in report.problems[0]
+
+
+@pytest.mark.parametrize("packet", [188, 192])
+def test_a_transport_stream_that_ends_within_a_packet(tmp_path: Path, packet: int) -> None:
+    name = "in.ts" if packet == 188 else "in.m2ts"
+    options = {"mpegts_m2ts_mode": "1"} if packet == 192 else {}
+    content = films.grey_film(tmp_path / name, 30, container_options=options).read_bytes()
+    assert len(content) % packet == 0
+
+    def problems(length: int) -> tuple[str, ...]:
+        (tmp_path / name).write_bytes(content[:length])
+        chosen = FilmOptions(codec_options=LOSSLESS, overwrite=True)
+        return colorize_film(tmp_path / name, tmp_path / "out.mkv", colorizer=films.colorizer(), options=chosen).problems
+
+    assert problems(len(content)) == ()
+    assert problems(len(content) // packet // 2 * packet + 100) == (
+        "is cut off: its last transport packet is not whole; what was readable is in the result",
+    )
 
 
 def test_a_film_with_damage_inside(tmp_path: Path) -> None:
