@@ -79,11 +79,10 @@ def stand_in(scan: Scan, *, max_pixels: int) -> Photo:
     Raises:
         PhotoError: the scan is damaged or too large.
     """
-    factor = _factor(scan)
     try:
         refuse_large(scan.width, scan.height, max_pixels=MORE * max_pixels)
         with _opened(scan) as image:
-            small = image.extract_band(0, n=1 if scan.grey else 3).shrink(factor, factor, ceil=True).numpy()
+            small = image.extract_band(0, n=1 if scan.grey else 3).shrink(*2 * (_factor(scan),), ceil=True).numpy()
     except PhotoError as error:
         raise PhotoError(f"{scan.path}: {error}") from error
     luma, _, thumbnail = planes.take(planes.to_eight(small.reshape(*small.shape[:2], -1)))
@@ -107,8 +106,7 @@ def look(scan: Scan, colorizer: Colorizer) -> Result:
     Raises:
         PhotoError: the scan is damaged, too large, or in color already while ``on_color`` is "error".
     """
-    photo = stand_in(scan, max_pixels=colorizer.options.max_pixels)
-    return _scaled(colorizer, _factor(scan)).colorize(photo)
+    return _scaled(colorizer, _factor(scan)).colorize(stand_in(scan, max_pixels=colorizer.options.max_pixels))
 
 
 def confidence(scan: Scan, colorizer: Colorizer, target: Path, *, overwrite: bool = False) -> None:
@@ -122,9 +120,8 @@ def confidence(scan: Scan, colorizer: Colorizer, target: Path, *, overwrite: boo
     photo = stand_in(scan, max_pixels=colorizer.options.max_pixels)
     scaled = _scaled(colorizer, _factor(scan))
     small = scaled.confidence(photo.shown, orientation=photo.orientation, profile=photo.icc)
-    wide, high = _upright_size(scan, photo)
-    image = vips.library().Image.new_from_array(small)
-    image = image.resize(wide / small.shape[1], vscale=high / small.shape[0], kernel="linear")
+    across, down = np.divide(_upright_size(scan, photo), small.shape[::-1])
+    image = vips.library().Image.new_from_array(small).resize(across, vscale=down, kernel="linear")
     with drafted(target, overwrite=overwrite) as draft, draft.open("wb") as file:
         try:
             image.pngsave_target(vips.library().Target.new_to_descriptor(file.fileno()), keep="none")

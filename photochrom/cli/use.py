@@ -162,7 +162,9 @@ def colorize(
     jobs = jobs if jobs is not None else 1 if alone else batch.default_jobs()
     colorizer = Colorizer(loading.result(), options)
     if confidence:
-        _map(colorizer, inputs[0], confidence, overwrite=overwrite)
+        from photochrom.cli.confidence import write_map
+
+        write_map(colorizer, inputs[0], confidence, overwrite=overwrite)
     if variants:
         return _variants(colorizer, next(iter(tasks)), variants, overwrite=overwrite)
     tally = Tally(json=json, quiet=quiet)
@@ -201,23 +203,6 @@ def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) 
             raise in_color(result.judgement, name=str(task.source))
         print(f"{task.source} -> {target}", *(f"--hint {point.x},{point.y}={point.color}" for point in points))
     return 0
-
-
-def _map(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bool) -> None:
-    """Write the map of confidence of a photograph."""
-    import io
-
-    from PIL import Image
-
-    from photochrom import huge, photo
-
-    if scan := huge.scan(source):
-        huge.confidence(scan, colorizer, target, overwrite=overwrite)
-        return
-    read = photo.read(source, max_pixels=colorizer.options.max_pixels)
-    file = io.BytesIO()
-    Image.fromarray(colorizer.confidence(read.shown, orientation=read.orientation, profile=read.icc)).save(file, "PNG")
-    photo.save(file.getvalue(), target, overwrite=overwrite)
 
 
 def sheet(

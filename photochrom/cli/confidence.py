@@ -1,0 +1,28 @@
+"""Write maps of confidence."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from photochrom import huge, photo
+from photochrom.colorizer import Colorizer
+
+
+def write_map(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bool) -> None:
+    """Write the map of confidence of a photograph as a grey PNG.
+
+    Raises:
+        PhotoError: the photograph is damaged or too large.
+        OptionError: the model states no confidence, or a hint lies outside the photograph.
+        OutputError: the target exists or cannot be written.
+    """
+    if scan := huge.scan(source):
+        huge.confidence(scan, colorizer, target, overwrite=overwrite)
+        return
+    read = photo.read(source, max_pixels=colorizer.options.max_pixels)
+    file = io.BytesIO()
+    Image.fromarray(colorizer.confidence(read.shown, orientation=read.orientation, profile=read.icc)).save(file, "PNG")
+    photo.save(file.getvalue(), target, overwrite=overwrite)
