@@ -55,7 +55,7 @@ def test_frozen_blocks_stay_and_the_card_knows_the_file(prepared, tmp_path):
     table = {
         "generator": "photochrom", "bins_weight": 1.0, "hints": 0.5, "repaints": 0.5, "size": 32, "batch": 4, "frozen": 3,
         "log_every": 4, "checkpoint_every": 4, "validate_every": 8, "validation_photographs": 4, "sample_every": 1000,
-        "stages": [{"kind": "generator", "images": 8, "rate": 1e-3}],
+        "stages": [{"kind": "generator", "images": 8, "rate": 1e-2}],
     }  # fmt: skip
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
