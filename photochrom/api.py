@@ -218,8 +218,8 @@ def _encode(
     record = provenance.record(colorizer, format=format, source=name, sha256=sha256)
     xmp = provenance.merged(photo.xmp, record)
     pages = [page.chroma for page in result.pages if page.chroma is not None]
-    how: dict[str, Any] = {"format": options.format, "luma": options.luma, "quality": options.quality, "pages": pages}
-    data = photos.encode(replace(photo, xmp=xmp), *result.chroma, **how)
+    kept = replace(photo, xmp=xmp)
+    data = photos.encode(kept, *result.chroma, format=options.format, luma=options.luma, quality=options.quality, pages=pages)
     if not options.certificate or not options.key:
         return data
     if contents is None or format is None or photo.format is None:

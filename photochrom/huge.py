@@ -12,8 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,23 +20,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import icc, jpeg, planes, png, scans, tiff, upsample, vips
-from photochrom import variants as different
+from photochrom import icc, jpeg, planes, png, scans, stand_in, tiff, upsample, vips
 from photochrom.color import KB, KG, KR
 from photochrom.colorizer import Colorizer, Result
-from photochrom.errors import OutputError, PhotoError
 from photochrom.files import Announce, drafted
-from photochrom.hints import Hint
-from photochrom.picture import Photo, refuse_large
 from photochrom.scans import EXTRA, HEIGHT, SAMPLES, TILE_HEIGHT, TILE_WIDTH, WIDTH, Scan
 
 HUGE = 1 << 24
 """Scans of more pixels are streamed."""
-MORE = 10
-"""A scan that is streamed may have so many times the pixels of one that is not: its size costs time and disk, no memory."""
-
-STAND_IN_PIXELS = 1 << 23
-"""The picture that stands in for the scan has no more: far above what the network sees."""
 BAND_PIXELS = 1 << 19
 """Pixels that are read at once, and compressed as one strip."""
 COLORED_PIXELS = 1 << 18
@@ -69,82 +59,15 @@ def scan(path: Path) -> Scan | None:
     return found if found and icc.is_neutral(found.profile) else None
 
 
-def stand_in(scan: Scan, *, max_pixels: int) -> Photo:
-    """Read a scan as a small picture of it, of ``STAND_IN_PIXELS`` at most, with what the scan carries but for its alpha.
-
-    Args:
-        scan: the scan.
-        max_pixels: of a photograph that is not streamed; a scan may have ``MORE`` times as many.
-
-    Raises:
-        PhotoError: the scan is damaged or too large.
-    """
-    try:
-        refuse_large(scan.width, scan.height, max_pixels=MORE * max_pixels)
-        with _opened(scan) as image:
-            small = image.extract_band(0, n=1 if scan.grey else 3).shrink(*2 * (_factor(scan),), ceil=True).numpy()
-    except PhotoError as error:
-        raise PhotoError(f"{scan.path}: {error}") from error
-    luma, _, thumbnail = planes.take(planes.to_eight(small.reshape(*small.shape[:2], -1)))
-    directory = scan.directory or {}
-    return Photo(
-        luma=luma,
-        thumbnail=thumbnail,
-        orientation=tiff.orientation(scan.exif),
-        format=scan.format,
-        bits=scan.bits,
-        exif=scan.exif,
-        xmp=scan.xmp,
-        icc=icc.for_color(scan.profile, "L" if scan.grey else "RGB"),
-        iptc=directory[tiff.IPTC].data if tiff.IPTC in directory else None,
-    )
-
-
 def look(scan: Scan, colorizer: Colorizer) -> Result:
     """Judge a scan, and find its colors, from its stand-in: that is the photograph of the result.
 
     Raises:
         PhotoError: the scan is damaged, too large, or in color already while ``on_color`` is "error".
     """
-    return _scaled(colorizer, _factor(scan)).colorize(stand_in(scan, max_pixels=colorizer.options.max_pixels))
-
-
-def confidence(scan: Scan, colorizer: Colorizer, target: Path, *, overwrite: bool = False) -> None:
-    """Write what ``Colorizer.confidence`` says of a scan's stand-in as a grey PNG of the scan's size, upright.
-
-    Raises:
-        PhotoError: the scan is damaged or too large.
-        OptionError: the model states no confidence, or a hint lies outside the scan.
-        OutputError: the target exists or cannot be written.
-    """
-    photo = stand_in(scan, max_pixels=colorizer.options.max_pixels)
-    scaled = _scaled(colorizer, _factor(scan))
-    small = scaled.confidence(photo.shown, orientation=photo.orientation, profile=photo.icc)
-    across, down = np.divide(_upright_size(scan, photo), small.shape[::-1])
-    image = vips.library().Image.new_from_array(small).resize(across, vscale=down, kernel="linear")
-    with drafted(target, overwrite=overwrite) as draft, draft.open("wb") as file:
-        try:
-            image.pngsave_target(vips.library().Target.new_to_descriptor(file.fileno()), keep="none")
-        except vips.library().Error as error:
-            raise OutputError(f"{target}: cannot be written ({vips.reason(error)}); choose another place") from error
-
-
-def variants(scan: Scan, colorizer: Colorizer, count: int) -> tuple[tuple[Hint, ...], ...]:
-    """Find what ``variants.variants`` does, by the scan's stand-in; the hints are in pixels of the scan.
-
-    Raises:
-        PhotoError: the scan is damaged or too large.
-        OptionError: the count is out of range, or the model takes no hints or states no distribution.
-    """
-    photo, factor, given = stand_in(scan, max_pixels=colorizer.options.max_pixels), _factor(scan), colorizer.options.hints
-    wide, high = _upright_size(scan, photo)
-
-    def moved(hint: Hint) -> Hint:
-        x, y = (place * factor + factor // 2 for place in (hint.x, hint.y))
-        return replace(hint, x=min(x, wide - 1), y=min(y, high - 1))
-
-    found = different.variants(_scaled(colorizer, factor), photo, count)
-    return tuple((*given, *map(moved, hints[len(given) :])) for hints in found)
+    return stand_in.scaled(colorizer, stand_in.factor_of(scan)).colorize(
+        stand_in.read(scan, max_pixels=colorizer.options.max_pixels)
+    )
 
 
 def paint(
@@ -174,8 +97,8 @@ def paint(
         PhotoError: the scan is damaged.
         OutputError: the target exists or cannot be written.
     """
-    photo, factor = result.photo, _factor(scan)
-    luma, colorizer = photo.shown, _scaled(colorizer, factor)
+    photo, factor = result.photo, stand_in.factor_of(scan)
+    luma, colorizer = photo.shown, stand_in.scaled(colorizer, factor)
     chroma = colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc)
     model = upsample.fit(chroma, luma)
     # The stand-in's last row and column may average repeated pixels: the model covers as much as if these were there.
@@ -195,7 +118,11 @@ def paint(
             _paint(samples, rgb[row : row + step], parts, above=above, width=wide, spacing=spacing)
         return _compressed(rgb, scan, tags=band.top == 0)
 
-    with drafted(target, overwrite=overwrite, announce=announce) as draft, draft.open("r+b") as file, _opened(scan) as image:
+    with (
+        drafted(target, overwrite=overwrite, announce=announce) as draft,
+        draft.open("r+b") as file,
+        stand_in.opened(scan) as image,
+    ):
         bands, write = _in_order(work, _bands(image, scan)), _write_png if scan.format == "PNG" else _write_tiff
         if sign is None:
             write(file, scan, bands, xmp=xmp)
@@ -227,45 +154,6 @@ class _Band:
     parts: list[memoryview]
     """The strip, or the row of tiles; of a PNG the rows before they are deflated, and after."""
     tags: tiff.Directory
-
-
-def _factor(scan: Scan) -> int:
-    """Find by how much, a power of two, the stand-in is smaller."""
-    factor = 1
-    while -(-scan.width // factor) * -(-scan.height // factor) > STAND_IN_PIXELS:
-        factor *= 2
-    return factor
-
-
-def _upright_size(scan: Scan, photo: Photo) -> tuple[int, int]:
-    """Give a scan's width and height as a viewer shows it, by the orientation of its stand-in."""
-    return (scan.height, scan.width) if photo.orientation > 4 else (scan.width, scan.height)
-
-
-def _scaled(colorizer: Colorizer, factor: int) -> Colorizer:
-    """Move the hints from the scan to its stand-in."""
-    hints = tuple(replace(hint, x=hint.x // factor, y=hint.y // factor) for hint in colorizer.options.hints)
-    return Colorizer(colorizer.model, replace(colorizer.options, hints=hints))
-
-
-@contextmanager
-def _opened(scan: Scan) -> Iterator[Any]:
-    """Open a scan as an image of libvips, to be read once, from top to bottom."""
-    library = vips.library()
-    try:
-        file = scan.path.open("rb")
-    except OSError as error:
-        raise PhotoError(f"cannot be read ({error.strerror}); check the path and its permissions") from error
-    with file:
-        try:
-            source = library.Source.new_from_descriptor(file.fileno())  # no name, which may be no text
-            load = getattr(library.Image, f"{scan.format.lower()}load_source")
-            yield load(source, access="sequential", fail_on="error")
-        except library.Error as error:
-            reason = vips.reason(error)
-            raise PhotoError(
-                f"a {scan.format} that is damaged or cut off ({reason}); restore the file from a good copy"
-            ) from error
 
 
 def _bands(image: Any, scan: Scan) -> Iterator[_Read]:

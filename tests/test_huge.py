@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import huge, photo, png, scans, tiff, upsample, vips
+from photochrom import huge, photo, png, scans, stand_in, tiff, upsample, vips
 from photochrom.api import color_file, colorize, recorded
 from photochrom.cli import main
 from photochrom.colorizer import Colorizer, Options
@@ -35,7 +35,7 @@ def colorizer() -> Colorizer:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stream what has a thousand pixels, in many bands, by a stand-in of half its sides."""
     monkeypatch.setattr(huge, "HUGE", 1000)
-    monkeypatch.setattr(huge, "STAND_IN_PIXELS", 70_000)
+    monkeypatch.setattr(stand_in, "STAND_IN_PIXELS", 70_000)
     monkeypatch.setattr(huge, "BAND_PIXELS", 16 * SIZE[1])
 
 
@@ -478,11 +478,11 @@ def test_the_hints_of_variants_of_a_scan_are_in_its_pixels(
         shown = photo.upright(picture.luma, picture.orientation)
         return small, (*small, Hint(0, 10, "#102030"), Hint(shown.shape[1] - 1, shown.shape[0] - 1, "#405060"))
 
-    monkeypatch.setattr(huge.different, "variants", found)
+    monkeypatch.setattr(stand_in.different, "variants", found)
     scan = huge.scan(source)
     assert scan
     moved = Hint(1, 21, "#102030"), Hint(wide - 1, high - 1, "#405060")
-    assert huge.variants(scan, hinted, 2) == ((given,), (given, *moved))
+    assert stand_in.variants(scan, hinted, 2) == ((given,), (given, *moved))
 
 
 def test_variants_of_a_scan_are_written_without_reading_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,8 +499,8 @@ def test_variants_of_a_scan_are_written_without_reading_it_whole(tmp_path: Path,
 def test_memory_stays_bounded(command: str, tmp_path: Path) -> None:
     """Color two scans, one of nine times the pixels of the other, and compare the peaks of the two processes."""
     code = (
-        "import sys, resource; from photochrom import huge\n"
-        "huge.HUGE, huge.STAND_IN_PIXELS, huge.BAND_PIXELS = 1000, 1 << 18, 1 << 16\n"
+        "import sys, resource; from photochrom import huge, stand_in\n"
+        "huge.HUGE, stand_in.STAND_IN_PIXELS, huge.BAND_PIXELS = 1000, 1 << 18, 1 << 16\n"
         "from photochrom.cli import main\n"
         "try: main(sys.argv[1:])\n"
         "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

@@ -31,6 +31,7 @@ LAYERS = (
     "hints",
     "colorizer",
     "provenance steady variants",
+    "stand_in",
     "huge",
     "signing",
     "api",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from photochrom import huge, photo
+from photochrom import huge, photo, stand_in
 from photochrom.colorizer import Colorizer
 
 
@@ -20,7 +20,7 @@ def write_map(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bo
         OutputError: the target exists or cannot be written.
     """
     if scan := huge.scan(source):
-        huge.confidence(scan, colorizer, target, overwrite=overwrite)
+        stand_in.confidence(scan, colorizer, target, overwrite=overwrite)
         return
     read = photo.read(source, max_pixels=colorizer.options.max_pixels)
     file = io.BytesIO()

@@ -182,7 +182,7 @@ def colorize(
 
 def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) -> int:
     """Write the variants of a photograph."""
-    from photochrom import huge, photo
+    from photochrom import huge, photo, stand_in
     from photochrom.api import MARK, color_file
     from photochrom.colorizer import Colorizer, in_color
     from photochrom.variants import variants
@@ -190,7 +190,7 @@ def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) 
     if task.error:
         raise task.error
     if scan := huge.scan(task.source):
-        found = huge.variants(scan, colorizer, count)
+        found = stand_in.variants(scan, colorizer, count)
     else:
         found = variants(colorizer, photo.read(task.source, max_pixels=colorizer.options.max_pixels), count)
     for number, points in enumerate(found, 1):
@@ -266,7 +266,7 @@ def info(
     json
         Print one line of JSON for each.
     """
-    from photochrom import huge
+    from photochrom import huge, stand_in
     from photochrom import photo as files
     from photochrom.judge import judge
 
@@ -274,7 +274,7 @@ def info(
     for path in photos:
         try:
             scan = huge.scan(path)
-            photo = huge.stand_in(scan, max_pixels=max_pixels) if scan else files.read(path, max_pixels=max_pixels)
+            photo = stand_in.read(scan, max_pixels=max_pixels) if scan else files.read(path, max_pixels=max_pixels)
         except PhotochromError as error:
             failed += 1
             print(f"photochrom: {one_line(error)}", file=sys.stderr)
