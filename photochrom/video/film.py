@@ -114,7 +114,7 @@ def colorize_film(
     digest = stamp(source).sha256
     if target.exists() and not options.overwrite and not segments.folder_of(target).exists():
         raise OutputError(f"{target}: exists already; choose another name, or allow it to be replaced (--overwrite)")
-    with Work(target, _settings(digest, made, colorizer, options)) as work:
+    with Work(target, _settings(digest, made, colorizer, options, traits)) as work:
         sweep(target.parent)  # what a run that was killed had begun to put together
         if work.written and target.exists() and stamp(target, known=work.written) == work.written:
             done = work.done()
@@ -169,7 +169,7 @@ def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, op
     return writing.Made(codec, chosen, 0, container, credit, frozenset(options.dropped))
 
 
-def _settings(digest: str, made: writing.Made, colorizer: Colorizer, options: FilmOptions) -> dict[str, Any]:
+def _settings(digest: str, made: writing.Made, colorizer: Colorizer, options: FilmOptions, traits: Traits) -> dict[str, Any]:
     """Give all that a result depends on."""
     coloring = {key: value for key, value in dataclasses.asdict(colorizer.options).items() if key not in UNRECORDED}
     return {
@@ -180,6 +180,7 @@ def _settings(digest: str, made: writing.Made, colorizer: Colorizer, options: Fi
         "steadiness": dataclasses.asdict(options.steadiness),
         "codec": made.codec,
         "options": dict(made.options),
+        "fields": encoding.fielded(made.codec, traits),
         "container": made.container,
         "software": [SOFTWARE, f"av {av.__version__}", f"opencv {cv2.__version__}", f"numpy {np.__version__}"],
     }
