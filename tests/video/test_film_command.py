@@ -132,6 +132,7 @@ def test_a_signal_ends_it_cleanly_and_the_next_run_goes_on() -> None:
 
 WATCHED = """
 import os, sys
+from contextlib import suppress
 from pathlib import Path
 import films
 from photochrom.video.film import colorize_film
@@ -146,8 +147,9 @@ def watch(event, arguments):
 
 def look(*_):  # FFmpeg opens files by itself
     for link in Path("/proc/self/fd").iterdir():
-        if link.exists() and link.resolve() == source:
-            ffmpeg.append(int(Path("/proc/self/fdinfo", link.name).read_text().split()[3], 8))
+        with suppress(FileNotFoundError):  # another thread has closed it
+            if link.exists() and link.resolve() == source:
+                ffmpeg.append(int(Path("/proc/self/fdinfo", link.name).read_text().split()[3], 8))
 
 sys.addaudithook(watch)
 colorize_film(source, "out.mkv", colorizer=films.colorizer(), progress=look)
