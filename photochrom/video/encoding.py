@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, cast, final
@@ -41,6 +42,8 @@ LAMBDA = 118
 """That unit."""
 FIELDED = frozenset({"libx264", "mpeg2video", "mpeg4", "ffv1"})
 """Encoders that code the two fields of an interlaced film."""
+CAPTIONED = frozenset({"libx264", "mpeg2video"})
+"""Encoders that write closed captions into the picture's own stream."""
 
 AVX512 = 13
 """OpenCV's number of these instructions."""
@@ -85,6 +88,8 @@ def options_of(codec: str, *, crf: float | None, preset: str | None, more: Mappi
         raise OptionError(f"'{codec}' encodes {context.type}: expected one for a picture, such as libx264")
     known = {option.name for option in context.supported_options.private}
     options = dict(DEFAULTS.get(codec, {}))
+    if codec == "libsvtav1":  # which prints its settings otherwise
+        os.environ.setdefault("SVT_LOG", "1")
     if codec == "libx264" and cv2.checkHardwareSupport(AVX512):
         options["x264-params"] = REPEATABLE
     if not {*QUALITY, "b", "lossless"}.isdisjoint(more):
@@ -131,6 +136,11 @@ def chroma_step(codec: str, traits: Traits) -> int:
 def fielded(codec: str, traits: Traits) -> bool:
     """Say whether a film is interlaced, and its result is encoded so."""
     return traits.fields > 1 and codec in FIELDED and (codec != "libx264" or traits.height % 4 == 0)
+
+
+def captioned(codec: str, traits: Traits) -> bool:
+    """Say whether closed captions inside a film's picture come through: with frames that need no other form."""
+    return codec in CAPTIONED and traits.pixels == own_format(traits.signal.bits, chroma_step(codec, traits))
 
 
 def own_format(bits: int, step: int) -> str:
@@ -235,6 +245,13 @@ class Encoder:
 def new_frame(traits: Traits, step: int) -> av.VideoFrame:
     """Make an empty frame of the form that encoders are given."""
     return av.VideoFrame(traits.width, traits.height, own_format(traits.signal.bits, step))
+
+
+def writable(frame: av.VideoFrame) -> av.VideoFrame:
+    """Make a decoded frame fit to be changed and encoded: the decoder may rest others on it, and it says how it was coded."""
+    frame.make_writable()
+    frame.pict_type = av.video.frame.PictureType.NONE
+    return frame
 
 
 def put(frame: av.VideoFrame, number: int, samples: Samples | int, *, bits: int) -> None:

@@ -181,6 +181,7 @@ def _settings(digest: str, made: writing.Made, colorizer: Colorizer, options: Fi
         "codec": made.codec,
         "options": dict(made.options),
         "fields": encoding.fielded(made.codec, traits),
+        "captions": traits.captions and encoding.captioned(made.codec, traits),
         "container": made.container,
         "software": [SOFTWARE, f"av {av.__version__}", f"opencv {cv2.__version__}", f"numpy {np.__version__}"],
     }

@@ -16,7 +16,7 @@ from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError
 from photochrom.judge import SIDE, judge_tone
 from photochrom.steady import Cuts, Kind, kind_of, small
-from photochrom.video.encoding import new_frame, put
+from photochrom.video.encoding import new_frame, own_format, put, writable
 from photochrom.video.reading import Read, Traits, halved
 from photochrom.video.signal import Signal, guide
 
@@ -134,8 +134,14 @@ def cut(frames: Iterator[Read], traits: Traits, colorizer: Colorizer, *, step: i
 
 
 def _begun(frame: Read, traits: Traits, *, step: int, kept: bool) -> av.VideoFrame:
-    """Begin the result's frame: its luma, and its chroma where that is kept."""
-    begun, bits = new_frame(traits, step), traits.signal.bits
+    """Begin the result's frame: its luma, and its chroma where that is kept.
+
+    A frame that has the result's form already goes on as it is, with closed captions and all that is stated beside its pixels.
+    """
+    bits = traits.signal.bits
+    if frame.frame.format.name == own_format(bits, step):
+        return writable(frame.frame)
+    begun = new_frame(traits, step)
     put(begun, 0, frame.luma, bits=bits)
     if kept and frame.chroma is not None:
         for number, plane in enumerate(frame.chroma, 1):

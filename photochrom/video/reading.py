@@ -66,6 +66,8 @@ class Traits:
     """How many there should be, where that is stated or can be told."""
     seconds: float | None
     """Length that the container states."""
+    captions: bool = False
+    """Whether there are closed captions inside the picture's own stream."""
     notes: tuple[str, ...] = ()
     """What of the source is not kept, or is to be known."""
 
@@ -74,6 +76,8 @@ class Traits:
 class Read:
     """One frame of a film as stored."""
 
+    frame: av.VideoFrame
+    """In a form that has luma in a plane of its own."""
     luma: Samples
     """``(H, W)`` uint8 or uint16; lives as long as its frame."""
     chroma: tuple[Samples, Samples] | None
@@ -145,6 +149,7 @@ def examine(path: Path) -> Traits:
             orientation=orientation(turn),
             frames=stream.frames or (math.ceil(seconds * rate) if seconds else None),
             seconds=seconds,
+            captions="A53_CC" in frame.side_data,
             notes=tuple(notes),
         )
 
@@ -343,7 +348,7 @@ def _read(frame: av.VideoFrame, traits: Traits, time: int) -> Read:
         )
     planes = [plane_of(plane, traits.signal.bits) for plane in frame.planes[:3]]
     chroma = (planes[1], planes[2]) if len(planes) == 3 else None
-    return Read(planes[0], chroma, time, frame.duration or 0)
+    return Read(frame, planes[0], chroma, time, frame.duration or 0)
 
 
 def plane_of(plane: Any, bits: int) -> Samples:

@@ -16,7 +16,7 @@ from av.packet import Packet
 
 from photochrom.errors import OptionError, OutputError
 from photochrom.video import reading
-from photochrom.video.encoding import Encoder, chroma_step, configured, fielded, new_frame, put
+from photochrom.video.encoding import Encoder, captioned, chroma_step, configured, fielded, new_frame, put
 from photochrom.video.reading import Traits, opened
 from photochrom.video.segments import Chunk, Segment, Work
 
@@ -172,7 +172,7 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
 
 
 def remarks(traits: Traits, made: Made) -> list[str]:
-    """Say which time stamps a container does not hold as they are, and whether fields are not encoded as such."""
+    """Say which time stamps a container does not hold as they are, and whether fields or captions are not encoded as such."""
     container, notes = made.container, []
     if container in ("matroska", "webm") and (traits.time_base * 1000).denominator != 1:
         notes.append(f"{container} counts milliseconds: time stamps are rounded to them")
@@ -182,6 +182,8 @@ def remarks(traits: Traits, made: Made) -> list[str]:
         notes.append(f"{container} has a clock of its own: time stamps are moved or rounded")
     if traits.fields > 1 and not fielded(made.codec, traits):
         notes.append(f"{made.codec} does not code its fields as such: the result is marked progressive")
+    if traits.captions and not captioned(made.codec, traits):
+        notes.append("closed captions inside the picture are left out: libx264 and mpeg2video keep those of films in 4:2:0")
     return notes
 
 
