@@ -15,7 +15,7 @@ import numpy as np
 import pyvips
 import skimage.data
 
-from bench.speed import Row, Sample, launched, side_by_side, times
+from bench.speed import Row, Sample, exponents, launched, side_by_side, times
 
 COPY = (
     "import sys, pyvips; image = pyvips.Image.new_from_file(sys.argv[1], access='sequential'); "
@@ -24,6 +24,8 @@ COPY = (
 """Copies a TIFF in its own compression, as a program."""
 SYNC = "; import os; os.fsync(os.open(sys.argv[2], os.O_RDWR))"
 """Puts the copy on the disk, where a result of ours lies too when the command ends."""
+SIDES = (5_000, 10_000, 20_000)
+"""Of the scans by which growth is measured."""
 ROUNDS = 3
 """More would take too long."""
 GRAIN = 600
@@ -44,9 +46,13 @@ def huge(rounds: int) -> list[Row]:
                 name = f"100 MP of 16 bits, {compression}, beside {what}"
                 rows.append(times(name, *pair, required_ratio=3 if program == COPY else None))
             rows.append(peak(f"100 MP of 16 bits, {compression}, peak memory", *pair, required=500))
-        make(scan, 20_000, "none")
         Path(theirs).unlink()
-        rows.append(peak("400 MP of 16 bits, none, peak memory", [launched(command)], required=1000))
+        taken = {}
+        for side in SIDES:
+            make(scan, side, "none")
+            taken[side] = [launched(command) for _ in range(min(rounds, ROUNDS))]
+        rows.append(peak("400 MP of 16 bits, none, peak memory", taken[SIDES[-1]], required=1000))
+        rows += exponents("growth, 25 to 400 MP of 16 bits, none", [side**2 for side in SIDES], list(taken.values()))
     return rows
 
 

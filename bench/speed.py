@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -109,10 +109,17 @@ def growth(rounds: int) -> list[Row]:
             for megapixels, samples in zip(MEGAPIXELS, runs, strict=True):
                 samples.append(timed(partial(photochrom.colorize, large(megapixels), colorizer=colorizer)))
         name = f"growth, {MEGAPIXELS[0]} to {MEGAPIXELS[-1]} megapixels, {luma}"
-        for what in ("seconds", "processor"):
-            medians = [statistics.median(getattr(run, what) for run in samples[1:]) for samples in runs]
-            exponent = float(np.polyfit(np.log(MEGAPIXELS), np.log(medians), 1)[0])
-            rows.append(Row(f"{name}, {'time' if what == 'seconds' else 'processor'}", "", exponent, required=1.05))
+        rows += exponents(name, MEGAPIXELS, [samples[1:] for samples in runs])
+    return rows
+
+
+def exponents(name: str, sizes: Sequence[float], runs: Sequence[Sequence[Sample]]) -> list[Row]:
+    """Give the exponent of time, and of processor time, over sizes."""
+    rows = []
+    for what, attribute in (("time", "seconds"), ("processor", "processor")):
+        medians = [statistics.median(getattr(run, attribute) for run in samples) for samples in runs]
+        exponent = float(np.polyfit(np.log(sizes), np.log(medians), 1)[0])
+        rows.append(Row(f"{name}, {what}", "", exponent, required=1.05))
     return rows
 
 
