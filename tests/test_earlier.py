@@ -148,6 +148,7 @@ def test_formats_that_say_nothing_are_refused_as_any_file_in_the_way(run: Run, e
     assert run(f"a.{ending}") == {f"a.{ending}": ("failed", said)}
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow tells of it; the command line keeps it quiet
 @pytest.mark.parametrize(
     "content",
     [b"", b"precious", b"\xff\xd8\xff\xe1\0\4ab", b"\x89PNG\r\n\x1a\n" + bytes(40), b"II*\0" + b"\xff" * 90],
