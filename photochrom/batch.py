@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import hashlib
 import os
 import threading
 import time
@@ -20,6 +21,7 @@ from typing import Literal, final
 
 from photochrom.api import color_file
 from photochrom.colorizer import Colorizer, Result
+from photochrom.earlier import is_current
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import sweep
 from photochrom.listing import Task, check_suffix, plan
@@ -66,7 +68,8 @@ def run(
     """Color photographs; yields what became of each, in order of completion, which for one job is that of the tasks.
 
     What the manifest of a task's home knows as done is not done again: the photograph, the result, the model and the settings
-    must be the same, by size and time or else by content. What a killed run left half written is removed.
+    must be the same, by size and time or else by content. A result that no manifest knows is kept where it says itself that it
+    was made of this photograph, with this model and these settings. What a killed run left half written is removed.
 
     When the iteration ends early, in whatever way, nothing that is unfinished gets its name any more; threads in the middle of
     a photograph end with it, and an interpreter that exits waits for them.
@@ -160,7 +163,7 @@ class _Crew:
         try:
             if task.error:
                 raise task.error
-            status, judgement, result = self._color(task) if manifest is None else self._remembered(task, manifest)
+            status, judgement, result = self._named(task) if manifest is None else self._remembered(task, manifest)
         except PhotochromError as error:
             named = str(error).startswith(f"{task.source}: ")
             problem = error if named else type(error)(f"{task.source}: {error}")
@@ -182,7 +185,11 @@ class _Crew:
             result.luma if result else None,
         )
 
-    def _color(self, task: Task) -> tuple[Status, str, Result]:
+    def _named(self, task: Task) -> tuple[Status, str | None, Result | None]:
+        """Color a photograph that no manifest remembers, unless its result says that it is just that."""
+        sha256 = None if task.contents is None else hashlib.sha256(task.contents).hexdigest()
+        if self._is_current(task, sha256=sha256):
+            return "kept", None, None
         result = color_file(
             task.source,
             task.target,
@@ -190,8 +197,12 @@ class _Crew:
             overwrite=self._overwrite,
             contents=task.contents,
             announce=lambda *_: self._go_on(),
+            sha256=sha256,
         )
         return "skipped" if result.chroma is None else "colored", result.judgement.kind, result
+
+    def _is_current(self, task: Task, *, sha256: str | None) -> bool:
+        return not self._overwrite and is_current(task.source, task.target, colorizer=self._colorizer, sha256=sha256)
 
     def _go_on(self) -> None:
         if self._ended.is_set():
@@ -239,10 +250,14 @@ class _Crew:
             return None
         return replace(known, written=found) if known.written and found.sha256 == known.written.sha256 else None
 
-    def _new(self, task: Task, manifest: Manifest, record: Record, *, sha256: str | None) -> tuple[Status, str, Result]:
+    def _new(
+        self, task: Task, manifest: Manifest, record: Record, *, sha256: str | None
+    ) -> tuple[Status, str | None, Result | None]:
         """Color a photograph and record it; the hash is for the result, where it was taken from the contents just now."""
         assert record.read is not None
         read = record.read
+        if record.written is None and self._is_current(task, sha256=read.sha256):
+            return "kept", None, None  # no line is added: nobody knows that it was not retouched
         if record.written and not self._overwrite and task.target.exists():
             found = stamp(task.target, known=record.written, verify=self._verify)
             if not manifest.wrote(record.output, found):

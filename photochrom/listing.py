@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from photochrom.api import MARK, beside, with_ending
+from photochrom.earlier import recorded
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
 from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, is_folder
 
@@ -33,8 +34,10 @@ def plan(inputs: Sequence[Path], output: Path | None = None, *, format: Format |
     Without an output, ``name.color.jpg`` lies beside ``name.jpg``. With an output folder, the tree of an input folder is
     mirrored in it; several input folders keep their own names in it. Inside folders, hidden files, linked folders, the output
     folder and files named as results are (``name.color.jpg``) are left out. Where a format would give two photographs of a
-    folder one name, they keep their whole names in it: ``name.jpg.png`` and ``name.tif.png``. A photograph that cannot have its
-    result, because it would replace a source or another result, is listed with the reason. What is named twice is listed once.
+    folder one name, they keep their whole names in it: ``name.jpg.png`` and ``name.tif.png``; so do those that are named one by
+    one. Of these, the results of others among them are left out, which a pattern like ``*.jpg`` finds when it is used again. A
+    photograph that cannot have its result, because it would replace a source or another result, is listed with the reason.
+    What is named twice is listed once.
 
     Memory holds what was named, and the names in one folder at a time; its photographs come sorted, and before its folders.
 
@@ -79,9 +82,14 @@ class _Plan:
         self._roots = {_real(folder): folder for folder in self._bases}
         files = dict.fromkeys(path for path in inputs if path not in self._bases and not is_folder(path))
         self._identities = {identity: path for path in files if (identity := _identity(path))}
-        self._files: dict[Path, Path] = {}
+        named: dict[Path, Path] = {}
         for path in files:
-            self._files.setdefault(self._target(path), path)
+            named.setdefault(Path.cwd() / path, path)
+        results = [(path.name, os.fspath(self._target(path))) for path in named.values()]
+        self._targets = dict(zip(named.values(), map(Path, self._apart(results)), strict=True))
+        self._files: dict[Path, Path] = {}
+        for path, target in self._targets.items():
+            self._files.setdefault(target, path)
 
     def tasks(self) -> Iterator[Task]:
         """List everything, in the order in which it was named."""
@@ -97,7 +105,7 @@ class _Plan:
     def checked(self, task: Task) -> Task:
         """Give a task the error that its result would replace a source or another result."""
         first = self._files.get(task.target, task.source)
-        if source := self._source_at(task.target):
+        if (source := self._source_at(task.target)) and not (source == task.target and self._is_result(source)):
             reason = f"the result '{task.target}' would replace the photograph {source}; choose another output"
         elif not _same(first, task.source):
             reason = f"the result '{task.target}' is that of {first} already; color them into two folders"
@@ -138,10 +146,13 @@ class _Plan:
         )
 
     def _single(self, path: Path) -> Iterator[Task]:
-        task = Task(path, self._target(path), home=self._output)
-        first = self._files.get(task.target)
-        if first is None or first == path or not _same(first, path):
-            yield self.checked(task)
+        if path in self._targets and not self._is_result(path):
+            yield self.checked(Task(path, self._targets[path], home=self._output))
+
+    def _is_result(self, path: Path) -> bool:
+        """Tell whether a file that is named lies where the result of another one belongs, and says that it is a result."""
+        source = self._files.get(path)
+        return source not in (None, path) and path in self._targets and recorded(path) is not None
 
     def _below(self, root: Path) -> Iterator[Task]:
         """List the photographs below a folder; a folder that cannot be listed is a failure. Links are not followed."""
@@ -159,7 +170,8 @@ class _Plan:
                 )
                 continue
             waiting += [folder / name for name in sorted(deeper, reverse=True)]
-            for name, result in self._named(sorted(names)):
+            results = [(name, self._result(Path(name)).name) for name in sorted(names)]
+            for (name, _), result in zip(results, self._apart(results), strict=True):
                 task = Task(folder / name, place / result, home)
                 if not ((first := self._files.get(task.target)) and _same(first, task.source)):
                     yield self.checked(task)
@@ -178,17 +190,22 @@ class _Plan:
                     files.append(entry.name)
         return files, folders
 
-    def _named(self, names: list[str]) -> Iterator[tuple[str, str]]:
-        """Pair the photographs of one folder with the names of their results, no two of which are the same."""
-        results = [self._result(Path(name)).name for name in names]
-        count = Counter(results)
-        for name, result in zip(names, results, strict=True):
-            whole, ending = result, Path(result).suffix
-            if count[result] > 1 and result != name:
-                whole = f"{name}{MARK if self._output is None else ''}{ending}"
+    def _apart(self, results: Sequence[tuple[str, str]]) -> Iterator[str]:
+        """Let photographs keep their whole names in those of their results where these would be one.
+
+        Those of one name, in two folders, cannot be told apart so.
+
+        Args:
+            results: the name of each photograph, and the path of its result.
+        """
+        count = Counter(result for _, result in set(results))
+        for name, result in results:
+            whole = result
+            if count[result] > 1 and (place := Path(result)).name != name:
+                whole = os.fspath(place.with_name(f"{name}{MARK if self._output is None else ''}{place.suffix}"))
                 while whole in count:
-                    whole += ending
-            yield name, whole
+                    whole += place.suffix
+            yield whole
 
     def _source_at(self, target: Path) -> Path | None:
         """Give the source that a result would replace, by whatever name or link."""

@@ -7,13 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
 
 from photochrom import heif, icc, jpeg, planes, png, pnm, tiff, vips, webp
 from photochrom.errors import PhotoError
-from photochrom.files import Kind
+from photochrom.files import FORMATS, Kind, kind_of
 from photochrom.picture import LOSSY_QUALITY, Photo, refuse_large
 from photochrom.planes import Bytes, Plane
 
@@ -202,16 +204,37 @@ def opened(data: bytes, kind: Kind, *, max_pixels: int) -> Iterator[Image.Image]
         PhotoError: it is too large.
         OSError, ValueError: it is damaged.
     """
+    with _header(io.BytesIO(data), kind) as image:
+        refuse_large(image.width, image.height, max_pixels=max_pixels)
+        yield image
+
+
+def packet(path: Path) -> bytes | None:
+    """Read the XMP packet of a file that is written with one, and none of its pixels.
+
+    Returns:
+        None where there is no such file, it has no packet, or its header cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            kind = kind_of(file.read(256))
+            if kind not in FORMATS:
+                return None
+            file.seek(0)
+            with _header(file, kind) as image:
+                return image.info.get("xmp") or None
+    except Exception:  # Pillow raises whatever comes on damaged bytes
+        return None
+
+
+def _header(file: IO[bytes], kind: Kind) -> Image.Image:
     with _bomb_lock:
         # Pillow's own limit is lower than ours and cannot be given to one call; it is lifted while a header is read.
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            image = Image.open(io.BytesIO(data), formats=(NAMES.get(kind, kind),))
+            return Image.open(file, formats=(NAMES.get(kind, kind),))
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-    with image:
-        refuse_large(image.width, image.height, max_pixels=max_pixels)
-        yield image
 
 
 def from_image(image: Image.Image, *, exif: bytes | None) -> Photo:

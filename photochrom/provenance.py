@@ -73,6 +73,27 @@ def record(colorizer: Colorizer, *, format: Format | None, source: str = "", sha
     return Record(__version__, card.name, colorizer.model.hash, settings, "" if source == "-" else _printable(source), sha256)
 
 
+def difference(found: Record, colorizer: Colorizer, *, format: Format | None) -> str:
+    """Say with what else a result was made than this run would take; nothing where it is the same.
+
+    Args:
+        found: of the result.
+        colorizer: of this run.
+        format: what this run writes; none for the source's own, which is then not compared.
+    """
+    if found.model_sha256 != colorizer.model.hash:
+        return f"with another model ({found.model})"
+    now = json.loads(record(colorizer, format=format).settings)
+    try:
+        then = dict(json.loads(found.settings))
+    except (TypeError, ValueError):
+        return "with settings that cannot be read"
+    if format is None:
+        now["format"] = then.get("format")
+    names = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+    return f"with other settings ({', '.join(names)})" if names else ""
+
+
 def options(record: Record, *, max_pixels: int) -> Options:
     """Give the options that a result was made with.
 

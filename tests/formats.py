@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from photochrom import api, photo, tiff, vips
@@ -19,6 +20,7 @@ from photochrom.judge import judge
 sys.path.insert(0, str(Path(__file__).parent))
 import making
 import making_tools
+import rendering
 from making_tools import exiftool, magick, tiffcp
 
 PROFILE = making.grey_profile(making.dot_gain_curve())
@@ -114,6 +116,73 @@ CASES = (
     Case("JPEG 2000", lambda: making.file(GREY, "JPEG2000")),
 )
 
+SCENE = making.scene(48, 64)
+GAMMA = making.grey_profile(making.gamma_curve(1.8))
+RGB = rendering.profiles()
+
+
+def profiled(kind: str, picture: NDArray[Any], profile: bytes, options: dict[str, Any] | None = None) -> Callable[[], bytes]:
+    return lambda: making.file(picture, kind, {"icc_profile": profile, **(options or {})})
+
+
+def deep_profiled(kind: str, picture: NDArray[Any], profile: bytes) -> Callable[[], bytes]:
+    """Write 16 bits, or 10 in an AVIF, of which the upper 8 are the picture's."""
+    lower = np.random.default_rng(1).integers(0, 256, picture.shape)
+    samples = (picture.astype(np.uint16) << 8 | lower.astype(np.uint16)).reshape(48, 64, -1)
+    how: dict[str, Any] = {"png": {"bitdepth": 16}, "tiff": {"compression": "lzw"}}.get(kind, {})
+    if kind == "heif":
+        how = {"compression": "av1", "bitdepth": 10, "Q": 95, "subsample_mode": "off"}
+
+    def make() -> bytes:
+        meaning = "grey16" if samples.shape[2] == 1 else "rgb16"
+        image = vips.library().Image.new_from_array(samples).copy(interpretation=meaning)
+        image.set_type(vips.library().GValue.blob_type, "icc-profile-data", profile)
+        return bytes(getattr(image, f"{kind}save_buffer")(**how))
+
+    return make
+
+
+def frames(kind: str) -> Callable[[], bytes]:
+    more = {"save_all": True, "append_images": [Image.fromarray(255 - GREY), Image.fromarray(GREY)]}
+    return lambda: making.file(GREY, kind, more)
+
+
+ONE = ("ICC",)
+MORE = (
+    Case("JPEG, grey gamma 1.8", profiled("JPEG", GREY, GAMMA), lossless=False, carries=ONE),
+    Case("JPEG, Adobe RGB", profiled("JPEG", SCENE, RGB["Adobe RGB"], {"quality": 95}), lossless=False, carries=ONE),
+    Case("JPEG, Display P3", profiled("JPEG", SCENE, RGB["Display P3"], {"subsampling": 0}), lossless=False, carries=ONE),
+    Case("PNG, Adobe RGB", profiled("PNG", SCENE, RGB["Adobe RGB"]), carries=ONE),
+    Case("PNG, Display P3", profiled("PNG", SCENE, RGB["Display P3"]), carries=ONE),
+    Case("PNG, 16 bits, grey gamma 1.8", deep_profiled("png", GREY, GAMMA), bits=16, carries=ONE),
+    Case("PNG, 16 bits, Display P3", deep_profiled("png", SCENE, RGB["Display P3"]), bits=16, carries=ONE),
+    Case("TIFF, Adobe RGB", profiled("TIFF", SCENE, RGB["Adobe RGB"]), carries=ONE),
+    Case("TIFF, Rec. 2020", profiled("TIFF", SCENE, RGB["Rec. 2020"]), carries=ONE),
+    Case("TIFF, 16 bits, dot gain", deep_profiled("tiff", GREY, PROFILE), bits=16, carries=ONE),
+    Case("TIFF, 16 bits, Adobe RGB", deep_profiled("tiff", SCENE, RGB["Adobe RGB"]), bits=16, carries=ONE),
+    Case("WebP, lossless, Display P3", profiled("WEBP", SCENE, RGB["Display P3"], {"lossless": True}), carries=ONE),
+    Case("WebP, lossy, Adobe RGB", profiled("WEBP", SCENE, RGB["Adobe RGB"], {"quality": 95}), lossless=False, carries=ONE),
+    Case(
+        "AVIF, Display P3",
+        profiled("AVIF", SCENE, RGB["Display P3"], {"quality": 90, "subsampling": "4:4:4"}),
+        lossless=False,
+        carries=ONE,
+    ),
+    Case("AVIF, 10 bits, Adobe RGB", deep_profiled("heif", SCENE, RGB["Adobe RGB"]), bits=10, lossless=False, carries=ONE),
+    Case("GIF, 3 frames", frames("GIF")),
+    Case("JPEG 2000, color", lambda: making.file(SCENE, "JPEG2000")),
+    Case("JPEG 2000, 16 bits", lambda: making.file(Image.fromarray(DEEP), "JPEG2000"), bits=16),
+)
+"""Files in spaces of their own, and further ones; apart from the others, of which ``tests.fuzz`` damages each."""
+
+REFUSED = (
+    ("PNG, 3 frames", frames("PNG")),
+    ("WebP, 3 frames", frames("WEBP")),
+    ("AVIF, 3 frames", frames("AVIF")),
+    ("ImageMagick: JPEG 2000, 16 bits, RGB", magick("-depth 16", ".jp2", lambda: deep_png(3))),
+)
+"""Files that are refused."""
+
 
 def grey_tiff() -> bytes:
     return making.file(GREY, "TIFF")
@@ -163,6 +232,9 @@ BY_TOOLS = (
     Case("ImageMagick: BMP, 3", magick("-type TrueColor", ".bmp", color_png)),
     Case("ImageMagick: PNM, 16 bits", magick("-depth 16", ".ppm", lambda: deep_png(3)), bits=16),
     Case("ImageMagick: JPEG 2000", magick("-quality 100", ".jp2", color_png)),
+    Case("ImageMagick: HEIC", magick("-quality 90", ".heic", color_png), lossless=False),
+    Case("ImageMagick: HEIC, grey", magick("-quality 90", ".heic", grey_png), lossless=False),
+    Case("ImageMagick: AVIF", magick("-quality 90", ".avif", color_png), lossless=False),
     Case("exiftool: JPEG", exiftool(".jpg", lambda: making.file(GREY, "JPEG"), profile=PROFILE), lossless=False, carries=TOLD),
     Case("exiftool: PNG", exiftool(".png", color_png, profile=SRGB), carries=TOLD),
     Case("exiftool: TIFF", exiftool(".tif", grey_tiff, profile=PROFILE), carries=TOLD),
@@ -170,6 +242,18 @@ BY_TOOLS = (
         "exiftool: WebP",
         exiftool(".webp", lambda: making.file(making.scene(48, 64), "WEBP", {"lossless": True}), profile=SRGB),
         carries=TOLD,
+    ),
+    Case(
+        "exiftool: HEIC",
+        exiftool(".heic", magick("-quality 90", ".heic", color_png), profile=None),
+        lossless=False,
+        carries=("EXIF",),
+    ),
+    Case(
+        "exiftool: AVIF",
+        exiftool(".avif", magick("-quality 90", ".avif", color_png), profile=None),
+        lossless=False,
+        carries=("EXIF",),
     ),
 )
 """Files that other people's programs made or described."""
@@ -184,13 +268,18 @@ class Row:
     depth: bool
     luma: bool
     kept: dict[str, bool]
+    right: float | None
+    """How far the result looks from the source, each through its profile: mean CIEDE2000. None where there is no profile."""
 
 
 def color(case: Case, colorizer: Colorizer) -> Row:
-    source = photo.read(case.make())
-    back = photo.read(api.encoded(source, colorizer))
+    content = case.make()
+    source = photo.read(content)
+    result = api.encoded(source, colorizer)
+    back = photo.read(result)
     differ = np.abs(back.luma.astype(int) - source.luma)
-    close = differ.mean() < 3 if case.name in ("JPEG", "TIFF, JPEG") or not case.lossless else not differ.any()
+    step = np.iinfo(source.luma.dtype).max // 255
+    close = differ.mean() < 3 * step if case.name in ("JPEG", "TIFF, JPEG") or not case.lossless else not differ.any()
     alpha = source.alpha is not None and back.alpha is not None and np.abs(back.alpha.astype(int) - source.alpha).max() <= 16
     kept = {
         "ICC": source.icc is not None and back.icc == source.icc,
@@ -200,16 +289,17 @@ def color(case: Case, colorizer: Colorizer) -> Row:
     }
     depth = source.bits == case.bits and back.luma.dtype == source.luma.dtype == (np.uint16 if case.bits > 8 else np.uint8)
     whole = len(back.pages) == len(source.pages)
-    return Row(case, str(back.format), depth, bool(close) and whole, kept)
+    right = rendering.right(content, result) if "ICC" in case.carries else None
+    return Row(case, str(back.format), depth, bool(close) and whole, kept, right)
 
 
-def outcome(path: Path, colorizer: Colorizer) -> str:
-    """Say in a line what becomes of a real file."""
+def outcome(file: Path | bytes, colorizer: Colorizer) -> str:
+    """Say in a line what becomes of a file."""
     try:
-        source = photo.read(path)
+        source = photo.read(file, name="it")
         back = photo.read(api.encoded(source, colorizer))
     except PhotochromError as error:
-        return "refused: " + str(error).removeprefix(f"{path}: ")
+        return "refused: " + str(error).removeprefix("it: ")
     same = "luma unchanged" if np.array_equal(source.luma, back.luma) else "luma within its own loss"
     notes = "".join(f"; {note}" for note in source.notes)
     return f"{source.format}, {source.bits} bits, {judge(source).kind} -> {back.format}; {same}{notes}"
@@ -218,12 +308,17 @@ def outcome(path: Path, colorizer: Colorizer) -> str:
 def line(row: Row) -> str:
     """Give a row of the first table; a dash stands where the file has nothing of the kind."""
     marks = ["yes" if row.kept[name] else "no" if name in row.case.carries else "-" for name in ALL]
+    marks.insert(1, "-" if row.right is None else f"{row.right:.2f}")
     return f"| {' | '.join([row.case.name, row.written, *('yes' if ok else 'no' for ok in (row.depth, row.luma)), *marks])} |"
 
 
 def tables(colorizer: Colorizer, odd: Path) -> str:
-    lines = [f"| source | written | depth kept | luma kept | {' | '.join(f'{name} kept' for name in ALL)} |", "|" + "---|" * 8]
-    lines += [line(color(case, colorizer)) for case in (*CASES, *BY_TOOLS)]
+    heads = ["source", "written", "depth kept", "luma kept", *(f"{name} kept" for name in ALL)]
+    heads.insert(5, "ICC right, dE")
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    lines += [line(color(case, colorizer)) for case in (*CASES, *MORE, *BY_TOOLS)]
+    lines += ["", "| made file | outcome |", "|---|---|"]
+    lines += [f"| {name} | {outcome(make(), colorizer)} |" for name, make in REFUSED]
     if odd.exists():
         lines += ["", "| real file | outcome |", "|---|---|"]
         lines += [f"| {path.name} | {outcome(path, colorizer)} |" for path in sorted(odd.iterdir()) if path.suffix != ".csv"]

@@ -180,9 +180,24 @@ def test_names_without_an_ending(tmp_path: Path) -> None:
     assert places(found, tmp_path) == {"scan": "out/scan.png", "family.1920": "out/family.1920.png"}
 
 
-def test_a_photograph_named_twice_is_colored_once(tmp_path: Path) -> None:
+def test_a_photograph_named_twice_is_colored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "in/a.jpg", "in/b.jpg")
     assert len(plan([tmp_path / "in", tmp_path / "in/a.jpg", tmp_path / "in"])) == 2
+    monkeypatch.chdir(tmp_path)
+    twice = [Path("in/a.jpg"), tmp_path / "in/a.jpg"]
+    assert [task.target for task in plan(twice, format="PNG")] == [Path("in/a.color.png")]
+    assert [task.target for task in plan(twice, Path("out"), format="PNG")] == [Path("out/a.png")]
+
+
+def test_names_in_two_folders_that_collide_are_refused(tmp_path: Path) -> None:
+    """Whole names would not tell them apart; each keeps the name that it would have alone."""
+    touch(tmp_path, "x/a.jpg", "y/a.jpg", "y/b.jpg", "y/b.tif")
+    names = ("x/a.jpg", "y/a.jpg", "y/b.jpg", "y/b.tif")
+    tasks = plan([tmp_path / name for name in names], tmp_path / "out", format="PNG")
+    assert places(tasks, tmp_path) == {"x/a.jpg": "out/a.png", "y/b.jpg": "out/b.jpg.png", "y/b.tif": "out/b.tif.png"}
+    assert [error.partition(": ")[2] for error in errors(tasks)] == [
+        f"the result '{tmp_path}/out/a.png' is that of {tmp_path}/x/a.jpg already; color them into two folders"
+    ]
 
 
 def test_an_output_file(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ LAYERS = (
     "huge",
     "signing",
     "api",
+    "earlier",
     "listing sheet",
     "video batch evaluate",
     "protocols",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,24 +9,11 @@ import making
 import numpy as np
 import pytest
 from PIL import Image
+from rendering import profiles
 from skimage.color import deltaE_ciede2000, xyz2lab
 
 from photochrom import api, icc, photo, spaces
 from photochrom.colorizer import Colorizer, Options
-
-ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
-
-
-def gamma(exponent: float) -> bytes:
-    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(exponent * 256))
-
-
-def profiles() -> dict[str, bytes]:
-    p3, wide = (icc.of_primaries(number) for number in (12, 9))
-    dots, flat = (icc.for_color(making.grey_profile(curve), "L") for curve in (making.dot_gain_curve(), gamma(1.8)))
-    assert p3 and wide and dots and flat
-    adobe = icc._matrix_profile(b"\2\x10\0\0", gamma(563 / 256), name="Adobe RGB", primaries=ADOBE)
-    return {"Display P3": p3, "Rec. 2020": wide, "Adobe RGB": adobe, "dot gain": dots, "grey gamma 1.8": flat}
 
 
 def lab(rgb: np.ndarray, profile: bytes) -> np.ndarray:

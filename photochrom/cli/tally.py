@@ -43,6 +43,7 @@ class Tally:
         self._begin = time.monotonic()
         self._counts = dict.fromkeys(MEANINGS, 0)
         self._reasons: dict[str, _Reason] = {}
+        self._kept = ""
 
     @property
     def done(self) -> int:
@@ -70,9 +71,16 @@ class Tally:
         elif outcome.status == "colored" and not self._quiet:
             said = f" ({'; '.join(outcome.notes)})" if outcome.notes else ""
             print(f"{outcome.source} -> {outcome.output}{said}")
+        elif outcome.status == "kept" and not self._quiet:
+            self._kept = f"{outcome.source} -> {outcome.output} (kept, it is up to date)"
 
     def sum_up(self) -> None:
-        """Print the table of several photographs to standard error: on a terminal, and wherever one of them failed."""
+        """Print the table of several photographs to standard error: on a terminal, and wherever one of them failed.
+
+        A single one that is kept has a line after all.
+        """
+        if self.done == 1 and self._kept:
+            print(self._kept)
         if self._json or self.done < 2 or not (self.failed or sys.stderr.isatty()):
             return
         width = len(f"{self.done:,}")

@@ -109,7 +109,7 @@ def colorize(
     max_pixels
         Refuse larger photographs; a plain TIFF or PNG of over 16 megapixels, which is streamed, may have ten times as many.
     overwrite
-        Replace files that stand where results go. Results that are up to date stay as they are.
+        Replace files that stand where results go. In a folder, results that its manifest knows as up to date stay as they are.
     jobs
         Photographs that are worked on at the same time; left out, one more than there are processors.
     verify

@@ -96,9 +96,10 @@ def test_folders(run: Run) -> None:
     assert (code, sorted(out)) == (0, ["in/a.jpg -> in/a.color.jpg", "in/deep/b.png -> in/deep/b.color.png"])
     assert run("colorize", "in") == (0, [], [])  # results of earlier runs are no sources, and are kept
     Path("in/.photochrom.jsonl").unlink()
-    code, _, err = run("colorize", "in")
+    assert run("colorize", "in") == (0, [], [])  # they say themselves what they are
+    code, _, err = run("colorize", "in", "--vividness", "0.5")
     assert (code, len(err)) == (1, 7)
-    assert sum("exists already" in line for line in err) == 3
+    assert sum("exists already, made with other settings (vividness)" in line for line in err) == 3
 
 
 def test_a_format(run: Run) -> None:
@@ -195,7 +196,8 @@ def test_names_of_every_kind(run: Run, name: bytes) -> None:
     assert (code, json.loads(out[0])["status"], err) == (0, "kept", [])
     Path("out/.photochrom.jsonl").unlink()
     code, out, err = run("colorize", "in", "-o", "out")
-    assert (code, out, len(err)) == (1, [], 1)
+    assert (code, err) == (0, [])
+    assert out[-1].endswith(" (kept, it is up to date)")
     assert run("colorize", "in", "-o", "out", "--overwrite")[0] == 0
     assert run("info", str(source))[0] == 0
 
@@ -238,9 +240,11 @@ def test_standard_input_to_a_file(run: Run, standard_input: Callable[[bytes], No
     row = json.loads(out[0])
     assert (row["source"], row["output"], row["status"], row["judgement"]) == ("-", "y.jpg", "colored", "grey")
     standard_input(content)
+    assert run("colorize", "-", "-o", "y.jpg") == (0, ["- -> y.jpg (kept, it is up to date)"], [])
+    standard_input(making.file(making.grey(48, 64, seed=1), "JPEG"))
     code, _, err = run("colorize", "-", "-o", "y.jpg")
     assert (code, len(err)) == (1, 1)
-    assert "exists already" in err[0]
+    assert "y.jpg: exists already, made from another photograph" in err[0]
 
 
 def test_standard_input_is_refused_with_reason(run: Run, standard_input: Callable[[bytes], None]) -> None:
