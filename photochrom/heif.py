@@ -18,7 +18,8 @@ class Coding:
     """How an AVIF or HEIC stores its pixels."""
 
     bits: int = 8
-    subsampled: bool = True
+    sampling: tuple[int, int] = (2, 2)
+    """Rows and columns that share a sample of chroma; both for a grey one."""
     primaries: int = 2
     """As ITU-T H.273 numbers them: 1 is sRGB, 2 unknown, 9 Rec. 2020, 12 Display P3."""
 
@@ -30,17 +31,17 @@ def coding(data: bytes) -> Coding:
         PhotoError: the picture has a high dynamic range.
     """
     head = data[:HEADER_BYTES]
-    bits, subsampled, primaries = 8, True, 2
+    bits, sampling, primaries = 8, (2, 2), 2
     place = head.find(b"av1C") + 6
     if 6 <= place < len(head):
         high, twelve, mono, x, y = (head[place] >> bit & 1 for bit in (6, 5, 4, 3, 2))
-        bits, subsampled = 8 + 2 * high + 2 * (high and twelve), bool(mono or x or y)
+        bits, sampling = 8 + 2 * high + 2 * (high and twelve), (1 + (mono | y), 1 + (mono | x))
     place = head.find(b"hvcC") + 4
     if 4 <= place < len(head) - 18:
-        bits, subsampled = 8 + (head[place + 17] & 7), (head[place + 16] & 3) != 3
+        bits = 8 + (head[place + 17] & 7)
     place = head.find(b"colrnclx") + 8
     if 8 <= place <= len(head) - 4:
         primaries, transfer = struct.unpack_from(">HH", head, place)
         if transfer in BRIGHT:
             raise PhotoError(f"high dynamic range ({BRIGHT[transfer]}) is not read; give the photograph as sRGB first")
-    return Coding(bits, subsampled, primaries)
+    return Coding(bits, sampling, primaries)

@@ -12,7 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from photochrom import icc, jpeg, planes, png, scans, stand_in, tiff, upsample, vips
 from photochrom.color import KB, KG, KR
 from photochrom.colorizer import Colorizer, Result
+from photochrom.errors import OutputError
 from photochrom.files import Announce, drafted
 from photochrom.scans import EXTRA, HEIGHT, SAMPLES, TILE_HEIGHT, TILE_WIDTH, WIDTH, Scan
 
@@ -34,6 +35,8 @@ COLORED_PIXELS = 1 << 18
 """Pixels that a thread colors at once: more take memory, fewer time."""
 STRIP_ROWS = 128
 """No strip has more rows."""
+JPEG_SIDE = 65500
+"""libjpeg writes no longer rows."""
 THREADS = 4
 """More do not pay: memory is the limit."""
 
@@ -64,7 +67,11 @@ def look(scan: Scan, colorizer: Colorizer) -> Result:
 
     Raises:
         PhotoError: the scan is damaged, too large, or in color already while ``on_color`` is "error".
+        OutputError: it cannot be compressed as the options ask.
     """
+    if colorizer.options.compression == "jpeg" and (scan.alpha or (scan.width > JPEG_SIDE and not scan.tile)):
+        what = "transparency" if scan.alpha else f"rows of more than {JPEG_SIDE} pixels"
+        raise OutputError(f"JPEG inside a TIFF does not keep {what}; choose compression deflate (--compression deflate)")
     return stand_in.scaled(colorizer, stand_in.factor_of(scan)).colorize(
         stand_in.read(scan, max_pixels=colorizer.options.max_pixels)
     )
@@ -98,6 +105,8 @@ def paint(
         OutputError: the target exists or cannot be written.
     """
     photo, factor = result.photo, stand_in.factor_of(scan)
+    scan = replace(scan, compression=colorizer.options.compression or scan.compression)
+    quality = colorizer.options.quality or jpeg.KEEPING
     luma, colorizer = photo.shown, stand_in.scaled(colorizer, factor)
     chroma = colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc)
     model = upsample.fit(chroma, luma)
@@ -116,7 +125,7 @@ def paint(
             at = slice((band.top + row - above) // spacing, (band.top + row + step) // spacing + 1)
             parts = upsample.stretched(model, at, high // spacing)
             _paint(samples, rgb[row : row + step], parts, above=above, width=wide, spacing=spacing)
-        return _compressed(rgb, scan, tags=band.top == 0)
+        return _compressed(rgb, scan, quality=quality, tags=band.top == 0)
 
     with (
         drafted(target, overwrite=overwrite, announce=announce) as draft,
@@ -208,7 +217,7 @@ def _paint(samples: Samples, rgb: Samples, model: upsample.Model, *, above: int,
     cv2.merge(channels, rgb)
 
 
-def _compressed(rgb: Samples, scan: Scan, *, tags: bool) -> _Band:
+def _compressed(rgb: Samples, scan: Scan, *, quality: int, tags: bool) -> _Band:
     """Compress a band: for a TIFF, libvips writes one of it, from which the strip or the tiles are taken."""
     if scan.format == "PNG":
         return _Band(len(rgb), [memoryview(part) for part in png.deflated(rgb)], {})
@@ -217,7 +226,7 @@ def _compressed(rgb: Samples, scan: Scan, *, tags: bool) -> _Band:
     kind, meaning = ("uchar", "srgb") if scan.bits == 8 else ("ushort", "rgb16")
     height, width, channels = rgb.shape
     image = vips.library().Image.new_from_memory(rgb, width, height, channels, kind).copy(interpretation=meaning)
-    options: dict[str, Any] = {"compression": scan.compression, "Q": jpeg.KEEPING}
+    options: dict[str, Any] = {"compression": scan.compression, "Q": quality}
     if scan.compression in PREDICTED:
         options["predictor"] = "horizontal"
     if scan.tile:

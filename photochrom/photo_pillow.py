@@ -137,7 +137,7 @@ def read_avif(data: bytes, max_pixels: int) -> Photo:
         else:
             photo = from_image(image, exif=exif)
     profile = photo.icc or icc.of_primaries(coding.primaries)
-    return replace(photo, format="AVIF", bits=coding.bits, icc=profile, lossless=False, subsampled=coding.subsampled)
+    return replace(photo, format="AVIF", bits=coding.bits, icc=profile, lossless=False, avif_sampling=coding.sampling)
 
 
 def read_heic(data: bytes, max_pixels: int) -> Photo:

@@ -17,6 +17,14 @@ LumaWay = Literal["lossless", "encoded"]
 LumaChoice = Literal["lossless", "encoded", "fast"]
 """What may be asked for: one of the ways, or the one of them that takes the least time."""
 
+Subsampling = Literal["444", "422", "420"]
+"""How finely a JPEG or AVIF holds chroma: at full size, at half the width, at half of both sides."""
+SAMPLINGS: dict[Subsampling, tuple[int, int]] = {"444": (1, 1), "422": (1, 2), "420": (2, 2)}
+"""Rows and columns that share a sample of chroma."""
+
+Compression = Literal["none", "lzw", "deflate", "jpeg"]
+"""How the pixels of a TIFF are packed."""
+
 LOSSY_QUALITY = 90
 """Of a WebP or AVIF that does not follow its source: fine enough to add no visible loss, still a small file."""
 
@@ -58,8 +66,8 @@ class Photo:
     """Of a lossy WebP: 1 to 100."""
     lossless: bool = True
     """Whether a WebP made from it keeps every pixel."""
-    subsampled: bool = False
-    """Whether an AVIF made from it stores chroma at half size."""
+    avif_sampling: tuple[int, int] = (1, 1)
+    """Rows and columns, 1 or 2, that share a sample of chroma in an AVIF made from it."""
     sampling: tuple[int, int] = (2, 2)
     """Rows and columns, 1 or 2, that share a sample of chroma in a JPEG made from it."""
     compression: str = "tiff_lzw"

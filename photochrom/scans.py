@@ -96,6 +96,8 @@ def _tiff(path: Path, directory: tiff.Directory, pages: int) -> Scan | None:
         and set(tiff.numbers(directory, tiff.SAMPLE_FORMAT)) <= {1}
         and bits in ({8}, {16})
     )
+    if compression == "jpeg" and extra:
+        return None  # libvips would write it without its alpha
     if not (plain and compression and colors and (samples or 1) - colors == len(extra) and extra in ((), (2,))):
         return None
     profile, xmp = (value.data if (value := directory.get(tag)) else None for tag in (tiff.ICC, tiff.XMP))

@@ -243,6 +243,56 @@ def test_jpeg_inside_stays_jpeg(channels: int, tmp_path: Path, colorizer: Colori
     assert np.abs(luma(read(tmp_path / "out.tif")) - luma(read(source)).astype(float)).mean() < 1
 
 
+@pytest.mark.parametrize("tile", [False, True])
+@pytest.mark.parametrize(("compression", "value"), [("none", 1), ("lzw", 5), ("deflate", 8), ("jpeg", 7)])
+def test_compression_is_that_asked_for(
+    compression: photo.Compression, value: int, tile: bool, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    given = samples(8, 1)
+    source = write(tmp_path / "scan.tif", given, compression="none" if compression == "lzw" else "lzw", tile=tile)
+    asked = Colorizer(colorizer.model, replace(colorizer.options, compression=compression))
+    color_file(source, tmp_path / "out.tif", colorizer=asked)
+    after = tags(tmp_path / "out.tif")
+    assert tiff.numbers(after, tiff.COMPRESSION) == (value,)
+    assert tiff.numbers(after, huge.PREDICTOR) == ((2,) if compression in huge.PREDICTED else ())
+    away = np.abs(making.luma((tmp_path / "out.tif").read_bytes()) - given[..., 0])
+    assert away.max() == 0 if compression != "jpeg" else away.mean() < 1
+
+
+def test_quality_of_jpeg_inside_is_that_asked_for(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = write(tmp_path / "scan.tif", samples(8, 1), compression="jpeg")
+    sizes = []
+    for quality in (30, 70, 95, None):
+        asked = Colorizer(colorizer.model, replace(colorizer.options, quality=quality))
+        color_file(source, tmp_path / f"{quality}.tif", colorizer=asked)
+        sizes.append((tmp_path / f"{quality}.tif").stat().st_size)
+        assert read(tmp_path / f"{quality}.tif").shape == (*SIZE, 3)
+    assert sizes[0] < 0.8 * sizes[1] < 0.5 * sizes[2] < 0.5 * sizes[3]
+
+
+@pytest.mark.parametrize(("bits", "what"), [(16, "16 bits a channel"), (8, "transparency")])
+def test_jpeg_inside_is_refused_before_the_work(
+    bits: int, what: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "scan.tif", samples(bits, 1 if bits == 16 else 2))
+    asked = Colorizer(colorizer.model, replace(colorizer.options, compression="jpeg"))
+    monkeypatch.delattr(Colorizer, "answer")
+    with pytest.raises(OutputError, match=rf"scan\.tif: JPEG inside a TIFF does not keep {what}; choose compression deflate"):
+        color_file(source, tmp_path / "out.tif", colorizer=asked)
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_alpha_beside_jpeg_inside_is_kept_in_memory(tmp_path: Path, colorizer: Colorizer) -> None:
+    """It is not streamed, since libvips would drop it."""
+    picture = Image.fromarray(np.dstack([samples(8, 3), making.grey(*SIZE, seed=5)]))
+    source = tmp_path / "scan.tif"
+    picture.save(source, compression="jpeg", quality=95)
+    assert huge.scan(source) is None
+    color_file(source, tmp_path / "out.tif", colorizer=colorizer)
+    away = np.abs(read(tmp_path / "out.tif")[..., 3].astype(int) - making.grey(*SIZE, seed=5))
+    assert away.mean() < 3
+
+
 def test_what_describes_the_scan_is_carried(tmp_path: Path, colorizer: Colorizer) -> None:
     profile, note = making.grey_profile(making.gamma_curve(1.8)), b'<own:a xmlns:own="http://example.org/">1910</own:a>'
     xmp = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="">' + note

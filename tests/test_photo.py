@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from skimage import data
 
-from photochrom import jpeg, photo, planes, webp
+from photochrom import jpeg, photo, planes, tiff, webp
 from photochrom.errors import OptionError, OutputError, PhotoError
 
 LOSSLESS: dict[str, dict[str, Any]] = {
@@ -191,6 +191,91 @@ def test_what_a_format_has_no_place_for_is_said() -> None:
     assert photo.notes(rich, "PNM") == (
         f"{carried}, the resolution and the record of the run left out, PNM has no place for them",
     )
+
+
+def test_the_quality_of_jpeg_inside_a_tiff_is_that_asked_for() -> None:
+    source = photo.read(making.file(making.grey(120, 90), "TIFF", {"compression": "jpeg", "quality": 70}))
+    none = np.full((120, 90), 128, np.uint8)
+    tables = {}
+    for quality in (None, 60, 95):
+        tables[quality] = jpeg_tables(photo.encode(source, none, none, quality=quality))
+    assert tables[60][:64] == jpeg._luma_table(60)
+    assert tables[95][:64] == jpeg._luma_table(95)
+    assert tables[None][:64] == jpeg._luma_table(98)
+
+
+def jpeg_tables(content: bytes) -> tuple[int, ...]:
+    """Read the quantization steps that a TIFF shares among its strips."""
+    block = tiff.read(content)[347].data
+    return tuple(block[block.index(b"\xff\xdb") + 5 :][:64])
+
+
+@pytest.mark.parametrize("format", ["JPEG", "AVIF"])
+@pytest.mark.parametrize(("subsampling", "sampling"), [("444", (1, 1)), ("422", (1, 2)), ("420", (2, 2))])
+@pytest.mark.parametrize("kind", ["JPEG", "AVIF", "PNG"])
+def test_subsampling_is_that_asked_for(
+    kind: str, format: photo.Format, subsampling: photo.Subsampling, sampling: tuple[int, int]
+) -> None:
+    for own in ("4:4:4", "4:2:0"):
+        source = photo.read(making.file(making.scene(61, 83), kind, {} if kind == "PNG" else {"subsampling": own}))
+        asked = photo.asked(source, format, subsampling=subsampling)
+        edges = np.full((61, 83), 128, np.uint8)
+        edges[:, 1::2] = 100  # what chroma of half the width cannot hold
+        out = photo.encode(asked, edges, edges, format=format)
+        found = photo.read(out)
+        assert (found.sampling if format == "JPEG" else found.avif_sampling) == sampling
+        assert found.luma.shape == source.luma.shape
+        seen = np.asarray(making.opened(out).convert("YCbCr"))[..., 1].astype(int)
+        assert (np.abs(np.diff(seen)).mean() > 12) == (sampling == (1, 1))
+
+
+@pytest.mark.parametrize("subsampling", ["444", "422", "420"])
+def test_luma_of_a_jpeg_stays_lossless_whatever_the_subsampling(subsampling: photo.Subsampling) -> None:
+    source = photo.read(making.file(making.scene(61, 83), "JPEG", {"subsampling": 0, "quality": 90}))
+    out = photo.encode(photo.asked(source, subsampling=subsampling), *making.chroma((61, 83)), luma="lossless")
+    assert np.array_equal(photo.read(out).luma, source.luma)
+
+
+def test_an_avif_of_four_two_two_stays_one() -> None:
+    source = photo.read(making.file(making.scene(60, 80), "AVIF", {"subsampling": "4:2:2"}))
+    assert photo.read(photo.encode(source, *making.chroma((60, 80)))).avif_sampling == (1, 2)
+    deep = photo.from_array(making.grey(60, 80).astype(np.uint16) * 257)
+    with pytest.raises(OutputError, match="an AVIF of more than 8 bits is written with subsampling 444 or 420"):
+        photo.asked(deep, "AVIF", subsampling="422")
+    for subsampling in ("444", "420"):
+        out = photo.encode(photo.asked(deep, "AVIF", subsampling=subsampling), *making.chroma((60, 80)), format="AVIF")
+        assert photo.read(out).avif_sampling == ((1, 1) if subsampling == "444" else (2, 2))
+
+
+@pytest.mark.parametrize(("compression", "value"), [("none", 1), ("lzw", 5), ("deflate", 8), ("jpeg", 7)])
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "two pages", "16 bits"])
+def test_compression_is_that_asked_for(kind: str, compression: photo.Compression, value: int) -> None:
+    grey = making.grey(60, 80)
+    if kind == "16 bits":
+        source = photo.from_array(grey.astype(np.uint16) * 257)
+    elif kind == "two pages":
+        pages = [making.file(grey, "TIFF", {"compression": own}) for own in ("packbits", "tiff_lzw")]
+        source = photo.read(tiff.join(pages))
+    else:
+        source = photo.read(making.file(grey, kind))
+    if (kind, compression) == ("16 bits", "jpeg"):
+        with pytest.raises(OutputError, match="JPEG inside a TIFF does not keep 16 bits a channel; choose"):
+            photo.asked(source, "TIFF", compression=compression)
+        return
+    asked = photo.asked(source, "TIFF", compression=compression)
+    chroma = making.chroma((60, 80))
+    out = photo.encode(asked, *chroma, format="TIFF", pages=[chroma] * len(source.pages))
+    found = [tiff.numbers(page, tiff.COMPRESSION) for page in tiff.every(out)]
+    assert found == [(value,)] * (1 + len(source.pages))
+    away = np.abs(photo.read(out).luma.astype(int) - source.luma)
+    assert away.max() == 0 if compression != "jpeg" else away.mean() < 2
+    assert photo.asked(source, "PNG", compression=compression) is source
+
+
+def test_jpeg_inside_a_tiff_is_refused_to_what_is_transparent() -> None:
+    source = photo.read(making.file(Image.fromarray(np.dstack([making.grey(60, 80)] * 2), "LA"), "PNG"))
+    with pytest.raises(OutputError, match=r"does not keep transparency; choose compression deflate \(--compression deflate\)"):
+        photo.asked(source, "TIFF", compression="jpeg")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
