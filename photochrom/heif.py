@@ -1,4 +1,4 @@
-"""Read what the boxes of an AVIF or HEIC say of its pixels (ISO 14496-12 and 23008-12; AV1-ISOBMFF, 2.3; ISO 14496-15, 8.3)."""
+"""Read what the boxes of an AVIF or HEIC say of its pixels (ISO 14496-12, 8.11, and 23008-12; AV1-ISOBMFF, 2.3; ISO 14496-15, 8.3)."""
 
 from __future__ import annotations
 
@@ -45,3 +45,34 @@ def coding(data: bytes) -> Coding:
         if transfer in BRIGHT:
             raise PhotoError(f"high dynamic range ({BRIGHT[transfer]}) is not read; give the photograph as sRGB first")
     return Coding(bits, sampling, primaries)
+
+
+def start(data: bytes) -> int:
+    """Tell where the coded data of the main picture begin, by the boxes pitm and iloc; 0 where that is not said.
+
+    Args:
+        data: a file of any kind, however damaged.
+    """
+    head = data[:HEADER_BYTES]
+    main, place = head.find(b"pitm") + 4, head.find(b"iloc") + 4
+    if main < 4 or place < 4 or len(head) < max(main, place) + 10:
+        return 0
+    wanted = int.from_bytes(head[main + 4 : main + (8 if head[main] else 6)])
+    version, sizes = head[place], int.from_bytes(head[place + 4 : place + 6])
+    of_offset, of_length, of_base, of_index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    wide, place = 2 if version < 2 else 4, place + 6
+
+    def take(count: int) -> int:
+        nonlocal place
+        place += count
+        return int.from_bytes(head[place - count : place])
+
+    of_index *= bool(version)
+    for _ in range(take(wide)):
+        item, method, _, base, extents = take(wide), take(2) & 15 if version else 0, take(2), take(of_base), take(2)
+        if item == wanted:
+            return 0 if method else base + int.from_bytes(head[place + of_index :][:of_offset])
+        place += extents * (of_index + of_offset + of_length)
+        if place >= len(head):
+            break
+    return 0

@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from photochrom import extended_xmp, iptc, jpeg, photo_jpeg, photo_pillow, photo_tiff, planes, png, pnm, tiff, vips
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, Kind, contents, kind_of, same_file, save, unknown
-from photochrom.picture import LOSSY_QUALITY, MAX_PIXELS, SAMPLINGS, Compression, LumaChoice, LumaWay, Photo, Subsampling
+from photochrom.picture import MAX_PIXELS, SAMPLINGS, Compression, LumaChoice, LumaWay, Photo, Subsampling
 from photochrom.planes import Plane, stored, upright
 
 __all__ = [
@@ -337,7 +337,7 @@ def _write(photo: Photo, samples: Plane, target: Format, *, quality: int | None)
         return pnm.write(samples)
     exif = tiff.with_resolution(photo.exif, photo.dpi)
     if target == "AVIF" and samples.dtype == np.uint16:
-        return _deep_avif(photo, samples, exif, quality=quality or LOSSY_QUALITY)
+        return _deep_avif(photo, samples, exif, quality=quality or photo.avif_quality)
     options: dict[str, Any] = {}
     if target in ("WEBP", "AVIF"):
         carried = {"exif": exif, "xmp": photo.xmp, "icc_profile": photo.icc}
@@ -346,7 +346,7 @@ def _write(photo: Photo, samples: Plane, target: Format, *, quality: int | None)
         lossless = photo.lossless and quality is None
         options |= {"lossless": True, "exact": True} if lossless else {"quality": quality or photo.webp_quality}
     if target == "AVIF":
-        options["quality"] = quality or LOSSY_QUALITY
+        options["quality"] = quality or photo.avif_quality
         options["subsampling"] = {(1, 1): "4:4:4", (1, 2): "4:2:2"}.get(photo.avif_sampling, "4:2:0")
     if target == "BMP" and photo.dpi:
         options["dpi"] = photo.dpi

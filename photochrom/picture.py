@@ -64,6 +64,8 @@ class Photo:
     """Of a JPEG whose luma is encoded anew: 1 to 100."""
     webp_quality: int = LOSSY_QUALITY
     """Of a lossy WebP: 1 to 100."""
+    avif_quality: int = LOSSY_QUALITY
+    """Of an AVIF: 1 to 100."""
     lossless: bool = True
     """Whether a WebP made from it keeps every pixel."""
     avif_sampling: tuple[int, int] = (1, 1)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from skimage import data
 
-from photochrom import jpeg, photo, planes, tiff, webp
+from photochrom import av1, jpeg, photo, planes, tiff, vips, webp
 from photochrom.errors import OptionError, OutputError, PhotoError
 
 LOSSLESS: dict[str, dict[str, Any]] = {
@@ -138,6 +138,58 @@ def test_the_quality_of_a_webp_stays_from_85_on_and_is_90_below(quality: int, al
         away[written] = np.square(making.luma(out) - source.luma.astype(int)).mean()
     assert photo.encode(source, grey, grey) == photo.encode(source, grey, grey, quality=source.webp_quality)
     assert away[source.webp_quality] <= away[90] / (3 if quality > 90 else 1)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+@pytest.mark.parametrize("quality", [40, 80, 85, 88, 90, 95, 98, 100])
+def test_the_quality_of_an_avif_stays_from_85_on_and_is_90_below(quality: int, subsampling: str) -> None:
+    image = Image.fromarray(data.astronaut()[:300, :300])
+    source = photo.read(making.file(image, "AVIF", {"quality": quality, "subsampling": subsampling}))
+    assert av1._written(source.avif_quality) == av1._written(quality if quality >= 85 else 90)
+    grey = np.full(source.luma.shape, 128, np.uint8)
+    away = {}
+    for written in (source.avif_quality, 90):
+        out = photo.encode(source, grey, grey, quality=written)
+        away[written] = np.square(making.luma(out) - source.luma.astype(int)).mean()
+    assert photo.encode(source, grey, grey) == photo.encode(source, grey, grey, quality=source.avif_quality)
+    assert away[source.avif_quality] <= away[90] / (1 if source.avif_quality == 90 else 1.4)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_a_deep_avif_keeps_its_quality(bits: int) -> None:
+    deep = making.scene(90, 130).astype(np.uint16) * 257
+    for quality in (80, 96):
+        content = vips.avif(deep, bits=bits, quality=quality, subsampled=False, carried={})
+        source = photo.read(content)
+        assert av1.quantizer(content) == av1._written(quality)
+        assert av1._written(source.avif_quality) == av1._written(96 if quality == 96 else 90)
+        out = photo.encode(source, *making.chroma((90, 130)))
+        assert av1.quantizer(out) == av1._written(source.avif_quality)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (65, 300), (700, 64), (5000, 70), (70, 5000), (4200, 2400)])
+def test_the_quantizer_of_an_avif_is_found_behind_all_that_stands_before_it(size: tuple[int, int]) -> None:
+    """The number of tiles, whether it looks like a screen, and a second picture, of alpha, change what that is."""
+    picture = Image.fromarray(making.scene(40, 60)).resize(size)
+    for quality, quantizer in ((60, 120), (91, 28)):
+        for image in (picture.convert("L"), picture, picture.quantize(4).convert("RGBA"))[: 3 if max(size) < 2400 else 1]:
+            for tiling in (False, True) if max(size) < 2400 else (True,):
+                content = making.file(image, "AVIF", {"quality": quality, "speed": 9, "autotiling": tiling})
+                assert av1.quantizer(content) == quantizer, (size, image.mode, tiling)
+
+
+def test_a_damaged_avif_has_any_quantizer_or_none() -> None:
+    content = making.file(making.scene(60, 80), "AVIF")
+    place = content.index(b"iloc")
+    for damaged in (b"", content[:place], content[: place + 20], content[:400], content.replace(b"pitm", b"xxxx")):
+        assert av1.quantizer(damaged) is None or len(damaged) == 400
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        flipped = bytearray(content[:500])
+        for spot in rng.integers(0, 500, 5):
+            flipped[spot] = rng.integers(256)
+        assert 0 <= (av1.quantizer(bytes(flipped)) or 0) <= 255
+    assert av1.quality_of(making.file(making.scene(60, 80), "PNG")) is None
 
 
 def test_the_quality_of_every_webp_of_libwebp_is_told() -> None:
