@@ -1,4 +1,7 @@
-"""Read what the boxes of an AVIF or HEIC say of its pixels (ISO 14496-12, 8.11, and 23008-12; AV1-ISOBMFF, 2.3; ISO 14496-15, 8.3)."""
+"""Read what the boxes of an AVIF or HEIC say of its pixels.
+
+ISO 14496-12 (8.11 for the places of pictures) and 23008-12; AV1-ISOBMFF, 2.3; ISO 14496-15, 8.3.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from photochrom import icc, photo_pillow, planes, tiff, vips
 from photochrom.errors import OutputError, PhotoError
-from photochrom.picture import Compression, Photo, refuse_large
+from photochrom.picture import COPIES_LEFT, Compression, Photo, refuse_large
 from photochrom.planes import Bytes, Plane
 
 COMPRESSIONS = {1: "raw", 5: "tiff_lzw", 6: "jpeg", 7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_adobe_deflate"}
@@ -119,6 +119,7 @@ def _page(data: bytes, index: int, directory: tiff.Directory, *, max_pixels: int
         dpi=tiff.dpi(directory),
         extras=((b"tags", blocks),) if blocks else (),
         compression=COMPRESSIONS.get(compression, "tiff_adobe_deflate"),
+        notes=(COPIES_LEFT,) if tiff.COPIES in directory else (),
     )
 
 

@@ -28,6 +28,9 @@ Compression = Literal["none", "lzw", "deflate", "jpeg"]
 LOSSY_QUALITY = 90
 """Of a WebP or AVIF that does not follow its source: fine enough to add no visible loss, still a small file."""
 
+COPIES_LEFT = "the smaller copies inside it left out"
+"""What is said of a TIFF with such (SubIFDs): they would stay grey."""
+
 MAX_PIXELS = 200_000_000
 """Larger pictures are refused unless asked for: a small file can claim to be any size."""
 

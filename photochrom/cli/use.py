@@ -294,13 +294,14 @@ def info(
         carried = [name for name in ("exif", "xmp", "iptc", "icc", "alpha") if getattr(photo, name) is not None]
         carried += ["alpha"] if scan and scan.alpha else []
         height, width = (scan.height, scan.width) if scan else photo.luma.shape
+        pages = 1 + len(scan.pages if scan else photo.pages)
         facts = {
             "source": os.fspath(path),
             "format": photo.format,
             "width": width,
             "height": height,
             "bits": photo.bits,
-            "pages": 1 + len(photo.pages),
+            "pages": pages,
             "orientation": photo.orientation,
             "carries": carried,
             "judgement": judgement.kind,
@@ -312,7 +313,7 @@ def info(
         else:
             print(
                 f"{path}: {photo.format}, {width} x {height}, {photo.bits} bits, "
-                f"{f'{1 + len(photo.pages)} pages, ' if photo.pages else ''}orientation {photo.orientation}, with "
+                f"{f'{pages} pages, ' if pages > 1 else ''}orientation {photo.orientation}, with "
                 f"{', '.join(carried) or 'no metadata'}; {judgement.kind} ({judgement.reason})"
                 + "".join(f"; {note}" for note in files.notes(photo))
             )
