@@ -66,6 +66,8 @@ READERS: dict[Kind, Callable[[bytes, int], Photo]] = {
 }
 BARE = frozenset({"BMP", "PNM"})
 """Formats that carry pixels and, a BMP, their resolution."""
+NAMED = 5
+"""Texts of a PNG that are named where they are left out."""
 DEEP = frozenset({"PNG", "TIFF", "AVIF", "PNM"})
 """Formats that are written with more than 8 bits."""
 
@@ -150,9 +152,11 @@ def notes(photo: Photo, format: Format | None = None) -> tuple[str, ...]:
     left = left if target in BARE else []
     left += ["IPTC"] if photo.iptc and target not in (None, "JPEG", "TIFF") else []
     left += ["the resolution"] if photo.dpi and target == "PNM" else []
+    if photo.format == "PNG" and target not in (None, "PNG") and (texts := png.texts(photo.extras)):
+        left.append(f"its texts ({', '.join(texts[:NAMED])}{', ...' if len(texts) > NAMED else ''})")
     left += ["the record of the run"] if target in BARE else []
     if left:
-        them = "it" if len(left) == 1 else "them"
+        them = "it" if len(left) == 1 and not left[0].startswith("its texts") else "them"
         found += (f"{' and '.join(filter(None, (', '.join(left[:-1]), left[-1])))} left out, {target} has no place for {them}",)
     return found
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from skimage import data
 
-from photochrom import av1, jpeg, photo, planes, tiff, vips, webp
+from photochrom import av1, jpeg, photo, planes, png, tiff, vips, webp
 from photochrom.errors import OptionError, OutputError, PhotoError
 
 LOSSLESS: dict[str, dict[str, Any]] = {
@@ -328,6 +328,23 @@ def test_jpeg_inside_a_tiff_is_refused_to_what_is_transparent() -> None:
     source = photo.read(making.file(Image.fromarray(np.dstack([making.grey(60, 80)] * 2), "LA"), "PNG"))
     with pytest.raises(OutputError, match=r"does not keep transparency; choose compression deflate \(--compression deflate\)"):
         photo.asked(source, "TIFF", compression="jpeg")
+
+
+def test_texts_of_a_png_that_another_format_leaves_out_are_named() -> None:
+    texts = PngImagePlugin.PngInfo()
+    for number, keyword in enumerate(("Author", "Title", "Author", "Description")):
+        texts.add_text(keyword, "Ada", zip=number == 1)
+    texts.add_itxt("Copyright", "© Ada")
+    texts.add_itxt("XML:com.adobe.xmp", "<a/>")
+    source = photo.read(making.file(making.grey(9, 9), "PNG", {"pnginfo": texts}))
+    told = "its texts (Author, Title, Description, Copyright)"
+    for kind in ("JPEG", "WEBP", "TIFF", "AVIF"):
+        assert photo.notes(source, kind) == (f"{told} left out, {kind} has no place for them",)
+    assert photo.notes(source, "BMP") == (f"XMP, {told} and the record of the run left out, BMP has no place for them",)
+    assert photo.notes(source) == photo.notes(source, "PNG") == ()
+    assert png.texts([(b"tEXt", b"A\n\x1bb\0c"), *((b"tEXt", b"%d\0" % number) for number in range(9))])[:2] == ["Ab", "0"]
+    many = replace(source, extras=tuple((b"tEXt", b"%d\0" % number) for number in range(9)))
+    assert photo.notes(many, "JPEG") == ("its texts (0, 1, 2, 3, 4, ...) left out, JPEG has no place for them",)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
