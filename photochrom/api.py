@@ -115,7 +115,7 @@ def color_file(
     try:
         if not overwrite and os.path.lexists(target):
             raise OutputError(f"{target}: exists already; choose another name, or allow it to be replaced (--overwrite)")
-        options = replace(colorizer.options, format=colorizer.options.format or written_as(target))
+        options = colorizer.options.fitted(colorizer.options.format or written_as(target))
         name = os.fspath(source)
         colorizer = Colorizer(colorizer.model, options)
         found = huge.scan(source) if contents is None else None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, final, get_args
+from typing import Any, Literal, final, get_args
 
 import cv2
 import numpy as np
@@ -16,13 +16,19 @@ from photochrom.errors import OptionError, PhotoError
 from photochrom.hints import Hint, draw, settle
 from photochrom.judge import Judgement, judge
 from photochrom.model import BINS, Model, takes_none
-from photochrom.photo import Format, LumaChoice, LumaWay, Photo
+from photochrom.photo import Compression, Format, LumaChoice, LumaWay, Photo, Subsampling
 from photochrom.upsample import shrink, upsample
 
 Plane = NDArray[np.uint8]
 Float = NDArray[np.float32]
 OnColor = Literal["skip", "recolor", "error"]
 
+TAKEN: dict[str, tuple[Format, ...]] = {
+    "quality": ("JPEG", "WEBP", "AVIF", "TIFF"),
+    "subsampling": ("JPEG", "AVIF"),
+    "compression": ("TIFF",),
+}
+"""Options of a file, and the formats that have such a thing."""
 LONGEST = 8
 """The network sees a longer picture than this many short sides squeezed."""
 
@@ -41,8 +47,14 @@ class Options:
     """How a JPEG gets its luma: "lossless" takes the source's coefficients and refuses where that cannot be, "encoded" encodes
     it anew, "fast" takes the quicker of the two; none is lossless from a grey or YCbCr JPEG to a JPEG, or else encoded."""
     quality: int | None = None
-    """Of a result that is JPEG, WebP or AVIF: 1 to 100, as the format's usual encoder counts; luma is then encoded anew, and a
-    WebP is lossy. None follows a JPEG, and a WebP of 85 or more, and is 90 for every other WebP and AVIF."""
+    """Of a result that is JPEG, WebP, AVIF, or TIFF with JPEG inside: 1 to 100, as the format's usual encoder counts; luma is
+    then encoded anew, and a WebP is lossy. None follows a JPEG, and a WebP or AVIF of 85 or more, and is 90 for every other
+    WebP and AVIF, and 98 for JPEG inside a TIFF."""
+    subsampling: Subsampling | None = None
+    """How finely a result that is JPEG or AVIF holds chroma: at full size ("444"), at half the width ("422"), or at half of
+    both sides ("420"); none follows the source."""
+    compression: Compression | None = None
+    """Of a result that is TIFF: "jpeg" loses luma and is for 8 bits without transparency; none follows the source."""
     max_pixels: int = photos.MAX_PIXELS
     """Refuse photographs with more pixels than this."""
     certificate: str | None = None
@@ -70,6 +82,11 @@ class Options:
             raise OptionError(f"quality is {self.quality}: expected 1 (smallest file) to 100 (finest)")
         if self.quality is not None and self.luma == "lossless":
             raise OptionError(f"quality is {self.quality}, but luma is 'lossless', which has the source's: drop one of them")
+        if self.subsampling is not None and self.subsampling not in get_args(Subsampling):
+            raise OptionError(f"subsampling is '{self.subsampling}': expected one of {', '.join(get_args(Subsampling))}")
+        if self.compression is not None and self.compression not in get_args(Compression):
+            raise OptionError(f"compression is '{self.compression}': expected one of {', '.join(get_args(Compression))}")
+        self.check_fit(self.format)
         if (self.certificate is None) != (self.key is None):
             raise OptionError("a certificate without its key, or a key without its certificate: give both, or none (--c2pa)")
         if self.max_pixels < 1:
@@ -78,6 +95,28 @@ class Options:
             len(self.palette) != BINS or min(self.palette) < 0 or not 0.99 < sum(self.palette) < 1.01
         ):
             raise OptionError(f"palette has {len(self.palette)} shares of sum {sum(self.palette):g}: expected {BINS} of sum 1")
+
+    def check_fit(self, format: Format | None) -> None:
+        """Raise OptionError where a result of a format cannot be as the options ask; none leaves it to the source."""
+        for name in self._foreign(format):
+            value, formats = getattr(self, name), TAKEN[name]
+            if name == "quality" and format in formats:
+                raise OptionError(f"quality is {value}, but '{self.compression}' compresses without loss: drop one of them")
+            if value is not None:
+                *first, last = formats
+                known = f"{', '.join(first)} and {last}" if first else last
+                raise OptionError(f"{name} is {value}, which is for {known}, but the result is {format}: drop one of them")
+
+    def fitted(self, format: Format | None) -> Options:
+        """Give the options for a result of a format, without those that are for other ones, as in a folder of all kinds."""
+        changes: dict[str, Any] = {"format": format, **dict.fromkeys(self._foreign(format))}
+        return replace(self, **changes)
+
+    def _foreign(self, format: Format | None) -> list[str]:
+        """Name the options that a result of a format does not take."""
+        names = [name for name, formats in TAKEN.items() if format not in (None, *formats)]
+        lossless = format == "TIFF" and self.compression not in (None, "jpeg")
+        return [*names, "quality"] if lossless and self.quality is not None else names
 
 
 @dataclass(frozen=True)
@@ -134,6 +173,7 @@ class Colorizer:
         Raises:
             PhotoError: if the photograph is in color already and ``on_color`` is "error"; or its luma cannot be lossless, as
                 the options ask.
+            OutputError: if the format cannot hold it as the options ask.
         """
         judgement = judge(photo)
         if judgement.kind == "color" and self.options.on_color != "recolor":
@@ -145,6 +185,8 @@ class Colorizer:
             pages.append(self.colorize(page))
             if pages[-1].chroma is None:
                 return Result(photo, pages[-1].judgement, None)
+        subsampling, compression = self.options.subsampling, self.options.compression
+        photo = photos.asked(photo, self.options.format, subsampling=subsampling, compression=compression)
         luma = photos.luma_way(photo, self.options.format, asked=self.options.luma, quality=self.options.quality)
         if luma == "lossless" and photo.coded:
             photo.coded.begin()

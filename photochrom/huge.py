@@ -2,7 +2,7 @@
 
 libvips reads the file twice from top to bottom: once averaged down to a stand-in, which is all that the network meets, and once
 at full size. The bands are colored and compressed on all cores, and written one after the other: as the strips, or the rows of
-tiles, of a TIFF whose directory comes last, or as the rows of a PNG.
+tiles, of a TIFF whose directories come last, or as the rows of a PNG.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from photochrom import icc, jpeg, planes, png, scans, stand_in, tiff, upsample, vips
 from photochrom.color import KB, KG, KR
 from photochrom.colorizer import Colorizer, Result
+from photochrom.errors import OutputError, PhotoError
 from photochrom.files import Announce, drafted
 from photochrom.scans import EXTRA, HEIGHT, SAMPLES, TILE_HEIGHT, TILE_WIDTH, WIDTH, Scan
 
@@ -34,6 +35,8 @@ COLORED_PIXELS = 1 << 18
 """Pixels that a thread colors at once: more take memory, fewer time."""
 STRIP_ROWS = 128
 """No strip has more rows."""
+JPEG_SIDE = 65500
+"""libjpeg writes no longer rows."""
 THREADS = 4
 """More do not pay: memory is the limit."""
 
@@ -56,7 +59,7 @@ def scan(path: Path) -> Scan | None:
     Every other file gives none, missing and damaged ones too; ``scans.read`` says which can be streamed.
     """
     found = scans.read(path, least=HUGE)
-    return found if found and icc.is_neutral(found.profile) else None
+    return found if found and all(icc.is_neutral(page.profile) for page in (found, *found.pages)) else None
 
 
 def look(scan: Scan, colorizer: Colorizer) -> Result:
@@ -64,10 +67,22 @@ def look(scan: Scan, colorizer: Colorizer) -> Result:
 
     Raises:
         PhotoError: the scan is damaged, too large, or in color already while ``on_color`` is "error".
+        OutputError: it cannot be compressed as the options ask.
     """
-    return stand_in.scaled(colorizer, stand_in.factor_of(scan)).colorize(
-        stand_in.read(scan, max_pixels=colorizer.options.max_pixels)
-    )
+    limit, every = stand_in.MORE * colorizer.options.max_pixels, (scan, *scan.pages)
+    if (pixels := sum(page.width * page.height for page in every)) > limit and scan.pages:
+        got = f"{scan.path}: {len(every)} pages of {pixels:,} pixels in all, over the limit of {limit:,}"
+        raise PhotoError(f"{got}; raise it with --max-pixels if you trust the file")
+    found: list[Result] = []
+    for page in every:
+        if colorizer.options.compression == "jpeg" and (page.alpha or (page.width > JPEG_SIDE and not page.tile)):
+            what = "transparency" if page.alpha else f"rows of more than {JPEG_SIDE} pixels"
+            raise OutputError(f"JPEG inside a TIFF does not keep {what}; choose compression deflate (--compression deflate)")
+        photo = stand_in.read(page, max_pixels=colorizer.options.max_pixels)
+        found.append(stand_in.scaled(colorizer, stand_in.factor_of(page)).colorize(photo))
+        if found[-1].chroma is None:
+            return replace(found[0], judgement=found[-1].judgement, chroma=None)
+    return replace(found[0], pages=tuple(found[1:]))
 
 
 def paint(
@@ -97,7 +112,29 @@ def paint(
         PhotoError: the scan is damaged.
         OutputError: the target exists or cannot be written.
     """
+
+    def write(file: BinaryIO) -> None:
+        if scan.format == "PNG":
+            _write_png(file, scan, _painted(scan, result, colorizer), xmp=xmp)
+        else:
+            pages = zip((scan, *scan.pages), (result, *result.pages), strict=True)
+            _write_tiff(file, ((page, _painted(page, found, colorizer)) for page, found in pages), xmp=xmp)
+
+    with drafted(target, overwrite=overwrite, announce=announce) as draft, draft.open("r+b") as file:
+        if sign is None:
+            write(file)
+        else:
+            with tempfile.TemporaryFile(dir=target.parent) as unsigned:
+                write(unsigned)
+                unsigned.seek(0)
+                sign(unsigned, file)
+
+
+def _painted(scan: Scan, result: Result, colorizer: Colorizer) -> Iterator[_Band]:
+    """Color a page of a scan band by band, each compressed."""
     photo, factor = result.photo, stand_in.factor_of(scan)
+    scan = replace(scan, compression=colorizer.options.compression or scan.compression)
+    quality = colorizer.options.quality or jpeg.KEEPING
     luma, colorizer = photo.shown, stand_in.scaled(colorizer, factor)
     chroma = colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc)
     model = upsample.fit(chroma, luma)
@@ -116,21 +153,10 @@ def paint(
             at = slice((band.top + row - above) // spacing, (band.top + row + step) // spacing + 1)
             parts = upsample.stretched(model, at, high // spacing)
             _paint(samples, rgb[row : row + step], parts, above=above, width=wide, spacing=spacing)
-        return _compressed(rgb, scan, tags=band.top == 0)
+        return _compressed(rgb, scan, quality=quality, tags=band.top == 0)
 
-    with (
-        drafted(target, overwrite=overwrite, announce=announce) as draft,
-        draft.open("r+b") as file,
-        stand_in.opened(scan) as image,
-    ):
-        bands, write = _in_order(work, _bands(image, scan)), _write_png if scan.format == "PNG" else _write_tiff
-        if sign is None:
-            write(file, scan, bands, xmp=xmp)
-        else:
-            with tempfile.TemporaryFile(dir=target.parent) as unsigned:
-                write(unsigned, scan, bands, xmp=xmp)
-                unsigned.seek(0)
-                sign(unsigned, file)
+    with stand_in.opened(scan) as image:
+        yield from _in_order(work, _bands(image, scan))
 
 
 @dataclass(frozen=True)
@@ -208,7 +234,7 @@ def _paint(samples: Samples, rgb: Samples, model: upsample.Model, *, above: int,
     cv2.merge(channels, rgb)
 
 
-def _compressed(rgb: Samples, scan: Scan, *, tags: bool) -> _Band:
+def _compressed(rgb: Samples, scan: Scan, *, quality: int, tags: bool) -> _Band:
     """Compress a band: for a TIFF, libvips writes one of it, from which the strip or the tiles are taken."""
     if scan.format == "PNG":
         return _Band(len(rgb), [memoryview(part) for part in png.deflated(rgb)], {})
@@ -217,7 +243,7 @@ def _compressed(rgb: Samples, scan: Scan, *, tags: bool) -> _Band:
     kind, meaning = ("uchar", "srgb") if scan.bits == 8 else ("ushort", "rgb16")
     height, width, channels = rgb.shape
     image = vips.library().Image.new_from_memory(rgb, width, height, channels, kind).copy(interpretation=meaning)
-    options: dict[str, Any] = {"compression": scan.compression, "Q": jpeg.KEEPING}
+    options: dict[str, Any] = {"compression": scan.compression, "Q": quality}
     if scan.compression in PREDICTED:
         options["predictor"] = "horizontal"
     if scan.tile:
@@ -231,10 +257,22 @@ def _compressed(rgb: Samples, scan: Scan, *, tags: bool) -> _Band:
     return _Band(height, parts, tiff.carried(directory, LAYOUT) if tags else {})
 
 
-def _write_tiff(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: bytes | None) -> None:
-    """Write bands as they come, then the directory, then the header, which was left open."""
+def _write_tiff(file: BinaryIO, pages: Iterable[tuple[Scan, Iterable[_Band]]], *, xmp: bytes | None) -> None:
+    """Write the bands of all pages as they come, then the directories, then the header, which was left open."""
     position = 16
     file.write(bytes(position))
+    directories: list[tiff.Directory] = []
+    for scan, bands in pages:
+        position, directory = _write_page(file, scan, bands, position)
+        directories.append({**directory, tiff.XMP: tiff.Value(tiff.BYTES, xmp)} if xmp and not directories else directory)
+    head, body = tiff.head(directories, position)
+    file.write(body)
+    file.seek(0)
+    file.write(head)
+
+
+def _write_page(file: BinaryIO, scan: Scan, bands: Iterable[_Band], position: int) -> tuple[int, tiff.Directory]:
+    """Write bands from a position of the file on; gives the even one behind them, and the directory that tells of them."""
     offsets: list[int] = []
     counts: list[int] = []
     layout: tiff.Directory = {}
@@ -265,14 +303,9 @@ def _write_tiff(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: byte
         tags |= {STRIP_OFFSETS: places, STRIP_BYTES: sizes, STRIP_ROWS_TAG: _long(rows)}
     if profile := icc.for_color(scan.profile, "L" if scan.grey else "RGB"):
         tags[tiff.ICC] = tiff.Value(tiff.UNDEFINED, profile)
-    if xmp:
-        tags[tiff.XMP] = tiff.Value(tiff.BYTES, xmp)
-    kept = tiff.carried(scan.directory or {}, tiff.CARRIED | tiff.BLOCKS | {tiff.XMP})
+    kept = tiff.carried(scan.directory or {}, tiff.CARRIED | tiff.BLOCKS | tiff.PAGE | {tiff.XMP})
     file.write(bytes(position % 2))
-    head, directory = tiff.head({**kept, **layout, **tags}, position + position % 2)
-    file.write(directory)
-    file.seek(0)
-    file.write(head)
+    return position + position % 2, {**kept, **layout, **tags}
 
 
 def _write_png(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: bytes | None) -> None:

@@ -20,18 +20,21 @@ from PIL import Image, UnidentifiedImageError
 from photochrom import extended_xmp, iptc, jpeg, photo_jpeg, photo_pillow, photo_tiff, planes, png, pnm, tiff, vips
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, Kind, contents, kind_of, same_file, save, unknown
-from photochrom.picture import LOSSY_QUALITY, MAX_PIXELS, LumaChoice, LumaWay, Photo
+from photochrom.picture import MAX_PIXELS, SAMPLINGS, Compression, LumaChoice, LumaWay, Photo, Subsampling
 from photochrom.planes import Plane, stored, upright
 
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
     "SUFFIXES",
+    "Compression",
     "Format",
     "LumaChoice",
     "LumaWay",
     "Photo",
     "Plane",
+    "Subsampling",
+    "asked",
     "chroma_step",
     "encode",
     "from_array",
@@ -63,6 +66,8 @@ READERS: dict[Kind, Callable[[bytes, int], Photo]] = {
 }
 BARE = frozenset({"BMP", "PNM"})
 """Formats that carry pixels and, a BMP, their resolution."""
+NAMED = 5
+"""Texts of a PNG that are named where they are left out."""
 DEEP = frozenset({"PNG", "TIFF", "AVIF", "PNM"})
 """Formats that are written with more than 8 bits."""
 
@@ -147,11 +152,46 @@ def notes(photo: Photo, format: Format | None = None) -> tuple[str, ...]:
     left = left if target in BARE else []
     left += ["IPTC"] if photo.iptc and target not in (None, "JPEG", "TIFF") else []
     left += ["the resolution"] if photo.dpi and target == "PNM" else []
+    if photo.format == "PNG" and target not in (None, "PNG") and (texts := png.texts(photo.extras)):
+        left.append(f"its texts ({', '.join(texts[:NAMED])}{', ...' if len(texts) > NAMED else ''})")
     left += ["the record of the run"] if target in BARE else []
     if left:
-        them = "it" if len(left) == 1 else "them"
+        them = "it" if len(left) == 1 and not left[0].startswith("its texts") else "them"
         found += (f"{' and '.join(filter(None, (', '.join(left[:-1]), left[-1])))} left out, {target} has no place for {them}",)
     return found
+
+
+def asked(
+    photo: Photo,
+    format: Format | None = None,
+    *,
+    subsampling: Subsampling | None = None,
+    compression: Compression | None = None,
+) -> Photo:
+    """Give a photograph, and its pages, that are written with another subsampling or compression than the source's.
+
+    Args:
+        photo: the photograph.
+        format: another format than the source's.
+        subsampling: of chroma in a JPEG or AVIF.
+        compression: of a TIFF.
+
+    Raises:
+        OutputError: the format cannot hold this photograph so.
+    """
+    target = target_of(photo, format)
+    if subsampling is not None:
+        if subsampling == "422" and target == "AVIF" and photo.bits > 8:
+            raise OutputError("an AVIF of more than 8 bits is written with subsampling 444 or 420: choose one of them")
+        photo = replace(photo, sampling=SAMPLINGS[subsampling], avif_sampling=SAMPLINGS[subsampling])
+    if compression is None or target != "TIFF":
+        return photo
+    for page in (photo, *photo.pages):
+        if compression == "jpeg" and (page.bits > 8 or page.alpha is not None):
+            what = f"{page.bits} bits a channel" if page.bits > 8 else "transparency"
+            raise OutputError(f"JPEG inside a TIFF does not keep {what}; choose compression deflate (--compression deflate)")
+    pages = (replace(page, compression=photo_tiff.NAMES[compression]) for page in photo.pages)
+    return replace(photo, compression=photo_tiff.NAMES[compression], pages=tuple(pages))
 
 
 def chroma_step(photo: Photo, format: Format | None = None) -> int:
@@ -208,7 +248,8 @@ def encode(
         cr: the same.
         format: another format than the source's.
         luma: how luma gets into a JPEG; by default as ``luma_way`` says.
-        quality: of a JPEG, WebP or AVIF, 1 to 100, all of them lossy then; by default as the source's, where that can be told.
+        quality: of a JPEG, WebP, AVIF, or TIFF with JPEG inside, 1 to 100; a WebP is lossy then. By default as the source's,
+            where that can be told.
         pages: Cb and Cr of each of the photograph's further pages.
 
     Raises:
@@ -235,7 +276,8 @@ def encode(
     try:
         if target == "TIFF":
             every = zip((photo, *photo.pages), ((cb, cr), *pages), strict=True)
-            return photo_tiff.encode([(page, _samples(page, *chroma)) for page, chroma in every], foreign=foreign)
+            drawn = [(page, _samples(page, *chroma)) for page, chroma in every]
+            return photo_tiff.encode(drawn, foreign=foreign, quality=quality)
         return _write(photo, _samples(photo, cb, cr), target, quality=quality)
     except (OSError, ValueError, struct.error) as error:
         if isinstance(error, PhotochromError):
@@ -299,7 +341,7 @@ def _write(photo: Photo, samples: Plane, target: Format, *, quality: int | None)
         return pnm.write(samples)
     exif = tiff.with_resolution(photo.exif, photo.dpi)
     if target == "AVIF" and samples.dtype == np.uint16:
-        return _deep_avif(photo, samples, exif, quality=quality or LOSSY_QUALITY)
+        return _deep_avif(photo, samples, exif, quality=quality or photo.avif_quality)
     options: dict[str, Any] = {}
     if target in ("WEBP", "AVIF"):
         carried = {"exif": exif, "xmp": photo.xmp, "icc_profile": photo.icc}
@@ -308,8 +350,8 @@ def _write(photo: Photo, samples: Plane, target: Format, *, quality: int | None)
         lossless = photo.lossless and quality is None
         options |= {"lossless": True, "exact": True} if lossless else {"quality": quality or photo.webp_quality}
     if target == "AVIF":
-        options["quality"] = quality or LOSSY_QUALITY
-        options["subsampling"] = "4:2:0" if photo.subsampled else "4:4:4"
+        options["quality"] = quality or photo.avif_quality
+        options["subsampling"] = {(1, 1): "4:4:4", (1, 2): "4:2:2"}.get(photo.avif_sampling, "4:2:0")
     if target == "BMP" and photo.dpi:
         options["dpi"] = photo.dpi
     if target == "PNG" and samples.dtype == np.uint16:
@@ -330,4 +372,4 @@ def _deep_avif(photo: Photo, samples: Plane, exif: bytes | None, *, quality: int
     carried = {"exif": tiff.as_upright(exif), "xmp": photo.xmp, "icc-profile": photo.icc}
     blocks = {name: block for name, block in carried.items() if block}
     bits = 10 if photo.bits == 10 else 12
-    return vips.avif(turned, bits=bits, quality=quality, subsampled=photo.subsampled, carried=blocks)
+    return vips.avif(turned, bits=bits, quality=quality, subsampled=photo.avif_sampling != (1, 1), carried=blocks)

@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from photochrom import heif, icc, jpeg, planes, png, pnm, tiff, vips, webp
+from photochrom import av1, heif, icc, jpeg, planes, png, pnm, tiff, vips, webp
 from photochrom.errors import PhotoError
 from photochrom.files import FORMATS, Kind, kind_of
 from photochrom.picture import LOSSY_QUALITY, Photo, refuse_large
@@ -138,8 +138,9 @@ def read_avif(data: bytes, max_pixels: int) -> Photo:
             photo = replace(photo, orientation=1, exif=tiff.as_upright(photo.exif))  # libvips has turned it
         else:
             photo = from_image(image, exif=exif)
-    profile = photo.icc or icc.of_primaries(coding.primaries)
-    return replace(photo, format="AVIF", bits=coding.bits, icc=profile, lossless=False, subsampled=coding.subsampled)
+    profile, quality = photo.icc or icc.of_primaries(coding.primaries), av1.quality_of(data) or LOSSY_QUALITY
+    photo = replace(photo, format="AVIF", bits=coding.bits, icc=profile, lossless=False)
+    return replace(photo, avif_sampling=coding.sampling, avif_quality=quality)
 
 
 def read_heic(data: bytes, max_pixels: int) -> Photo:

@@ -12,12 +12,14 @@ from PIL import Image
 
 from photochrom import icc, photo_pillow, planes, tiff, vips
 from photochrom.errors import OutputError, PhotoError
-from photochrom.picture import Photo, refuse_large
+from photochrom.picture import COPIES_LEFT, Compression, Photo, refuse_large
 from photochrom.planes import Bytes, Plane
 
 COMPRESSIONS = {1: "raw", 5: "tiff_lzw", 6: "jpeg", 7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_adobe_deflate"}
 COMPRESSIONS |= {32773: "packbits", 50000: "zstd"}
 """The values of the tag that RGB admits, as Pillow names them; a source with another one (fax, for one) gets Deflate."""
+NAMES: dict[Compression, str] = {"none": "raw", "lzw": "tiff_lzw", "deflate": "tiff_adobe_deflate", "jpeg": "jpeg"}
+"""What Pillow calls those that may be asked for."""
 DEEP = {"raw": "none", "tiff_lzw": "lzw", "packbits": "packbits"}
 """What libvips calls those that hold 16 bits; it writes Deflate for the others."""
 FAX = frozenset({2, 3, 4})
@@ -51,18 +53,21 @@ def read(data: bytes, max_pixels: int) -> Photo:
     return replace(pages[0], pages=tuple(pages[1:]))
 
 
-def encode(pages: Sequence[tuple[Photo, Plane]], *, foreign: bool) -> bytes:
+def encode(pages: Sequence[tuple[Photo, Plane]], *, foreign: bool, quality: int | None = None) -> bytes:
     """Write photographs, each with its ``(H, W, 3 or 4)`` RGB of 8 or 16 bits, as the pages of one TIFF.
 
     Args:
         pages: the photographs and their samples.
         foreign: they come from another format, whose extras a TIFF cannot hold.
+        quality: of JPEG inside, 1 to 100; by default the photograph's.
 
     Raises:
         OutputError: the pages exceed what the format holds.
         OSError, ValueError, struct.error: they cannot be written.
     """
-    files = [tiff.splice(_pixels(photo, samples), _tags(photo, () if foreign else photo.extras)) for photo, samples in pages]
+    files = [
+        tiff.splice(_pixels(photo, samples, quality), _tags(photo, () if foreign else photo.extras)) for photo, samples in pages
+    ]
     if sum(map(len, files)) >= 1 << 32:
         raise OutputError("the result would exceed the 4 gigabytes of a TIFF; choose another format, or split it")
     return files[0] if len(files) == 1 else tiff.join(files)
@@ -114,6 +119,7 @@ def _page(data: bytes, index: int, directory: tiff.Directory, *, max_pixels: int
         dpi=tiff.dpi(directory),
         extras=((b"tags", blocks),) if blocks else (),
         compression=COMPRESSIONS.get(compression, "tiff_adobe_deflate"),
+        notes=(COPIES_LEFT,) if tiff.COPIES in directory else (),
     )
 
 
@@ -147,14 +153,14 @@ def _by_pillow(
         return np.ascontiguousarray(planes.stored(found[0], orientation)), turned[0], thumbnail, mode
 
 
-def _pixels(photo: Photo, samples: Plane) -> bytes:
+def _pixels(photo: Photo, samples: Plane, quality: int | None) -> bytes:
     if samples.dtype == np.uint16:
         return vips.tiff(samples, compression=DEEP.get(photo.compression, "deflate"))
     options: dict[str, object] = {"compression": photo.compression}
     if photo.compression in ("tiff_lzw", "tiff_adobe_deflate", "zstd"):
         options["tiffinfo"] = {317: 2}  # differences between neighbors: without them LZW enlarges a photograph
     if photo.compression == "jpeg":
-        options["quality"] = photo.quality
+        options["quality"] = quality or photo.quality
     buffer = io.BytesIO()
     Image.fromarray(samples).save(buffer, "TIFF", **options)
     return buffer.getvalue()

@@ -17,8 +17,19 @@ LumaWay = Literal["lossless", "encoded"]
 LumaChoice = Literal["lossless", "encoded", "fast"]
 """What may be asked for: one of the ways, or the one of them that takes the least time."""
 
+Subsampling = Literal["444", "422", "420"]
+"""How finely a JPEG or AVIF holds chroma: at full size, at half the width, at half of both sides."""
+SAMPLINGS: dict[Subsampling, tuple[int, int]] = {"444": (1, 1), "422": (1, 2), "420": (2, 2)}
+"""Rows and columns that share a sample of chroma."""
+
+Compression = Literal["none", "lzw", "deflate", "jpeg"]
+"""How the pixels of a TIFF are packed."""
+
 LOSSY_QUALITY = 90
 """Of a WebP or AVIF that does not follow its source: fine enough to add no visible loss, still a small file."""
+
+COPIES_LEFT = "the smaller copies inside it left out"
+"""What is said of a TIFF with such (SubIFDs): they would stay grey."""
 
 MAX_PIXELS = 200_000_000
 """Larger pictures are refused unless asked for: a small file can claim to be any size."""
@@ -56,10 +67,12 @@ class Photo:
     """Of a JPEG whose luma is encoded anew: 1 to 100."""
     webp_quality: int = LOSSY_QUALITY
     """Of a lossy WebP: 1 to 100."""
+    avif_quality: int = LOSSY_QUALITY
+    """Of an AVIF: 1 to 100."""
     lossless: bool = True
     """Whether a WebP made from it keeps every pixel."""
-    subsampled: bool = False
-    """Whether an AVIF made from it stores chroma at half size."""
+    avif_sampling: tuple[int, int] = (1, 1)
+    """Rows and columns, 1 or 2, that share a sample of chroma in an AVIF made from it."""
     sampling: tuple[int, int] = (2, 2)
     """Rows and columns, 1 or 2, that share a sample of chroma in a JPEG made from it."""
     compression: str = "tiff_lzw"

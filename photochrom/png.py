@@ -22,7 +22,8 @@ LONGEST = 1 << 24
 """Most bytes of a compressed block besides pixels."""
 ROWS = 128
 """Rows that are filtered and deflated at once."""
-CARRIED = frozenset({b"cHRM", b"gAMA", b"sRGB", b"cICP", b"pHYs", b"tIME", b"tEXt", b"zTXt", b"iTXt"})
+TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+CARRIED = TEXTS | {b"cHRM", b"gAMA", b"sRGB", b"cICP", b"pHYs", b"tIME"}
 
 
 def parse(data: bytes | mmap) -> list[Chunk]:
@@ -50,6 +51,12 @@ def bits(chunks: list[Chunk]) -> int:
 def carried(chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
     """Pick the chunks that stay true for the color picture; profile, EXIF and XMP travel by themselves."""
     return tuple((kind, data) for kind, data in chunks if kind in CARRIED and not data.startswith(XMP))
+
+
+def texts(chunks: Iterable[Chunk]) -> list[str]:
+    """Name the texts among chunks, each by its keyword, such as Author, once and in their order."""
+    found = (data.partition(b"\0")[0].decode("latin-1") for kind, data in chunks if kind in TEXTS)
+    return list(dict.fromkeys("".join(filter(str.isprintable, name)) for name in found))
 
 
 def build(

@@ -67,7 +67,7 @@ def record(colorizer: Colorizer, *, format: Format | None, source: str = "", sha
         source: name of its file, without the folder; nothing, or "-" for standard input, where there is none.
         sha256: hash of that file.
     """
-    options = {**dataclasses.asdict(colorizer.options), "format": format}
+    options = dataclasses.asdict(colorizer.options.fitted(format))
     settings = json.dumps({name: value for name, value in options.items() if name not in UNRECORDED}, sort_keys=True)
     card = colorizer.model.card
     return Record(__version__, card.name, colorizer.model.hash, settings, "" if source == "-" else _printable(source), sha256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
@@ -19,6 +19,8 @@ TILE_SIDE = 256
 WIDEST = 1 << 16
 """No row is longer: several bands of rows are in memory."""
 
+SUBFILE, MASK = 254, 4
+"""What a page is to others, and the bit that says: a mask."""
 WIDTH, HEIGHT, SAMPLES, EXTRA = 256, 257, 277, 338
 TILE_WIDTH, TILE_HEIGHT = 322, 323
 COLORS = {0: 1, 1: 1, 2: 3, 6: 3}
@@ -51,6 +53,12 @@ class Scan:
     """Of a TIFF, as libvips names it."""
     tile: tuple[int, int] | None = None
     """Height and width of the tiles to write; none for strips."""
+    page: int = 0
+    """Its place in a TIFF."""
+    pages: tuple[Scan, ...] = ()
+    """The second and further pages of a TIFF."""
+    share: float = 1.0
+    """Of all pixels of the file, how many are this page's."""
     directory: tiff.Directory | None = None
     """Of a TIFF."""
     chunks: tuple[png.Chunk, ...] = ()
@@ -60,12 +68,12 @@ class Scan:
 def read(path: Path, *, least: int) -> Scan | None:
     """Read the header of a scan; none for every other file, missing and damaged ones too.
 
-    A scan is a TIFF of one page, in one of ``COMPRESSIONS``, or a PNG without interlacing; grey or RGB of 8 or 16 bits, with or
-    without alpha, and no wider than ``WIDEST``.
+    A scan is a TIFF, in one of ``COMPRESSIONS``, or a PNG without interlacing; grey or RGB of 8 or 16 bits, with or without
+    alpha, and no wider than ``WIDEST``; and so is each further page of it, of whatever size.
 
     Args:
         path: any file.
-        least: it has more pixels.
+        least: it has more pixels in all.
     """
     try:
         with path.open("rb") as file:
@@ -75,13 +83,22 @@ def read(path: Path, *, least: int) -> Scan | None:
             if not tiffs and not (start.startswith(png.SIGNATURE) and size > least):
                 return None
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                found = _tiff(path, tiff.read(data), tiff.pages(data)) if tiffs else _png(path, png.parse(data))
+                found = _pages(path, tiff.every(data)) if tiffs else [_png(path, png.parse(data))]
     except (OSError, ValueError, IndexError, zlib.error, PhotoError):
         return None  # the reader of all other files says what is wrong
-    return found if found and found.width <= WIDEST and found.width * found.height > least else None
+    scans = [scan for scan in found if scan and 0 < scan.width <= WIDEST and scan.height]
+    pixels = sum(scan.width * scan.height for scan in scans)
+    if len(scans) < max(len(found), 1) or pixels <= least:
+        return None
+    first, *others = (replace(scan, share=scan.width * scan.height / pixels) for scan in scans)
+    return replace(first, pages=tuple(others))
 
 
-def _tiff(path: Path, directory: tiff.Directory, pages: int) -> Scan | None:
+def _pages(path: Path, directories: list[tiff.Directory]) -> list[Scan | None]:
+    return [replace(scan, page=page) if (scan := _tiff(path, each)) else None for page, each in enumerate(directories)]
+
+
+def _tiff(path: Path, directory: tiff.Directory) -> Scan | None:
     def number(tag: int, default: int = 0) -> int:
         return (*tiff.numbers(directory, tag), default)[0]
 
@@ -92,10 +109,12 @@ def _tiff(path: Path, directory: tiff.Directory, pages: int) -> Scan | None:
     sides = [number(tag, 16) for tag in (TILE_HEIGHT, TILE_WIDTH)]
     plain = (
         all(side and side % 16 == 0 for side in sides)
-        and pages == 1
+        and not number(SUBFILE) & MASK
         and set(tiff.numbers(directory, tiff.SAMPLE_FORMAT)) <= {1}
         and bits in ({8}, {16})
     )
+    if compression == "jpeg" and extra:
+        return None  # libvips would write it without its alpha
     if not (plain and compression and colors and (samples or 1) - colors == len(extra) and extra in ((), (2,))):
         return None
     profile, xmp = (value.data if (value := directory.get(tag)) else None for tag in (tiff.ICC, tiff.XMP))

@@ -17,13 +17,15 @@ from photochrom.colorizer import Colorizer
 from photochrom.errors import OutputError, PhotoError
 from photochrom.files import drafted
 from photochrom.hints import Hint
-from photochrom.picture import Photo, refuse_large
+from photochrom.picture import COPIES_LEFT, Photo, refuse_large
 from photochrom.scans import Scan
 
 MORE = 10
 """A scan that is streamed may have so many times the pixels of one that is not: its size costs time and disk, no memory."""
 STAND_IN_PIXELS = 1 << 23
-"""The picture that stands in for the scan has no more: far above what the network sees."""
+"""The pictures that stand in for the pages of a scan have no more in all: far above what the network sees."""
+PAGE_PIXELS = 1 << 18
+"""But each may have so many."""
 
 
 def read(scan: Scan, *, max_pixels: int) -> Photo:
@@ -55,6 +57,7 @@ def read(scan: Scan, *, max_pixels: int) -> Photo:
         xmp=scan.xmp,
         icc=icc.for_color(scan.profile, "L" if scan.grey else "RGB"),
         iptc=directory[tiff.IPTC].data if tiff.IPTC in directory else None,
+        notes=(COPIES_LEFT,) if tiff.COPIES in directory else (),
     )
 
 
@@ -98,8 +101,8 @@ def variants(scan: Scan, colorizer: Colorizer, count: int) -> tuple[tuple[Hint, 
 
 def factor_of(scan: Scan) -> int:
     """Find by how much, a power of two, the stand-in is smaller."""
-    factor = 1
-    while -(-scan.width // factor) * -(-scan.height // factor) > STAND_IN_PIXELS:
+    factor, most = 1, max(int(STAND_IN_PIXELS * scan.share), min(PAGE_PIXELS, STAND_IN_PIXELS))
+    while -(-scan.width // factor) * -(-scan.height // factor) > most:
         factor *= 2
     return factor
 
@@ -122,7 +125,8 @@ def opened(scan: Scan) -> Iterator[Any]:
         try:
             source = library.Source.new_from_descriptor(file.fileno())  # no name, which may be no text
             load = getattr(library.Image, f"{scan.format.lower()}load_source")
-            yield load(source, access="sequential", fail_on="error")
+            page = {"page": scan.page} if scan.format == "TIFF" else {}
+            yield load(source, access="sequential", fail_on="error", **page)
         except library.Error as error:
             reason = vips.reason(error)
             raise PhotoError(

@@ -19,6 +19,8 @@ PLACES = frozenset({273, 324})
 """Where strips and tiles lie in the file."""
 PAGE = frozenset({254, 297})
 """What a page is among others: a reduced copy, a mask; its number."""
+COPIES = 330
+"""Where smaller copies of a page lie."""
 RESOLUTION = frozenset({282, 283, 296})
 DIRECTORIES = frozenset({34665, 34853, 40965})
 """EXIF, GPS and, inside EXIF, interoperability."""
@@ -57,13 +59,8 @@ def read(data: bytes | mmap) -> Directory:
     return _read(data, start, order=order, big=big)
 
 
-def pages(data: bytes | mmap) -> int:
-    """Count the directories of a TIFF, up to a link that leads outside the file or back."""
-    return len(_starts(data))
-
-
 def every(data: bytes | mmap) -> list[Directory]:
-    """Read the directory of each page of a TIFF."""
+    """Read the directory of each page of a TIFF, up to a link that leads outside the file or back."""
     order, big = _ORDERS.get(data[:4], ("", False))
     return [_read(data, start, order=order, big=big) for start in _starts(data)]
 
@@ -213,11 +210,20 @@ def _read(data: bytes | mmap, start: int, *, order: str, big: bool, depth: int =
     return directory
 
 
-def head(directory: Directory, base: int) -> tuple[bytes, bytes]:
-    """Write the first 16 bytes of a TIFF, and the directory at the even offset ``base``; a BigTIFF where 4 GiB are passed."""
-    if base + len(_write(directory, 0, order="<")) < 1 << 32:
-        return b"II*\0" + struct.pack("<I", base) + b"\0" * 8, _write(directory, base, order="<")
-    return b"II+\0\x08\0\0\0" + struct.pack("<Q", base), _write(directory, base, order="<", big=True)
+def head(pages: Sequence[Directory], base: int) -> tuple[bytes, bytes]:
+    """Write the first 16 bytes of a TIFF, and its directories from an even offset on; a BigTIFF where 4 GiB are passed."""
+    big = base + sum(len(_write(page, 0, order="<")) + 1 for page in pages) >= 1 << 32
+    count, entry, word = ("Q", 20, "Q") if big else ("H", 12, "I")
+    body = bytearray()
+    for number, page in enumerate(pages, 1):
+        place = base + len(body)
+        body += _write(page, place, order="<", big=big)
+        body += b"\0" * (len(body) % 2)
+        if number < len(pages):
+            link = place - base + struct.calcsize("<" + count) + entry * len(page)
+            struct.pack_into("<" + word, body, link, base + len(body))
+    start = b"II+\0\x08\0\0\0" + struct.pack("<Q", base) if big else b"II*\0" + struct.pack("<I", base) + b"\0" * 8
+    return start, bytes(body)
 
 
 def _write(directory: Directory, base: int, *, order: str, big: bool = False) -> bytes:

@@ -262,10 +262,10 @@ def test_a_heic() -> None:
 
 def test_an_avif_of_ten_bits_stays_one() -> None:
     source = photo.read(making.data("odd", "avif-sample-images__fox.profile1.10bpc.yuv444.avif"))
-    assert (source.bits, source.luma.dtype, source.subsampled) == (10, np.uint16, False)
+    assert (source.bits, source.luma.dtype, source.avif_sampling) == (10, np.uint16, (1, 1))
     assert source.luma.max() <= 65535
     back = photo.read(photo.encode(source, *making.chroma(source.luma.shape)))
-    assert (back.bits, back.exif, back.subsampled) == (10, None, False)
+    assert (back.bits, back.exif, back.avif_sampling) == (10, None, (1, 1))
     assert np.abs(back.luma.astype(int) - source.luma).mean() < 600
 
 

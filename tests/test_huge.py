@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import zlib
@@ -243,6 +244,56 @@ def test_jpeg_inside_stays_jpeg(channels: int, tmp_path: Path, colorizer: Colori
     assert np.abs(luma(read(tmp_path / "out.tif")) - luma(read(source)).astype(float)).mean() < 1
 
 
+@pytest.mark.parametrize("tile", [False, True])
+@pytest.mark.parametrize(("compression", "value"), [("none", 1), ("lzw", 5), ("deflate", 8), ("jpeg", 7)])
+def test_compression_is_that_asked_for(
+    compression: photo.Compression, value: int, tile: bool, tmp_path: Path, colorizer: Colorizer
+) -> None:
+    given = samples(8, 1)
+    source = write(tmp_path / "scan.tif", given, compression="none" if compression == "lzw" else "lzw", tile=tile)
+    asked = Colorizer(colorizer.model, replace(colorizer.options, compression=compression))
+    color_file(source, tmp_path / "out.tif", colorizer=asked)
+    after = tags(tmp_path / "out.tif")
+    assert tiff.numbers(after, tiff.COMPRESSION) == (value,)
+    assert tiff.numbers(after, huge.PREDICTOR) == ((2,) if compression in huge.PREDICTED else ())
+    away = np.abs(making.luma((tmp_path / "out.tif").read_bytes()) - given[..., 0])
+    assert away.max() == 0 if compression != "jpeg" else away.mean() < 1
+
+
+def test_quality_of_jpeg_inside_is_that_asked_for(tmp_path: Path, colorizer: Colorizer) -> None:
+    source = write(tmp_path / "scan.tif", samples(8, 1), compression="jpeg")
+    sizes = []
+    for quality in (30, 70, 95, None):
+        asked = Colorizer(colorizer.model, replace(colorizer.options, quality=quality))
+        color_file(source, tmp_path / f"{quality}.tif", colorizer=asked)
+        sizes.append((tmp_path / f"{quality}.tif").stat().st_size)
+        assert read(tmp_path / f"{quality}.tif").shape == (*SIZE, 3)
+    assert sizes[0] < 0.8 * sizes[1] < 0.5 * sizes[2] < 0.5 * sizes[3]
+
+
+@pytest.mark.parametrize(("bits", "what"), [(16, "16 bits a channel"), (8, "transparency")])
+def test_jpeg_inside_is_refused_before_the_work(
+    bits: int, what: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "scan.tif", samples(bits, 1 if bits == 16 else 2))
+    asked = Colorizer(colorizer.model, replace(colorizer.options, compression="jpeg"))
+    monkeypatch.delattr(Colorizer, "answer")
+    with pytest.raises(OutputError, match=rf"scan\.tif: JPEG inside a TIFF does not keep {what}; choose compression deflate"):
+        color_file(source, tmp_path / "out.tif", colorizer=asked)
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_alpha_beside_jpeg_inside_is_kept_in_memory(tmp_path: Path, colorizer: Colorizer) -> None:
+    """It is not streamed, since libvips would drop it."""
+    picture = Image.fromarray(np.dstack([samples(8, 3), making.grey(*SIZE, seed=5)]))
+    source = tmp_path / "scan.tif"
+    picture.save(source, compression="jpeg", quality=95)
+    assert huge.scan(source) is None
+    color_file(source, tmp_path / "out.tif", colorizer=colorizer)
+    away = np.abs(read(tmp_path / "out.tif")[..., 3].astype(int) - making.grey(*SIZE, seed=5))
+    assert away.mean() < 3
+
+
 def test_what_describes_the_scan_is_carried(tmp_path: Path, colorizer: Colorizer) -> None:
     profile, note = making.grey_profile(making.gamma_curve(1.8)), b'<own:a xmlns:own="http://example.org/">1910</own:a>'
     xmp = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="">' + note
@@ -279,7 +330,7 @@ def test_the_network_sees_a_turned_scan_upright(tmp_path: Path, colorizer: Color
 def test_past_four_gigabytes_it_is_a_bigtiff() -> None:
     long, offsets = tiff.Value(tiff.LONG, b"\1\2\3\4"), np.array([16, 1 << 33], "<u8").tobytes()
     directory = {256: long, 273: tiff.Value(tiff.LONG8, offsets), 34665: tiff.Value(tiff.LONG, b"", {33434: long})}
-    head, body = tiff.head(directory, 1 << 33)
+    head, body = tiff.head([directory], 1 << 33)
     assert head[:4] == b"II+\0"
     assert int.from_bytes(head[8:], "little") == 1 << 33
     # Read at the front of a file, the same bytes hold every offset that fits there.
@@ -287,15 +338,21 @@ def test_past_four_gigabytes_it_is_a_bigtiff() -> None:
     found = tiff.read(b"II+\0\x08\0\0\0" + (16).to_bytes(8, "little") + moved)
     assert found == directory
     assert len(body) == len(moved)
-    small, _ = tiff.head(directory, 16)
+    small, _ = tiff.head([directory], 16)
     assert small[:4] == b"II*\0"
 
 
-def test_only_one_plain_page_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_plain_pages_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 1))
     assert huge.scan(source) is not None
     pages = tmp_path / "pages.tif"
     pages.write_bytes(tiff.join([source.read_bytes()] * 2))
+    assert huge.scan(pages) is not None
+    one = making.file(Image.fromarray(making.grey(60, 80)).convert("1"), "TIFF", {"compression": "group4"})
+    pages.write_bytes(tiff.join([source.read_bytes(), one]))
+    assert huge.scan(pages) is None
+    mask = tiff.splice(source.read_bytes(), {scans.SUBFILE: tiff.Value(tiff.LONG, b"\4\0\0\0")})
+    pages.write_bytes(tiff.join([source.read_bytes(), mask]))
     assert huge.scan(pages) is None
     table = write(tmp_path / "table.tif", samples(8, 3), **{"icc-profile-data": making.srgb_profile()})
     assert huge.scan(table) is not None
@@ -312,6 +369,87 @@ def test_only_one_plain_page_is_streamed(tmp_path: Path, monkeypatch: pytest.Mon
     assert huge.scan(empty) is huge.scan(text) is huge.scan(tmp_path / "missing.tif") is huge.scan(tmp_path) is None
     monkeypatch.setattr(huge, "HUGE", SIZE[0] * SIZE[1])
     assert huge.scan(source) is None
+
+
+def pages_of(path: Path) -> Path:
+    """Write a scan of 16 bits, a small copy of it that is named as one, a page of another size and depth, and a tiny one."""
+    files = []
+    for number, array in enumerate((samples(16, 1), samples(16, 1)[::4, ::4], samples(8, 3)[:201], samples(8, 1)[:30, :20])):
+        part = write(path.with_suffix(f".{number}"), np.ascontiguousarray(array), compression=("lzw", "none")[number % 2])
+        named = {270: tiff.Value(2, f"page {number}".encode() + b"\0")}
+        reduced = {scans.SUBFILE: tiff.Value(tiff.LONG, bytes([number == 1, 0, 0, 0]))}
+        files.append(tiff.splice(part.read_bytes(), named | reduced))
+        part.unlink()
+    path.write_bytes(tiff.join(files))
+    return path
+
+
+def test_streamed_pages_are_what_memory_makes_of_them(
+    tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = pages_of(tmp_path / "scan.tif")
+    with monkeypatch.context() as patch:
+        patch.delattr(photo, "read")
+        streamed = color_file(source, tmp_path / "streamed.tif", colorizer=colorizer)
+    assert len(streamed.pages) == 3
+    monkeypatch.setattr(huge, "HUGE", 1 << 24)
+    color_file(source, tmp_path / "whole.tif", colorizer=colorizer)
+    given = photo.read(source)
+    found, expected = (photo.read(tmp_path / f"{name}.tif") for name in ("streamed", "whole"))
+    assert len(found.pages) == len(expected.pages) == 3
+    for number, (one, two, own) in enumerate(zip(*((each, *each.pages) for each in (found, expected, given)), strict=True)):
+        assert (one.bits, one.exif, one.extras, one.compression) == (two.bits, two.exif, two.extras, two.compression)
+        assert np.array_equal(one.luma, own.luma), number
+        assert (b"photochrom" in (one.xmp or b"")) == (number == 0)
+        pictures = [
+            vips.library().Image.tiffload(str(tmp_path / f"{name}.tif"), page=number).numpy()[..., :3].astype(float)
+            for name in ("streamed", "whole")
+        ]
+        away = np.abs(pictures[0] - pictures[1]) / (257 if own.bits == 16 else 1)
+        assert away.mean() < 1.5, (number, away.mean())
+        assert np.ptp(pictures[0], axis=2).max() > 5
+
+
+def test_a_page_in_color_skips_the_scan(tmp_path: Path, colorizer: Colorizer, capsys: pytest.CaptureFixture[str]) -> None:
+    source = pages_of(tmp_path / "scan.tif")
+    result = color_file(source, tmp_path / "out.tif", colorizer=Colorizer(colorizer.model, Options()))
+    assert (result.chroma, result.judgement.kind, (tmp_path / "out.tif").exists()) == (None, "color", False)
+    assert "16 bits, 4 pages, orientation 1" in told(capsys, "info", source)[0]
+    pixels = SIZE[0] * SIZE[1]
+    tight = Colorizer(colorizer.model, replace(colorizer.options, max_pixels=-(-pixels // 10)))
+    with pytest.raises(PhotoError, match=r"scan\.tif: 4 pages of 402,898 pixels in all, over the limit of 258,450; raise it"):
+        color_file(source, tmp_path / "out.tif", colorizer=tight)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_smaller_copies_inside_a_page_are_left_out_and_that_is_said(
+    streamed: bool, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pyramid = {"pyramid": True, "subifd": True, "tile": True, "tile_width": 64, "tile_height": 64}
+    source = write(tmp_path / "scan.tif", samples(8, 1), **pyramid)
+    monkeypatch.setattr(huge, "HUGE", 1000 if streamed else 1 << 24)
+    assert (huge.scan(source) is not None) == streamed
+    result = color_file(source, tmp_path / "out.tif", colorizer=colorizer)
+    assert result.notes == ("the smaller copies inside it left out",)
+    assert tiff.COPIES not in tags(tmp_path / "out.tif")
+    assert read(tmp_path / "out.tif").shape == (*SIZE, 3)
+
+
+def test_past_four_gigabytes_pages_are_linked_in_a_bigtiff() -> None:
+    one = {256: tiff.Value(tiff.LONG, b"\1\2\3\4"), 270: tiff.Value(2, b"a text that no entry holds\0")}
+    for base in (16, 1 << 33):
+        head, body = tiff.head([one, {}, one], base)
+        assert len(head) == 16
+        order = "<Q" if base > 16 else "<I"
+        count, entry = (8, 20) if base > 16 else (2, 12)
+        place, found = 0, []
+        for _ in range(3):
+            (number,) = struct.unpack_from("<Q" if base > 16 else "<H", body, place)
+            found.append(number)
+            (link,) = struct.unpack_from(order, body, place + count + entry * number)
+            assert place % 2 == 0
+            place = link - base
+        assert (found, link) == ([2, 0, 2], 0)
 
 
 def test_a_result_of_another_format_is_made_in_memory(
@@ -331,11 +469,11 @@ def test_a_scan_that_breaks_off_is_refused_and_nothing_is_written(
     whole = write(tmp_path / "scan.tif", samples(16, 1), compression=compression).read_bytes()
     # With its directory in front, as scanners write it, the file still says how large it should be.
     moved = dict(tiff.read(whole))
-    _, directory = tiff.head(moved, 16)
+    _, directory = tiff.head([moved], 16)
     shift = 16 + len(directory) + len(directory) % 2
     offsets = [offset + shift for offset in tiff.numbers(moved, huge.STRIP_OFFSETS)]
     moved[huge.STRIP_OFFSETS] = tiff.Value(tiff.LONG, np.array(offsets, "<u4").tobytes())
-    head, directory = tiff.head(moved, 16)
+    head, directory = tiff.head([moved], 16)
     content = (head + directory).ljust(shift, b"\0") + whole
     source = tmp_path / "cut.tif"
     source.write_bytes(content)
@@ -495,7 +633,7 @@ def test_variants_of_a_scan_are_written_without_reading_it_whole(tmp_path: Path,
     assert not np.array_equal(read(tmp_path / "out.tif"), read(tmp_path / "out-2.tif"))
 
 
-@pytest.mark.parametrize("command", ["colorize", "colorize --confidence", "info"])
+@pytest.mark.parametrize("command", ["colorize", "colorize --confidence", "info", "colorize of pages"])
 def test_memory_stays_bounded(command: str, tmp_path: Path) -> None:
     """Color two scans, one of nine times the pixels of the other, and compare the peaks of the two processes."""
     code = (
@@ -510,7 +648,10 @@ def test_memory_stays_bounded(command: str, tmp_path: Path) -> None:
         source = tmp_path / f"{side}.tif"
         row = vips.library().Image.new_from_array(np.tile(samples(16, 1), (1, side // SIZE[1] + 1, 1))[:, :side])
         row.replicate(1, side // SIZE[0] + 1).crop(0, 0, side, side).copy(interpretation="grey16").tiffsave(str(source))
-        name, *more = command.split()
+        if command.endswith("pages"):  # the large one first, as scanners write them, then a small copy of it
+            small = write(tmp_path / "small.tif", samples(16, 1)[::4, ::4].copy()).read_bytes()
+            source.write_bytes(tiff.join([source.read_bytes(), small]))
+        name, *more = command.removesuffix(" of pages").split()
         more += [tmp_path / "map.png"] if more else []
         arguments = [name, source, *more, *(["-o", tmp_path / "out.tif"] if name == "colorize" else [])]
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)

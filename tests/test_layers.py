@@ -20,7 +20,7 @@ MODULES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8
 LAYERS = (
     "errors",
     "bootstrap color files goals heif icc iptc ssim",
-    "jpeg planes png tiff webp",
+    "av1 jpeg planes png tiff webp",
     "dct extended_xmp scans",
     "picture",
     "pnm vips",

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from skimage import data
 
-from photochrom import jpeg, photo, planes, webp
+from photochrom import av1, jpeg, photo, planes, png, tiff, vips, webp
 from photochrom.errors import OptionError, OutputError, PhotoError
 
 LOSSLESS: dict[str, dict[str, Any]] = {
@@ -140,6 +140,58 @@ def test_the_quality_of_a_webp_stays_from_85_on_and_is_90_below(quality: int, al
     assert away[source.webp_quality] <= away[90] / (3 if quality > 90 else 1)
 
 
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+@pytest.mark.parametrize("quality", [40, 80, 85, 88, 90, 95, 98, 100])
+def test_the_quality_of_an_avif_stays_from_85_on_and_is_90_below(quality: int, subsampling: str) -> None:
+    image = Image.fromarray(data.astronaut()[:300, :300])
+    source = photo.read(making.file(image, "AVIF", {"quality": quality, "subsampling": subsampling}))
+    assert av1._written(source.avif_quality) == av1._written(quality if quality >= 85 else 90)
+    grey = np.full(source.luma.shape, 128, np.uint8)
+    away = {}
+    for written in (source.avif_quality, 90):
+        out = photo.encode(source, grey, grey, quality=written)
+        away[written] = np.square(making.luma(out) - source.luma.astype(int)).mean()
+    assert photo.encode(source, grey, grey) == photo.encode(source, grey, grey, quality=source.avif_quality)
+    assert away[source.avif_quality] <= away[90] / (1 if source.avif_quality == 90 else 1.4)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_a_deep_avif_keeps_its_quality(bits: int) -> None:
+    deep = making.scene(90, 130).astype(np.uint16) * 257
+    for quality in (80, 96):
+        content = vips.avif(deep, bits=bits, quality=quality, subsampled=False, carried={})
+        source = photo.read(content)
+        assert av1.quantizer(content) == av1._written(quality)
+        assert av1._written(source.avif_quality) == av1._written(96 if quality == 96 else 90)
+        out = photo.encode(source, *making.chroma((90, 130)))
+        assert av1.quantizer(out) == av1._written(source.avif_quality)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (65, 300), (700, 64), (5000, 70), (70, 5000), (4200, 2400)])
+def test_the_quantizer_of_an_avif_is_found_behind_all_that_stands_before_it(size: tuple[int, int]) -> None:
+    """The number of tiles, whether it looks like a screen, and a second picture, of alpha, change what that is."""
+    picture = Image.fromarray(making.scene(40, 60)).resize(size)
+    for quality, quantizer in ((60, 120), (91, 28)):
+        for image in (picture.convert("L"), picture, picture.quantize(4).convert("RGBA"))[: 3 if max(size) < 2400 else 1]:
+            for tiling in (False, True) if max(size) < 2400 else (True,):
+                content = making.file(image, "AVIF", {"quality": quality, "speed": 9, "autotiling": tiling})
+                assert av1.quantizer(content) == quantizer, (size, image.mode, tiling)
+
+
+def test_a_damaged_avif_has_any_quantizer_or_none() -> None:
+    content = making.file(making.scene(60, 80), "AVIF")
+    place = content.index(b"iloc")
+    for damaged in (b"", content[:place], content[: place + 20], content[:400], content.replace(b"pitm", b"xxxx")):
+        assert av1.quantizer(damaged) is None or len(damaged) == 400
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        flipped = bytearray(content[:500])
+        for spot in rng.integers(0, 500, 5):
+            flipped[spot] = rng.integers(256)
+        assert 0 <= (av1.quantizer(bytes(flipped)) or 0) <= 255
+    assert av1.quality_of(making.file(making.scene(60, 80), "PNG")) is None
+
+
 def test_the_quality_of_every_webp_of_libwebp_is_told() -> None:
     image = Image.fromarray(data.astronaut()[:200, :200])
     for quality in range(75, 101):
@@ -191,6 +243,108 @@ def test_what_a_format_has_no_place_for_is_said() -> None:
     assert photo.notes(rich, "PNM") == (
         f"{carried}, the resolution and the record of the run left out, PNM has no place for them",
     )
+
+
+def test_the_quality_of_jpeg_inside_a_tiff_is_that_asked_for() -> None:
+    source = photo.read(making.file(making.grey(120, 90), "TIFF", {"compression": "jpeg", "quality": 70}))
+    none = np.full((120, 90), 128, np.uint8)
+    tables = {}
+    for quality in (None, 60, 95):
+        tables[quality] = jpeg_tables(photo.encode(source, none, none, quality=quality))
+    assert tables[60][:64] == jpeg._luma_table(60)
+    assert tables[95][:64] == jpeg._luma_table(95)
+    assert tables[None][:64] == jpeg._luma_table(98)
+
+
+def jpeg_tables(content: bytes) -> tuple[int, ...]:
+    """Read the quantization steps that a TIFF shares among its strips."""
+    block = tiff.read(content)[347].data
+    return tuple(block[block.index(b"\xff\xdb") + 5 :][:64])
+
+
+@pytest.mark.parametrize("format", ["JPEG", "AVIF"])
+@pytest.mark.parametrize(("subsampling", "sampling"), [("444", (1, 1)), ("422", (1, 2)), ("420", (2, 2))])
+@pytest.mark.parametrize("kind", ["JPEG", "AVIF", "PNG"])
+def test_subsampling_is_that_asked_for(
+    kind: str, format: photo.Format, subsampling: photo.Subsampling, sampling: tuple[int, int]
+) -> None:
+    for own in ("4:4:4", "4:2:0"):
+        source = photo.read(making.file(making.scene(61, 83), kind, {} if kind == "PNG" else {"subsampling": own}))
+        asked = photo.asked(source, format, subsampling=subsampling)
+        edges = np.full((61, 83), 128, np.uint8)
+        edges[:, 1::2] = 100  # what chroma of half the width cannot hold
+        out = photo.encode(asked, edges, edges, format=format)
+        found = photo.read(out)
+        assert (found.sampling if format == "JPEG" else found.avif_sampling) == sampling
+        assert found.luma.shape == source.luma.shape
+        seen = np.asarray(making.opened(out).convert("YCbCr"))[..., 1].astype(int)
+        assert (np.abs(np.diff(seen)).mean() > 12) == (sampling == (1, 1))
+
+
+@pytest.mark.parametrize("subsampling", ["444", "422", "420"])
+def test_luma_of_a_jpeg_stays_lossless_whatever_the_subsampling(subsampling: photo.Subsampling) -> None:
+    source = photo.read(making.file(making.scene(61, 83), "JPEG", {"subsampling": 0, "quality": 90}))
+    out = photo.encode(photo.asked(source, subsampling=subsampling), *making.chroma((61, 83)), luma="lossless")
+    assert np.array_equal(photo.read(out).luma, source.luma)
+
+
+def test_an_avif_of_four_two_two_stays_one() -> None:
+    source = photo.read(making.file(making.scene(60, 80), "AVIF", {"subsampling": "4:2:2"}))
+    assert photo.read(photo.encode(source, *making.chroma((60, 80)))).avif_sampling == (1, 2)
+    deep = photo.from_array(making.grey(60, 80).astype(np.uint16) * 257)
+    with pytest.raises(OutputError, match="an AVIF of more than 8 bits is written with subsampling 444 or 420"):
+        photo.asked(deep, "AVIF", subsampling="422")
+    for subsampling in ("444", "420"):
+        out = photo.encode(photo.asked(deep, "AVIF", subsampling=subsampling), *making.chroma((60, 80)), format="AVIF")
+        assert photo.read(out).avif_sampling == ((1, 1) if subsampling == "444" else (2, 2))
+
+
+@pytest.mark.parametrize(("compression", "value"), [("none", 1), ("lzw", 5), ("deflate", 8), ("jpeg", 7)])
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "two pages", "16 bits"])
+def test_compression_is_that_asked_for(kind: str, compression: photo.Compression, value: int) -> None:
+    grey = making.grey(60, 80)
+    if kind == "16 bits":
+        source = photo.from_array(grey.astype(np.uint16) * 257)
+    elif kind == "two pages":
+        pages = [making.file(grey, "TIFF", {"compression": own}) for own in ("packbits", "tiff_lzw")]
+        source = photo.read(tiff.join(pages))
+    else:
+        source = photo.read(making.file(grey, kind))
+    if (kind, compression) == ("16 bits", "jpeg"):
+        with pytest.raises(OutputError, match="JPEG inside a TIFF does not keep 16 bits a channel; choose"):
+            photo.asked(source, "TIFF", compression=compression)
+        return
+    asked = photo.asked(source, "TIFF", compression=compression)
+    chroma = making.chroma((60, 80))
+    out = photo.encode(asked, *chroma, format="TIFF", pages=[chroma] * len(source.pages))
+    found = [tiff.numbers(page, tiff.COMPRESSION) for page in tiff.every(out)]
+    assert found == [(value,)] * (1 + len(source.pages))
+    away = np.abs(photo.read(out).luma.astype(int) - source.luma)
+    assert away.max() == 0 if compression != "jpeg" else away.mean() < 2
+    assert photo.asked(source, "PNG", compression=compression) is source
+
+
+def test_jpeg_inside_a_tiff_is_refused_to_what_is_transparent() -> None:
+    source = photo.read(making.file(Image.fromarray(np.dstack([making.grey(60, 80)] * 2), "LA"), "PNG"))
+    with pytest.raises(OutputError, match=r"does not keep transparency; choose compression deflate \(--compression deflate\)"):
+        photo.asked(source, "TIFF", compression="jpeg")
+
+
+def test_texts_of_a_png_that_another_format_leaves_out_are_named() -> None:
+    texts = PngImagePlugin.PngInfo()
+    for number, keyword in enumerate(("Author", "Title", "Author", "Description")):
+        texts.add_text(keyword, "Ada", zip=number == 1)
+    texts.add_itxt("Copyright", "© Ada")
+    texts.add_itxt("XML:com.adobe.xmp", "<a/>")
+    source = photo.read(making.file(making.grey(9, 9), "PNG", {"pnginfo": texts}))
+    told = "its texts (Author, Title, Description, Copyright)"
+    for kind in ("JPEG", "WEBP", "TIFF", "AVIF"):
+        assert photo.notes(source, kind) == (f"{told} left out, {kind} has no place for them",)
+    assert photo.notes(source, "BMP") == (f"XMP, {told} and the record of the run left out, BMP has no place for them",)
+    assert photo.notes(source) == photo.notes(source, "PNG") == ()
+    assert png.texts([(b"tEXt", b"A\n\x1bb\0c"), *((b"tEXt", b"%d\0" % number) for number in range(9))])[:2] == ["Ab", "0"]
+    many = replace(source, extras=tuple((b"tEXt", b"%d\0" % number) for number in range(9)))
+    assert photo.notes(many, "JPEG") == ("its texts (0, 1, 2, 3, 4, ...) left out, JPEG has no place for them",)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])

@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from photochrom.cli.bar import Bar
 from photochrom.cli.tally import terminable
-from photochrom.cli.use import Bar, Output
+from photochrom.cli.use import Output
 
 
 def video(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from photochrom.cli.use import Bar
+from photochrom.cli.bar import Bar
 from photochrom.errors import OptionError
 from photochrom.goals import PROTOCOLS, SOURCES, Protocol
 from photochrom.protocols import Measured, Photographs

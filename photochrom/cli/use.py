@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, Token
 
+from photochrom.cli.bar import Bar
 from photochrom.cli.tally import Count, Tally, terminable
 from photochrom.errors import OptionError, PhotochromError, one_line
 from photochrom.files import is_folder
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from photochrom.batch import Task
     from photochrom.colorizer import Colorizer
     from photochrom.files import Format
@@ -49,6 +48,8 @@ def colorize(
     format: FormatName | None = None,
     luma: Literal["lossless", "encoded", "fast"] | None = None,
     quality: int | None = None,
+    subsampling: Literal["444", "422", "420"] | None = None,
+    compression: Literal["none", "lzw", "deflate", "jpeg"] | None = None,
     model: Path | None = None,
     hint: Annotated[list[str] | None, Parameter(negative="")] = None,
     hints: Path | None = None,
@@ -84,8 +85,14 @@ def colorize(
         encoded encodes it anew, into a file of one scan; fast takes the quicker of the two, lossless for a grey JPEG and
         encoded for any other. Left out, it is lossless wherever it can be.
     quality
-        Of results that are JPEG, WebP or AVIF, from 1 to 100: luma is then encoded anew, and a WebP is lossy. Left out, that of
-        a JPEG, and of a lossy WebP of 85 or more, stays; every other WebP that is lossy, and AVIF, gets 90.
+        Of results that are JPEG, WebP, AVIF, or TIFF with JPEG inside, from 1 to 100: luma is then encoded anew, and a WebP is
+        lossy. Left out, that of a JPEG, and of a lossy WebP or AVIF of 85 or more, stays; every other WebP that is lossy,
+        and AVIF, gets 90, and a TIFF 98.
+    subsampling
+        How finely results that are JPEG or AVIF hold chroma: at full size (444), at half the width (422), or at half of both
+        sides (420). Left out, as finely as the source.
+    compression
+        Of results that are TIFF; jpeg loses luma, and is for 8 bits without transparency. Left out, that of the source.
     model
         A model file of `photochrom export` instead of the one in the package.
     hint
@@ -125,6 +132,7 @@ def colorize(
     loading = _loading(model, threads=0 if alone else 1)
     from photochrom import batch
     from photochrom import hints as guides
+    from photochrom.api import written_as
     from photochrom.colorizer import Colorizer, Options
 
     points = [guides.parse(text) for text in hint or []] + list(guides.load(hints) if hints else [])
@@ -134,14 +142,14 @@ def colorize(
         raise OptionError("--variants writes the answers for a photograph's file and prints lines: give a file, without --json")
     if confidence and (STREAM in inputs or confidence.suffix.lower() != ".png"):
         raise OptionError(f"--confidence writes the map of a photograph's file to a PNG: got {confidence} for {inputs[0]}")
-    if quality is not None and format not in (None, "jpeg", "webp", "avif"):
-        raise OptionError(f"--quality is for jpeg, webp and avif: got --format {format}; drop one of them")
     options = Options(
         vividness=vividness,
         on_color=on_color,
         format=_format(format),
         luma=luma,
         quality=quality,
+        subsampling=subsampling,
+        compression=compression,
         certificate=c2pa,
         key=c2pa_key,
         max_pixels=max_pixels,
@@ -159,6 +167,9 @@ def colorize(
     else:
         tasks = batch.plan(inputs, output, format=options.format)
         count = Count(batch.plan(inputs, output, format=options.format))
+    if alone:
+        tasks = list(tasks)
+        options.check_fit(options.format or written_as(tasks[0].target))
     jobs = jobs if jobs is not None else 1 if alone else batch.default_jobs()
     colorizer = Colorizer(loading.result(), options)
     if confidence:
@@ -283,13 +294,14 @@ def info(
         carried = [name for name in ("exif", "xmp", "iptc", "icc", "alpha") if getattr(photo, name) is not None]
         carried += ["alpha"] if scan and scan.alpha else []
         height, width = (scan.height, scan.width) if scan else photo.luma.shape
+        pages = 1 + len(scan.pages if scan else photo.pages)
         facts = {
             "source": os.fspath(path),
             "format": photo.format,
             "width": width,
             "height": height,
             "bits": photo.bits,
-            "pages": 1 + len(photo.pages),
+            "pages": pages,
             "orientation": photo.orientation,
             "carries": carried,
             "judgement": judgement.kind,
@@ -301,7 +313,7 @@ def info(
         else:
             print(
                 f"{path}: {photo.format}, {width} x {height}, {photo.bits} bits, "
-                f"{f'{1 + len(photo.pages)} pages, ' if photo.pages else ''}orientation {photo.orientation}, with "
+                f"{f'{pages} pages, ' if pages > 1 else ''}orientation {photo.orientation}, with "
                 f"{', '.join(carried) or 'no metadata'}; {judgement.kind} ({judgement.reason})"
                 + "".join(f"; {note}" for note in files.notes(photo))
             )
@@ -323,41 +335,6 @@ def card(model: Path | None = None, /) -> int:
     return 0
 
 
-class Bar:
-    """A progress bar on standard error where that is a terminal; call it with what is done and the total."""
-
-    def __init__(self, label: str, *, unit: str = "") -> None:
-        """Take a label, and the unit whose number a second is shown."""
-        self._label, self._unit = label, unit
-        self._progress: Progress | None = None
-
-    def __enter__(self) -> Bar:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import Progress, TextColumn
-
-            # Results that go elsewhere than to the terminal must not be drawn above the bar.
-            to_terminal = sys.stdout.isatty()
-            columns = Progress.get_default_columns()
-            speed = [TextColumn("{task.fields[speed]}")] if self._unit else []
-            columns = *columns, *speed
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=to_terminal)
-            self._progress.start()
-            self._progress.add_task(self._label, total=None, speed="")
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        if self._progress:
-            self._progress.stop()
-
-    def __call__(self, done: int, total: int | None) -> None:
-        """Show how far it is."""
-        if self._progress:
-            speed = self._progress.tasks[0].speed
-            told = f"{speed:.0f} {self._unit}/s" if speed else ""
-            self._progress.update(self._progress.task_ids[0], completed=done, total=total, speed=told)
-
-
 def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) -> None:
     if len(inputs) > 1:
         raise OptionError("'-' is standard input: it stands alone, without other photographs")
@@ -373,6 +350,7 @@ def _to_stdout(colorizer: Colorizer) -> int:
 
     data = sys.stdin.buffer.read()
     read = photo.read(data, max_pixels=colorizer.options.max_pixels, name="standard input")
+    colorizer.options.check_fit(photo.target_of(read, colorizer.options.format))
     sys.stdout.buffer.write(encoded(read, colorizer, name="standard input", contents=data))
     sys.stdout.buffer.flush()
     return 0

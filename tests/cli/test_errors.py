@@ -205,7 +205,29 @@ def test_a_model_that_is_not_ours(
         (["colorize", "a.jpg", "--quality", "0"], "quality is 0: expected 1 (smallest file) to 100 (finest)"),
         (["colorize", "a.jpg", "--quality", "101"], "quality is 101"),
         (["colorize", "a.jpg", "--quality", "80", "--luma", "lossless"], "but luma is 'lossless', which has the source's"),
-        (["colorize", "a.jpg", "--quality", "80", "--format", "png"], "--quality is for jpeg, webp and avif: got --format png"),
+        (
+            ["colorize", "a.jpg", "--quality", "80", "--format", "png"],
+            "quality is 80, which is for JPEG, WEBP, AVIF and TIFF, but the result is PNG: drop one of them",
+        ),
+        (["colorize", "a.jpg", "--quality", "80", "-o", "x.png"], "quality is 80, which is for JPEG, WEBP, AVIF and TIFF"),
+        (
+            ["colorize", "a.jpg", "--quality", "80", "-o", "x.tif", "--compression", "lzw"],
+            "quality is 80, but 'lzw' compresses without loss: drop one of them",
+        ),
+        (
+            ["colorize", "a.jpg", "--compression", "lzw"],
+            "compression is lzw, which is for TIFF, but the result is JPEG: drop one of them",
+        ),
+        (
+            ["colorize", "a.jpg", "--subsampling", "444", "-o", "x.webp"],
+            "subsampling is 444, which is for JPEG and AVIF, but the result is WEBP: drop one of them",
+        ),
+        (
+            ["colorize", "a.jpg", "b.jpg", "--subsampling", "444", "--format", "tiff"],
+            "subsampling is 444, which is for JPEG and",
+        ),
+        (["colorize", "a.jpg", "--subsampling", "411"], '"444", "422", "420"'),
+        (["colorize", "a.jpg", "--compression", "zip"], '"none", "lzw", "deflate", "jpeg"'),
         (["colorize", "-", "a.jpg"], "'-' is standard input"),
         (["info"], "PHOTO requires an argument"),
         (["sheet", "a.jpg"], "requires an argument"),

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import __version__, api, jpeg, webp
+from photochrom import __version__, api, heif, jpeg, tiff, webp
 from photochrom.cli import main
 from photochrom.model import Model
 
@@ -285,6 +285,42 @@ def test_quality(run: Run) -> None:
     assert b"VP8 " in webp.chunks(Path("out/b.webp").read_bytes())
     assert run("replay", "out/a.jpg", "--source", "in/a.jpg", "-o", "again.jpg")[0] == 0
     assert Path("again.jpg").read_bytes() == Path("out/a.jpg").read_bytes()
+
+
+def test_subsampling_and_compression(run: Run) -> None:
+    """Each goes to the formats that have it, is recorded with them alone, and comes back in a replay; a change of it counts."""
+    Path("in").mkdir()
+    for name in ("a.jpg", "b.avif", "c.tif", "d.png"):
+        put(f"in/{name}")
+    asked = "--quality", "80", "--subsampling", "422", "--compression", "jpeg"
+    code, out, err = run("colorize", "in", "-o", "out", *asked)
+    assert (code, len(out), err) == (0, 4, [])
+    assert jpeg.parse(Path("out/a.jpg").read_bytes()).sampling[0] == (2, 1)
+    assert heif.coding(Path("out/b.avif").read_bytes()).sampling == (1, 2)
+    assert tiff.numbers(tiff.read(Path("out/c.tif").read_bytes()), tiff.COMPRESSION) == (7,)
+    recorded = {}
+    for name in ("a.jpg", "b.avif", "c.tif", "d.png"):
+        settings = json.loads(api.recorded(Path("out", name)).settings)
+        recorded[name] = tuple(settings[key] for key in ("quality", "subsampling", "compression"))
+        assert run("replay", f"out/{name}", "--source", f"in/{name}", "-o", f"again/{name}")[0] == 0
+        assert Path("again", name).read_bytes() == Path("out", name).read_bytes()
+    assert recorded == {
+        "a.jpg": (80, "422", None),
+        "b.avif": (80, "422", None),
+        "c.tif": (80, None, "jpeg"),
+        "d.png": (None, None, None),
+    }
+    before = Path("out/c.tif").read_bytes()
+    assert run("colorize", "in", "-o", "out", *asked, "--json")[1][2].count('"kept"') == 1
+    assert run("colorize", "in", "-o", "out", *asked[:-1], "deflate")[0] == 0
+    assert Path("out/c.tif").read_bytes() != before
+
+
+def test_standard_input_of_a_format_without_quality() -> None:
+    command = [*COMMAND, "-", "--quality", "80"]
+    done = subprocess.run(command, input=making.file(making.grey(48, 64), "PNG"), capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"photochrom: quality is 80, which is for JPEG, WEBP, AVIF and TIFF, but the result is PNG")
 
 
 def test_sheet(run: Run) -> None:
