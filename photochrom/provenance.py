@@ -18,7 +18,7 @@ from photochrom import __version__
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
 from photochrom.extended_xmp import BEGIN, END, RDF, written
-from photochrom.files import Format
+from photochrom.files import FORMATS, Format
 from photochrom.hints import Hint
 
 if TYPE_CHECKING:
@@ -79,17 +79,16 @@ def difference(found: Record, colorizer: Colorizer, *, format: Format | None) ->
     Args:
         found: of the result.
         colorizer: of this run.
-        format: what this run writes; none for the source's own, which is then not compared.
+        format: what this run writes; none for the source's own, which is taken to be that of the result.
     """
     if found.model_sha256 != colorizer.model.hash:
         return f"with another model ({found.model})"
-    now = json.loads(record(colorizer, format=format).settings)
     try:
         then = dict(json.loads(found.settings))
     except (TypeError, ValueError):
         return "with settings that cannot be read"
-    if format is None:
-        now["format"] = then.get("format")
+    wanted = format or next((known for known in FORMATS if known == then.get("format")), None)
+    now = json.loads(record(colorizer, format=wanted).settings)
     names = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
     return f"with other settings ({', '.join(names)})" if names else ""
 

@@ -125,6 +125,17 @@ def test_limits_of_size_do_not_matter_and_new_settings_of_no_effect_neither(run:
     assert provenance.difference(old, colorizer, format="JPEG") == ""
 
 
+def test_settings_of_another_format_do_not_matter(run: Run) -> None:
+    put("a.png")
+    put("b.jpg")
+    put("c.jpg").rename("c")  # what it becomes is not in its name
+    assert {status for status, _ in run("a.png", "b.jpg", "c").values()} == {"colored"}
+    again = run("a.png", "b.jpg", "c", options=Options(compression="lzw"))
+    assert {name: status for name, (status, _) in again.items()} == dict.fromkeys(("a.png", "b.jpg", "c"), "kept")
+    again = run("a.png", "b.jpg", "c", options=Options(quality=80))
+    assert {name: status for name, (status, _) in again.items()} == {"a.png": "kept", "b.jpg": "failed", "c": "failed"}
+
+
 def test_a_result_that_is_overwritten_is_made_anew(run: Run) -> None:
     """No record tells whether it was retouched: who asks for it gets it."""
     put("a.png")
