@@ -69,13 +69,15 @@ def video(
     drop
         Leave out the stream of this number. May be repeated.
     preview
-        Write a contact sheet of so many moments of the film instead, as a JPEG: it takes seconds, and no hints.
+        Write a contact sheet of so many scenes of the film instead, as a JPEG, with the numbers of their frames: it takes
+        seconds, and neither hints nor what says how a film is written.
     overwrite
         Replace an output that exists.
     quiet
         Print failures alone.
     json
-        Print one line of JSON: source, output, frames, kept, resumed, seconds, notes, problems.
+        Print one line of JSON: source, output, frames, kept, resumed, seconds, notes, problems; of a preview source, output and
+        the frames that it shows.
     """
     from photochrom import hints as guides
     from photochrom import photo
@@ -83,15 +85,17 @@ def video(
     from photochrom.errors import OptionError
     from photochrom.video.coloring import parse_hint
     from photochrom.video.film import FilmOptions, colorize_film
-    from photochrom.video.preview import sheet_of
+    from photochrom.video.preview import scenes, sheet_of
     from photochrom.video.writing import CONTAINERS
 
     ending = ".color" + (film.suffix if film.suffix.lower() in CONTAINERS else ".mp4")
     if preview is not None:
         ending = ".preview.jpg"
     target = output or film.with_name(film.stem + ending)
-    if preview is not None and hint:
-        raise OptionError("--preview shows the film without hints (--hint): leave one of the two out")
+    if preview is not None:
+        of_films = {"hint": hint, "codec": codec, "crf": crf, "preset": preset, "codec-option": codec_option, "drop": drop}
+        if told := [f"--{name}" for name, given in of_films.items() if given is not None]:
+            raise OptionError(f"--preview writes no film, so that {told[0]} would say nothing: leave one of the two out")
     pairs = [text.partition("=") for text in codec_option or []]
     if wrong := [name + sign + value for name, sign, value in pairs if not (name and sign)]:
         raise OptionError(f"'{wrong[0]}' is no option of an encoder: expected NAME=VALUE")
@@ -109,7 +113,13 @@ def video(
     if preview is not None:
         if target.suffix.lower() not in (".jpg", ".jpeg"):
             raise OptionError(f"--preview writes a JPEG: name the output .jpg, not {target.name}")
-        photo.save(sheet_of(film, preview, colorizer=colorizer), target, overwrite=overwrite)
+        moments = scenes(film, preview, colorizer=colorizer)
+        photo.save(sheet_of(moments, colorizer), target, overwrite=overwrite)
+        if json:
+            shown = [moment.frame for moment in moments]
+            print(jsonlib.dumps({"source": str(film), "output": str(target), "frames": shown}))
+        elif not quiet:
+            print(f"{film} -> {target}")
         return 0
     with terminable(), Bar("Coloring", unit="frames") as bar:
         report = colorize_film(film, target, colorizer=colorizer, options=options, progress=bar)

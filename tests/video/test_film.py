@@ -251,6 +251,19 @@ def test_avi_counts_frames_where_the_rate_varies(tmp_path: Path) -> None:
     assert report.notes == ("avi has a clock of its own: time stamps are moved or rounded",)
 
 
+@pytest.mark.parametrize(("codec", "options"), [("libx264", {"preset": "veryfast"}), ("mpeg4", {"bf": "2"})])
+def test_avi_whose_frames_are_decoded_out_of_turn(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
+    source = films.grey_film(tmp_path / "in.avi", 40, codec=codec, options=options)
+    with av.open(str(source)) as before:
+        packets = [packet for packet in before.demux(video=0) if packet.size]
+    report = color(source, tmp_path / "out.mkv")
+    assert (report.frames, report.problems) == (40, ())
+    begin = packets[0].dts * packets[0].time_base
+    assert [round((time - begin) * 24) for time in films.times(tmp_path / "out.mkv")] == list(range(40))
+    for one, two in zip(films.decoded(source), films.decoded(tmp_path / "out.mkv"), strict=True):
+        assert np.array_equal(films.planes(one)[0], films.planes(two)[0])
+
+
 @pytest.mark.parametrize(
     ("tags", "size"),
     [

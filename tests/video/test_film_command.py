@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -14,10 +13,9 @@ from pathlib import Path
 import films
 import pytest
 import test_model
-from PIL import Image
 
 from photochrom.cli import main
-from photochrom.video import preview, segments
+from photochrom.video import segments
 
 QUICK = ("--codec-option", "preset=ultrafast", "--model", "small.onnx")
 
@@ -66,8 +64,14 @@ def test_a_truncated_film_is_a_failure_with_one_line(capsys: pytest.CaptureFixtu
         (["in.mp4", "--codec-option", "grain"], 2, "'grain' is no option of an encoder"),
         (["in.mp4", "--hint", "1,2=#FF0000"], 2, "is no hint of a film"),
         (["in.mp4", "--hint", "0:1,2=#FF0000"], 2, "has no hints"),
-        (["in.mp4", "--preview", "0"], 2, "a preview of 0 moments is none"),
-        (["in.mp4", "--preview", "3", "--hint", "0:1,2=#FF0000"], 2, "--preview shows the film without hints"),
+        (["in.mp4", "--preview", "0"], 2, "a preview of 0 scenes is none"),
+        (
+            ["in.mp4", "--preview", "3", "--hint", "0:1,2=#FF0000"],
+            2,
+            "--preview writes no film, so that --hint would say nothing",
+        ),
+        (["in.mp4", "--preview", "3", "--crf", "0"], 2, "so that --crf would say nothing"),
+        (["in.mp4", "--preview", "3", "--drop", "1", "--codec", "ffv1"], 2, "so that --codec would say nothing"),
         (["in.mp4", "--preview", "3", "-o", "a.mp4"], 2, "--preview writes a JPEG"),
         (["in.mp4", "-o", "in.mp4", "--overwrite"], 1, "would replace the film itself"),
     ],
@@ -80,32 +84,6 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list
     assert text in err
     assert err.count("\n") == 1
     assert sorted(path.name for path in Path().iterdir()) == ["in.mp4", "small.onnx"]
-
-
-def test_a_preview_decodes_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    films.grey_film(Path("in.mkv"), 96, options={"g": "8", "preset": "ultrafast"})
-    decode, count = preview.reading.decoded, 0
-
-    def counted(*arguments):
-        nonlocal count
-        for frame in decode(*arguments):
-            count += 1
-            yield frame
-
-    monkeypatch.setattr(preview.reading, "decoded", counted)
-    assert run("video", "in.mkv", "--preview", "4", "--model", "small.onnx") == 0
-    assert count < 48
-    with Image.open("in.preview.jpg") as sheet:
-        assert sheet.format == "JPEG"
-    found = list(preview.moments(Path("in.mkv"), 4))
-    assert [picture.shape for picture in found] == [(64, 96, 3)] * 4
-    assert len({picture.tobytes() for picture in found}) == 4
-
-
-def test_a_preview_shows_a_turned_film_upright() -> None:
-    films.grey_film(Path("in.mp4"), 4, rotation=90)
-    assert [picture.shape for picture in preview.moments(Path("in.mp4"), 2)] == [(96, 64, 3)] * 2
-    assert Image.open(io.BytesIO(preview.sheet_of(Path("in.mp4"), 1, colorizer=films.colorizer()))).size[1] > 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")

@@ -22,8 +22,8 @@ from photochrom.errors import FilmError, OutputError
 from photochrom.video import pieces, segments
 from photochrom.video.film import FilmOptions, colorize_film
 
-KILLS = int(os.environ.get("PHOTOCHROM_KILLS", "3"))
-"""Random kills that a film is to survive; more of them take their time."""
+KILLS = int(os.environ.get("PHOTOCHROM_KILLS", "20"))
+"""Random kills that a film is to survive."""
 
 
 @pytest.fixture(autouse=True)
