@@ -21,7 +21,7 @@ from photochrom.files import drafted, same_file, sweep
 from photochrom.manifest import stamp
 from photochrom.provenance import SOFTWARE, SOURCE_TYPE, UNRECORDED
 from photochrom.steady import Carried, Point, Steadiness
-from photochrom.video import encoding, pieces, reading, segments, writing
+from photochrom.video import encoding, endings, pieces, reading, segments, writing
 from photochrom.video.ahead import ahead
 from photochrom.video.coloring import Coloring, FrameHint, FrameReference, Looked
 from photochrom.video.pieces import Picture, Piece
@@ -138,7 +138,7 @@ def colorize_film(
             whole = [*done, *_color(source, work, len(done), coloring=coloring, looked=looked, made=made, watch=watch)]
         problems = watch.problems
         reached = whole[-1].end * traits.time_base
-        if (short := writing.ends(source, traits, reached)) and not problems:
+        if (short := endings.ends(source, traits, reached)) and not problems:
             problems.append(f"{short}; what was readable is in the result")
         with drafted(target, overwrite=options.overwrite, announce=lambda draft: work.announce(stamp(draft))) as draft:
             problems += writing.assemble(source, draft, traits=traits, made=made, work=work, done=whole)

@@ -130,7 +130,7 @@ def examine(path: Path) -> Traits:
             notes.append(f"it is stored as {frame.format.name}, not as luma and chroma: its luma was computed")
         if any(component.is_alpha for component in frame.format.components):
             notes.append("its transparency is left out")
-        if container.streams.video[1:]:
+        if len([other for other in container.streams.video if not is_cover(other)]) > 1:
             notes.append("it has several pictures: the first is in color, the others are copied")
         return Traits(
             index=stream.index,
@@ -242,9 +242,14 @@ def upright_frame(frame: av.VideoFrame, traits: Traits, *, short: int | None = N
 def _picture(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """Find the stream that is the film: the first that is no cover picture."""
     for stream in container.streams.video:
-        if not int(stream.disposition) & int(av.stream.Disposition.attached_pic):
+        if not is_cover(stream):
             return stream
     raise FilmError(f"{path}: has no moving picture; give a film")
+
+
+def is_cover(stream: Any) -> bool:
+    """Say whether a stream is a cover picture rather than a film."""
+    return bool(int(stream.disposition) & int(av.stream.Disposition.attached_pic))
 
 
 def picture_stream(container: av.container.InputContainer, traits: Traits) -> av.VideoStream:

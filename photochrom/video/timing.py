@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import final
+from typing import Any, final
 
 import av
+from av.packet import Packet
 
 
 @final
@@ -44,3 +45,9 @@ def clock(seconds: float) -> str:
     """Write a time as hours, minutes and seconds."""
     minutes, rest = divmod(max(seconds, 0.0), 60)
     return f"{int(minutes) // 60}:{int(minutes) % 60:02}:{rest:04.1f}"
+
+
+def packet_time(packet: Packet[Any]) -> Fraction | None:
+    """Give when a packet is decoded, in seconds."""
+    at = packet.dts if packet.dts is not None else packet.pts
+    return None if at is None else at * Fraction(packet.time_base)

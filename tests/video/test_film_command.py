@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +12,15 @@ import time
 from pathlib import Path
 
 import films
+import making
 import pytest
 import test_model
 
 from photochrom.cli import main
 from photochrom.video import segments
 
+INSIDE = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (*Path(__file__).parents[1:3], Path(__file__).parent)))}
+"""Environment of a process that imports the package and what the tests share."""
 QUICK = ("--codec-option", "preset=ultrafast", "--model", "small.onnx")
 
 
@@ -108,6 +112,41 @@ def test_a_signal_ends_it_cleanly_and_the_next_run_goes_on() -> None:
     assert len(list(work.glob("*.segment"))) >= 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals of another kind")
+def test_a_bar_tells_frames_a_second_and_the_time_that_is_left(folder: Path) -> None:
+    films.grey_film(Path("in.mkv"), 700)
+    command = [sys.executable, "-m", "photochrom", "video", "in.mkv", "-o", "out.mkv", *QUICK]
+    piped, shown = making.on_terminal(command, folder, pipe=True)
+    assert piped == "in.mkv -> out.mkv\n"
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
+    bars = re.findall(r"Coloring \S+ +(\d+)% (\d:\d\d:\d\d) (\d+) frames/s", plain)
+    assert len({percent for percent, _, _ in bars}) > 2, plain
+    assert all(0 < int(speed) < 20_000 for _, _, speed in bars)
+    _, shown = making.on_terminal([*command, "--overwrite", "--quiet"], folder, pipe=False)
+    assert "->" not in shown
+
+
+MEASURED = """
+import films
+from photochrom.video.film import colorize_film
+colorize_film("in.mkv", "out.mkv", colorizer=films.colorizer())
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory was in use")
+def test_memory_does_not_grow_with_the_film() -> None:
+    peaks = []
+    for frames in (400, 1600):
+        lumas = films.moving(400, 144, 192)
+        write = [films.frame_of(lumas[number % 400], "yuv420p") for number in range(frames)]
+        films.write(Path("in.mkv"), write, options={"preset": "ultrafast", "crf": "30"})
+        done = subprocess.run([sys.executable, "-c", MEASURED], check=True, capture_output=True, text=True, env=INSIDE)
+        peaks.append(int(done.stdout))
+        Path("out.mkv").unlink()
+    assert peaks[1] < 1.15 * peaks[0], f"1,200 frames more took {peaks[1] - peaks[0]} kB; they have 48,600 kB"
+
+
 WATCHED = """
 import os, sys
 from contextlib import suppress
@@ -141,6 +180,5 @@ assert not [how for how in python + ffmpeg if isinstance(how, str) or how & writ
 def test_the_source_is_only_ever_opened_to_be_read() -> None:
     films.grey_film(Path("in.mkv"), 500, extras=True)
     before = Path("in.mkv").read_bytes()
-    paths = os.pathsep.join(map(str, (Path(__file__).parents[2], Path(__file__).parents[1], Path(__file__).parent)))
-    subprocess.run([sys.executable, "-c", WATCHED], check=True, env=os.environ | {"PYTHONPATH": paths})
+    subprocess.run([sys.executable, "-c", WATCHED], check=True, env=INSIDE)
     assert Path("in.mkv").read_bytes() == before
