@@ -175,6 +175,8 @@ def remarks(traits: Traits, made: Made) -> list[str]:
         notes.append(f"{container} counts no unit as short as {traits.time_base} s: time stamps are rounded")
     elif container in CLOCKED:
         notes.append(f"{container} has a clock of its own: time stamps are moved or rounded")
+    if made.codec == "mjpeg" and not traits.signal.full:
+        notes.append("JPEG has full range, and the film has not: players that do not know FFmpeg's mark for it show it flat")
     if traits.fields > 1 and not fielded(made.codec, traits):
         notes.append(f"{made.codec} does not code its fields as such: the result is marked progressive")
     return notes

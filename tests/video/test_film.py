@@ -232,7 +232,17 @@ def test_a_note_says_where_fields_are_not_encoded(tmp_path: Path, codec: str, he
         assert container.streams.video[0].codec_context.field_order < 2
 
 
-@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video", "mpeg1video"])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p"])
+def test_motion_jpeg_keeps_the_range(tmp_path: Path, pixels: str) -> None:
+    source = films.write(tmp_path / "in.mkv", [films.frame_of(luma, pixels) for luma in films.moving(6)])
+    report = color(source, tmp_path / "out.mov", codec="mjpeg", crf=1, codec_options=())
+    assert [note[:19] for note in report.notes] == (["JPEG has full range"] if pixels == "yuv420p" else [])
+    for one, two in zip(films.decoded(source), films.decoded(tmp_path / "out.mov"), strict=True):
+        assert two.color_range == (2 if pixels == "yuvj420p" else 1)
+        assert np.abs(films.planes(one)[0].astype(int) - films.planes(two)[0]).mean() < 2
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video", "mpeg1video", "mjpeg"])
 @pytest.mark.parametrize("ending", ["mkv", "avi"])
 def test_older_codecs(tmp_path: Path, codec: str, ending: str) -> None:
     source = films.grey_film(tmp_path / "in.mkv", 30)

@@ -211,6 +211,23 @@ def test_a_transport_stream_that_ends_within_a_packet(tmp_path: Path, packet: in
     )
 
 
+@pytest.mark.parametrize("codec", ["mpeg2video", "mpeg1video"])
+def test_a_program_stream_that_ends_within_a_packet(tmp_path: Path, codec: str) -> None:
+    source = films.grey_film(tmp_path / "in.mpg", 60, codec=codec, options={}, extras=True, sound_codec="mp2")
+    content = source.read_bytes()
+
+    def problems(length: int, more: bytes = b"") -> tuple[str, ...]:
+        source.write_bytes(content[:length] + more)
+        chosen = FilmOptions(codec_options=LOSSLESS, overwrite=True)
+        return colorize_film(source, tmp_path / "out.mkv", colorizer=films.colorizer(), options=chosen).problems
+
+    for more in (b"", b"\0\0\1\xb9", b"\0" * 3000):
+        assert problems(len(content), more) == ()
+    pack = content.rindex(b"\0\0\1\xba", 0, len(content) * 3 // 4)
+    for rest in (8, 20, 200):
+        assert problems(pack + rest) == ("is cut off: its last pack is not whole; what was readable is in the result",)
+
+
 def test_a_film_with_damage_inside(tmp_path: Path) -> None:
     frames = [films.frame_of(luma, "yuv420p") for luma in films.moving(40)]
     source = films.write(tmp_path / "in.mkv", frames, codec="ffv1", options={"slicecrc": "1", "level": "3", "g": "1"})
