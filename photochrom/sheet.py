@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from photochrom.errors import OptionError, OutputError, PhotoError, one_line
 from photochrom.judge import judge
@@ -18,7 +18,10 @@ from photochrom.shards import evenly, members
 GAP_PIXELS, SEAM_PIXELS = 10, 2
 """Distance of photographs, and of the cells of one."""
 
-BACKGROUND = (245, 245, 245)
+BACKGROUND, INK = (245, 245, 245), (40, 40, 40)
+
+CAPTION_PIXELS = 20
+"""Height of the line under a photograph, where there is one."""
 
 WIDEST = 2
 """A cell is at most this many times as wide as high, so that one panorama does not stretch its whole column."""
@@ -55,22 +58,29 @@ def sheet(photos: Sequence[Path], predict: Predict, *, height: int = 256, column
     return lay_out(pictures(photos, limit=limit), predict, height=height, columns=columns)
 
 
-def lay_out(pictures: Iterable[Picture], predict: Predict, *, height: int, columns: int) -> bytes:
-    """Make the sheet of pictures in memory, upright ``(H, W, 3)`` uint8 RGB; raises OutputError where it is too large."""
+def lay_out(pictures: Iterable[Picture], predict: Predict, *, height: int, columns: int, captions: Sequence[str] = ()) -> bytes:
+    """Make the sheet of pictures in memory, upright ``(H, W, 3)`` uint8 RGB, with a caption under each where there are some.
+
+    Raises:
+        OutputError: it is too large.
+    """
     strips = [_strip(picture, predict, height) for picture in pictures]
     widths = [max(strip.width for strip in strips[column::columns]) for column in range(min(columns, len(strips)))]
-    rows = -(-len(strips) // columns)
-    size = sum(widths) + GAP_PIXELS * (len(widths) + 1), rows * (height + GAP_PIXELS) + GAP_PIXELS
+    rows, tall = -(-len(strips) // columns), height + (CAPTION_PIXELS if captions else 0) + GAP_PIXELS
+    size = sum(widths) + GAP_PIXELS * (len(widths) + 1), rows * tall + GAP_PIXELS
     if max(size) > JPEG_LONGEST_PIXELS:
         raise OutputError(
             f"a sheet of {len(strips)} photographs would be {size[0]} x {size[1]} pixels, a JPEG file holds at most "
             f"{JPEG_LONGEST_PIXELS} a side; ask for fewer photographs, a lower height or another number of columns"
         )
     page = Image.new("RGB", size, BACKGROUND)
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(CAPTION_PIXELS * 0.7)
     for index, strip in enumerate(strips):
         row, column = divmod(index, columns)
-        left = sum(widths[:column]) + GAP_PIXELS * (column + 1)
-        page.paste(strip, (left, row * (height + GAP_PIXELS) + GAP_PIXELS))
+        left, top = sum(widths[:column]) + GAP_PIXELS * (column + 1), row * tall + GAP_PIXELS
+        page.paste(strip, (left, top))
+        if captions:
+            pen.text((left, top + height), captions[index], fill=INK, font=font)
     file = io.BytesIO()
     # Chroma at full size: halved, it would bleed over the seam into the grey cell.
     page.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)

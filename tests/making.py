@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -100,6 +101,36 @@ def broken_off(folder: Path, number: int, *, jobs: int, seconds: float = 0) -> t
         rest, error = process.communicate(timeout=60)
         took = time.monotonic() - begin
     return process.returncode, [first, *rest.splitlines()], error, took
+
+
+def on_terminal(command: list[str], folder: Path, *, pipe: bool) -> tuple[str, str]:
+    """Run a command whose standard error is a terminal; gives what went to the pipe, if any, and to the terminal."""
+    import pty  # which Windows has not
+
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if pipe else theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "200"},
+    ) as process:
+        os.close(theirs)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        piped = process.stdout.read() if process.stdout else b""
+        assert process.wait(60) == 0
+    os.close(ours)
+    return piped.decode(), shown.decode()
 
 
 def opened(content: bytes) -> Image.Image:

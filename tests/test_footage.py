@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from making import scene
+from skimage import data
 
 from photochrom import footage
 from photochrom.cli import main
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import DataError, OptionError
 from photochrom.model import Card
-from photochrom.steady.measures import TRUTH
-from photochrom.steady.moves import MOVES
+from photochrom.steady.measures import TRUTH, compare
+from photochrom.steady.moves import MOVES, clip
 
 
 class Flickering:
@@ -63,6 +64,20 @@ def test_moves_over_photographs_are_measured(colorizer: Colorizer, prepared: Pat
     found = json.loads(footage.to_json(tables, model="flickering", split="test"))
     assert list(found["films"]) == [*MOVES, "all moves"]
     assert found["films"]["pan"]["colored"][footage.STEADY]["cdc"]["value"] == tables[0].rows[1].cdc.value
+
+
+def test_the_model_in_the_package_becomes_steadier_and_stays_as_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photochrom.steady.moves.SIDE", 128)
+    colorizer, found = Colorizer.load(threads=1), []
+    for name in ("astronaut", "chelsea", "coffee"):
+        film = clip([np.ascontiguousarray(getattr(data, name)()[:300, :400])], "pan", frames=24)
+        found.append(footage.watch(film, colorizer, knobs=footage.Steadiness()))
+    alone, steady, truth = compare(found, footage.PER_FRAME)
+    assert (alone.name, steady.name, truth.name) == (footage.PER_FRAME, footage.STEADY, TRUTH)
+    assert steady.excess is not None and steady.excess.value < 0.5
+    assert steady.warp_error.value < alone.warp_error.value
+    assert steady.psnr.value > alone.psnr.value - 0.3
+    assert steady.colorfulness_ratio.value > 0.8 * alone.colorfulness_ratio.value, "or grey would do"
 
 
 def test_a_clip_is_measured_as_its_frames_are(colorizer: Colorizer, tmp_path: Path) -> None:

@@ -54,9 +54,7 @@ class Cuts:
             self._past = deque(maxlen=PAST)
         if kind == "blank":
             return first
-        scale = SIDE / min(small.shape)
-        size = max(round(small.shape[1] * scale), SIDE), max(round(small.shape[0] * scale), SIDE)
-        frame = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
+        frame = shrunk(small)
         starts, faint = bool(self._past), False
         for past in reversed(self._past):
             alike, unlike = _compare(frame, past)
@@ -72,6 +70,18 @@ class Cuts:
             self._past.clear()
         self._past.append(frame)
         return first or starts
+
+
+def shrunk(luma: Plane) -> Plane:
+    """Scale ``(H, W)`` uint8 luma to the size at which frames are compared."""
+    scale = SIDE / min(luma.shape)
+    size = max(round(luma.shape[1] * scale), SIDE), max(round(luma.shape[0] * scale), SIDE)
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def similarity(frame: Plane, past: Plane) -> float:
+    """Give the mean correlation in [0, 1] of two frames that ``shrunk`` scaled, whose parts may have moved a little."""
+    return _compare(frame, past)[0]
 
 
 def _burnt(frame: Plane) -> float:

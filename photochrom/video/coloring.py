@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -41,6 +42,32 @@ def parse_hint(text: str) -> FrameHint:
 
 
 @dataclass(frozen=True)
+class FrameReference:
+    """Let the palette of a photograph lead one scene."""
+
+    frame: int
+    """Number of any frame of the scene, from 0."""
+    palette: tuple[float, ...]
+    """Share of each chroma bin in the photograph (``photochrom.hints.reference``)."""
+
+
+def parse_reference(text: str) -> tuple[int | None, Path]:
+    """Read ``FRAME:PHOTO`` or ``PHOTO``, which has no frame; a photograph whose own name begins so is ``./12:name.jpg``."""
+    found = re.fullmatch(r"(\d+):(.+)", text, re.DOTALL)
+    return (int(found[1]), Path(found[2])) if found else (None, Path(text))
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Hold what a first look at a film finds."""
+
+    later: Mapping[int, tuple[Point, ...]] = field(default_factory=dict)
+    """By the number of a piece's first frame, where the points of hints that come later lie in its last picture."""
+    leads: Mapping[int, int] = field(default_factory=dict)
+    """By the number of a scene's first frame, which of the references leads it."""
+
+
+@dataclass(frozen=True)
 class Coloring:
     """How a film is colored."""
 
@@ -48,6 +75,7 @@ class Coloring:
     traits: Traits
     steadiness: Steadiness
     hints: tuple[FrameHint, ...]
+    references: tuple[FrameReference, ...]
     step: int
     """2 for chroma of half size, 1 for full."""
 
@@ -58,46 +86,55 @@ class Coloring:
             if given.hint.x >= wide or given.hint.y >= high:
                 where = f"the hint {given.hint.x},{given.hint.y} lies outside the film"
                 raise OptionError(f"{where}: expected X below {wide} and Y below {high}")
-        if self.hints and not self.colorizer.model.card.hints:
-            raise takes_none(self.colorizer.model.card.name, "hints")
+        card = self.colorizer.model.card
+        for what, told, taken in (("hints", bool(self.hints), card.hints), ("palette", bool(self.references), card.palettes)):
+            if told and not taken:
+                raise takes_none(card.name, what)
 
-    def look(self, pieces: Iterator[Piece], file: IO[bytes]) -> dict[int, tuple[Point, ...]]:
-        """Follow the hinted points back to where their scenes begin.
+    def look(self, pieces: Iterator[Piece], file: IO[bytes]) -> Looked:
+        """Follow the hinted points back to where their scenes begin, and find the scenes that references lead.
 
         Args:
-            pieces: of the whole film, of which those after the last hint are not taken.
-            file: holds the frames of one scene meanwhile.
-
-        Returns:
-            By the number of a piece's first frame, where the points of hints that come later lie in its last picture.
+            pieces: of the whole film, of which those after the last hint and reference are not taken.
+            file: holds the frames of one scene meanwhile, if there are hints.
 
         Raises:
-            OptionError: the film ends before a hint's frame, or the frame is in color already and keeps that.
+            OptionError: the film ends before a hint's or a reference's frame, the frame is in color already and keeps that, or
+                two references are of one scene.
         """
-        trail, found = Trail(file), dict[int, tuple[Point, ...]]()
-        last = max((given.frame for given in self.hints), default=-1)
-        count = 0
-        for piece in pieces if self.hints else ():
+        trail, found, leads = Trail(file), dict[int, tuple[Point, ...]](), dict[int, int]()
+        last = max([given.frame for given in self.hints] + [given.frame for given in self.references], default=-1)
+        count = scene = 0
+        for piece in pieces if last >= 0 else ():
             if piece.begins:
-                found |= trail.back()
-                trail.begin()
+                scene = piece.first
+                if self.hints:
+                    found |= trail.back()
+                    trail.begin()
             hints = self._points(piece)
-            if hints and piece.kept:
-                what = f"frame {piece.first + min(hints)} is in color already, so that its hint does nothing"
-                raise OptionError(f"{what}: leave it out, or color such frames anew (--on-color recolor)")
+            if hints:
+                _refuse_color(piece, piece.first + min(hints), "hint")
+            count = piece.first + len(piece.pictures)
+            for index, reference in enumerate(self.references):
+                if piece.first <= reference.frame < count:
+                    _refuse_color(piece, reference.frame, "reference")
+                    if scene in leads:
+                        two = f"frames {self.references[leads[scene]].frame} and {reference.frame} are of one scene"
+                        raise OptionError(f"{two}, which one reference leads: leave one of the two out")
+                    leads[scene] = index
             for place, picture in enumerate(piece.pictures):
-                if place in hints or picture.kind == "picture":
+                if self.hints and (place in hints or picture.kind == "picture"):
                     trail.add(half(picture.small), hints.get(place, ()))
             trail.end(piece.first)
-            count = piece.first + len(piece.pictures)
             if count > last:
                 break
         if count <= last:
-            raise OptionError(f"a hint is of frame {last}, and the film has {count} frames: expected less than that")
-        return found | trail.back()
+            what = "hint" if any(given.frame == last for given in self.hints) else "reference"
+            raise OptionError(f"a {what} is of frame {last}, and the film has {count} frames: expected less than that")
+        return Looked(found | trail.back() if self.hints else {}, leads)
 
     def color(
-        self, pieces: Iterator[Piece], *, skip: int, before: Carried | None, later: Mapping[int, tuple[Point, ...]]
+        self, pieces: Iterator[Piece], *, skip: int, before: Carried | None, looked: Looked
     ) -> Iterator[tuple[Piece, bytes]]:
         """Give each piece of the segments from ``skip`` on with its colors, and what the next segment takes over.
 
@@ -105,19 +142,28 @@ class Coloring:
             pieces: of the whole film.
             skip: how many segments are done; their pieces are given as they are.
             before: what the last of these left.
-            later: what ``look`` found.
+            looked: what ``look`` found.
         """
+        colorizer = self.colorizer
         for piece in pieces:
+            if piece.begins:
+                colorizer = self._led(looked.leads.get(piece.first))
             if piece.segment >= skip:
                 before = None if piece.begins else before
-                before = None if piece.kept else self._paint(piece, before, later.get(piece.first, ()))
+                before = None if piece.kept else self._paint(piece, colorizer, before, looked.later.get(piece.first, ()))
             yield piece, before.to_bytes() if before and piece.ends else b""
 
-    def _paint(self, piece: Piece, before: Carried | None, later: tuple[Point, ...]) -> Carried:
+    def _led(self, reference: int | None) -> Colorizer:
+        if reference is None:
+            return self.colorizer
+        options = replace(self.colorizer.options, palette=self.references[reference].palette)
+        return Colorizer(self.colorizer.model, options)
+
+    def _paint(self, piece: Piece, colorizer: Colorizer, before: Carried | None, later: tuple[Point, ...]) -> Carried:
         lows, after = color_segment(
             [picture.small for picture in piece.pictures],
             [picture.kind for picture in piece.pictures],
-            self.colorizer,
+            colorizer,
             knobs=self.steadiness,
             before=before,
             hints=self._points(piece),
@@ -149,3 +195,9 @@ class Coloring:
                 x, y = (hint.x + 0.5) * small[1] / wide - 0.5, (hint.y + 0.5) * small[0] / high - 0.5
                 found[frame] = (*found.get(frame, ()), Point(x, y, hint.color))
         return found
+
+
+def _refuse_color(piece: Piece, frame: int, what: str) -> None:
+    if piece.kept:
+        reason = f"frame {frame} is in color already, so that its {what} does nothing"
+        raise OptionError(f"{reason}: leave it out, or color such frames anew (--on-color recolor)")

@@ -58,6 +58,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "libsvtav1": {"crf": "26", "preset": "8"},
     "ffv1": {"level": "3", "slicecrc": "1"},
 } | {name: {"flags": "+qscale", "global_quality": str(3 * LAMBDA)} for name in SCALED}
+DEFAULTS["mjpeg"]["strict"] = "unofficial"  # or it takes no luma of limited range
 """Options that an encoder gets where nothing else is asked."""
 
 

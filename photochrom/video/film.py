@@ -21,17 +21,15 @@ from photochrom.files import drafted, same_file, sweep
 from photochrom.manifest import stamp
 from photochrom.provenance import SOFTWARE, SOURCE_TYPE, UNRECORDED
 from photochrom.steady import Carried, Point, Steadiness
-from photochrom.video import encoding, pieces, reading, segments, writing
+from photochrom.video import encoding, endings, pieces, reading, segments, writing
 from photochrom.video.ahead import ahead
-from photochrom.video.coloring import Coloring, FrameHint
+from photochrom.video.coloring import Coloring, FrameHint, FrameReference, Looked
 from photochrom.video.pieces import Picture, Piece
 from photochrom.video.reading import Traits
 from photochrom.video.segments import Chunk, Draft, Segment, Work
 
 Progress = Callable[[int, int | None], None]
 """Is told how many frames are done, and of how many where that is known."""
-Later = dict[int, tuple[Point, ...]]
-"""What ``Coloring.look`` finds."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,8 @@ class FilmOptions:
     """Further options of the encoder, by name."""
     hints: tuple[FrameHint, ...] = ()
     """Colors of single points."""
+    references: tuple[FrameReference, ...] = ()
+    """Palettes that lead single scenes, in place of the colorizer's own."""
     steadiness: Steadiness = dataclasses.field(default_factory=Steadiness)
     """How colors are kept steady."""
     dropped: tuple[int, ...] = ()
@@ -109,7 +109,7 @@ def colorize_film(
     traits = reading.examine(source)
     made = _made(source, traits, container, colorizer, options)
     step = encoding.chroma_step(made.codec, traits)
-    coloring = Coloring(colorizer, traits, options.steadiness, options.hints, step)
+    coloring = Coloring(colorizer, traits, options.steadiness, options.hints, options.references, step)
     coloring.check()
     digest = stamp(source).sha256
     if target.exists() and not options.overwrite and not segments.folder_of(target).exists():
@@ -129,16 +129,16 @@ def colorize_film(
         try:  # before there is anything to lose
             notes += writing.check(source, work.folder / "check.part", traits=traits, made=made)
             with _steady_threads():
-                later = _look(source, work, coloring)
+                looked = _look(source, work, coloring)
         except OptionError:
             if not done:
                 work.remove()
             raise
         with _steady_threads():
-            whole = [*done, *_color(source, work, len(done), coloring=coloring, later=later, made=made, watch=watch)]
+            whole = [*done, *_color(source, work, len(done), coloring=coloring, looked=looked, made=made, watch=watch)]
         problems = watch.problems
         reached = whole[-1].end * traits.time_base
-        if (short := writing.ends(source, traits, reached)) and not problems:
+        if (short := endings.ends(source, traits, reached)) and not problems:
             problems.append(f"{short}; what was readable is in the result")
         with drafted(target, overwrite=options.overwrite, announce=lambda draft: work.announce(stamp(draft))) as draft:
             problems += writing.assemble(source, draft, traits=traits, made=made, work=work, done=whole)
@@ -162,9 +162,13 @@ def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, op
     chosen = encoding.options_of(codec, crf=options.crf, preset=options.preset, more=dict(options.codec_options))
     encoding.pixel_format(codec, traits)
     card = colorizer.model.card
+    references = len(options.references) + (colorizer.options.palette is not None)
+    guides = "".join(
+        f"{what}: {count}, " for what, count in (("hints", len(options.hints)), ("references", references)) if count
+    )
     credit = (
         f"Colors are a machine's guess: {SOFTWARE}, model {card.name} ({colorizer.model.hash[:16]}), "
-        f"vividness {colorizer.options.vividness:g}, from {source.name}; {SOURCE_TYPE}"
+        f"vividness {colorizer.options.vividness:g}, {guides}from {source.name}; {SOURCE_TYPE}"
     )
     return writing.Made(codec, chosen, 0, container, credit, frozenset(options.dropped))
 
@@ -177,6 +181,7 @@ def _settings(digest: str, made: writing.Made, colorizer: Colorizer, options: Fi
         "model": colorizer.model.hash,
         "coloring": coloring,
         "hints": [dataclasses.asdict(hint) for hint in options.hints],
+        "references": [dataclasses.asdict(reference) for reference in options.references],
         "steadiness": dataclasses.asdict(options.steadiness),
         "codec": made.codec,
         "options": dict(made.options),
@@ -187,10 +192,10 @@ def _settings(digest: str, made: writing.Made, colorizer: Colorizer, options: Fi
     }
 
 
-def _look(source: Path, work: Work, coloring: Coloring) -> Later:
-    """Follow hints back to where their scenes begin, unless that has been done."""
-    if not coloring.hints:
-        return {}
+def _look(source: Path, work: Work, coloring: Coloring) -> Looked:
+    """Follow hints back to where their scenes begin, and find those of references, unless that has been done."""
+    if not coloring.hints and not coloring.references:
+        return Looked()
     if work.looked is None:
         cut = _pieces(source, coloring, [])
         try:
@@ -200,9 +205,11 @@ def _look(source: Path, work: Work, coloring: Coloring) -> Later:
             raise OutputError(
                 f"{work.folder}: cannot be written ({reading.reason(error)}); make room, then run it again"
             ) from error
-        work.note_look({str(first): [dataclasses.astuple(point) for point in points] for first, points in found.items()})
+        points = {str(first): [dataclasses.astuple(point) for point in points] for first, points in found.later.items()}
+        work.note_look({"later": points, "leads": {str(first): index for first, index in found.leads.items()}})
         return found
-    return {int(first): tuple(Point(*point) for point in points) for first, points in work.looked.items()}
+    later = {int(first): tuple(Point(*point) for point in points) for first, points in work.looked["later"].items()}
+    return Looked(later, {int(first): index for first, index in work.looked["leads"].items()})
 
 
 def _pieces(source: Path, coloring: Coloring, problems: list[str]) -> Generator[Piece]:
@@ -211,7 +218,7 @@ def _pieces(source: Path, coloring: Coloring, problems: list[str]) -> Generator[
 
 
 def _color(
-    source: Path, work: Work, done: int, *, coloring: Coloring, later: Later, made: writing.Made, watch: _Watch
+    source: Path, work: Work, done: int, *, coloring: Coloring, looked: Looked, made: writing.Made, watch: _Watch
 ) -> list[Segment]:
     """Color and encode the segments from ``done`` on."""
     left = work.carried(done - 1) if done else b""
@@ -219,7 +226,7 @@ def _color(
     cut = _pieces(source, coloring, watch.problems)
     finished: list[Segment] = []
     segment: _Encoded | None = None
-    with closing(ahead(coloring.color(cut, skip=done, before=before, later=later))) as colored:
+    with closing(ahead(coloring.color(cut, skip=done, before=before, looked=looked))) as colored:
         try:
             for piece, carried in colored:
                 if piece.segment >= done and segment is None:

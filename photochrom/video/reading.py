@@ -13,10 +13,12 @@ import av
 import cv2
 import numpy as np
 from av.filter import Graph
+from av.packet import Packet
 from numpy.typing import NDArray
 
 from photochrom.errors import FilmError, one_line
 from photochrom.video.signal import BT709, BT2020, UNSTATED, WEIGHTS, Samples, Signal, assumed
+from photochrom.video.timing import Timing, clock
 
 RATE = Fraction(25)
 """Frames a second where a film states none that can be."""
@@ -132,7 +134,7 @@ def examine(path: Path) -> Traits:
             notes.append(f"it is stored as {frame.format.name}, not as luma and chroma: its luma was computed")
         if any(component.is_alpha for component in frame.format.components):
             notes.append("its transparency is left out")
-        if container.streams.video[1:]:
+        if len([other for other in container.streams.video if not is_cover(other)]) > 1:
             notes.append("it has several pictures: the first is in color, the others are copied")
         return Traits(
             index=stream.index,
@@ -169,20 +171,24 @@ def frames(path: Path, traits: Traits, problems: list[str]) -> Iterator[Read]:
     with opened(path) as container:
         stream = picture_stream(container, traits)
         stream.thread_type = "AUTO"
-        last: int | None = None
-        step = max(1, round(1 / (traits.rate * traits.time_base)))
+        timing = Timing(container, traits.index, traits.time_base, traits.rate)
         for frame in decoded(container, stream, losses.add):
-            if (frame.width, frame.height, frame.format.name) != (traits.width, traits.height, traits.pixels):
+            if not same_form(frame, traits):
                 losses.add(f"its picture changes to {frame.width} x {frame.height} {frame.format.name}: cut it in two there")
                 losses.ended = True
                 break
-            time = frame.pts if frame.pts is not None else 0 if last is None else last + step
-            if last is not None and time <= last:
+            time = timing.of(frame)
+            if time is None:
                 losses.add("a frame has no time of its own, and was left out")
                 continue
-            last = losses.last = time
+            losses.last = time
             yield _read(frame, traits, time)
     problems += losses.lines()
+
+
+def same_form(frame: av.VideoFrame, traits: Traits) -> bool:
+    """Say whether a frame has the size and the pixel format of its film."""
+    return (frame.width, frame.height, frame.format.name) == (traits.width, traits.height, traits.pixels)
 
 
 @final
@@ -212,12 +218,6 @@ class Losses:
         return [f"{self._first}{more}; {what}"]
 
 
-def clock(seconds: float) -> str:
-    """Write a time as hours, minutes and seconds."""
-    minutes, rest = divmod(max(seconds, 0.0), 60)
-    return f"{int(minutes) // 60}:{int(minutes) % 60:02}:{rest:04.1f}"
-
-
 def orientation(turn: tuple[int, ...] | None) -> int:
     """Give EXIF's orientation of a display matrix; 1 for none, and for what is no quarter turn."""
     if turn is None:
@@ -226,11 +226,17 @@ def orientation(turn: tuple[int, ...] | None) -> int:
     return TURNS.get(tuple(round(turn[place] / unit) for place in (0, 1, 3, 4)), 1)  # type: ignore[arg-type]
 
 
-def upright_frame(frame: av.VideoFrame, traits: Traits) -> NDArray[np.uint8]:
-    """Give a decoded frame as a picture, ``(H, W, 3)`` uint8 RGB, turned as a viewer shows it."""
+def upright_frame(frame: av.VideoFrame, traits: Traits, *, short: int | None = None) -> NDArray[np.uint8]:
+    """Give a decoded frame as a picture, ``(H, W, 3)`` uint8 RGB, turned as a viewer shows it.
+
+    If its short side has more pixels than ``short``, it is brought down to so many.
+    """
     from photochrom.planes import upright
 
+    scale = min(short / min(frame.width, frame.height), 1) if short else 1
     picture = frame.reformat(
+        width=max(1, round(frame.width * scale)),
+        height=max(1, round(frame.height * scale)),
         format="rgb24",
         src_colorspace=traits.signal.matrix if traits.planar == traits.pixels else None,
         src_color_range=2 if traits.signal.full else 1,
@@ -241,9 +247,14 @@ def upright_frame(frame: av.VideoFrame, traits: Traits) -> NDArray[np.uint8]:
 def _picture(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """Find the stream that is the film: the first that is no cover picture."""
     for stream in container.streams.video:
-        if not int(stream.disposition) & int(av.stream.Disposition.attached_pic):
+        if not is_cover(stream):
             return stream
     raise FilmError(f"{path}: has no moving picture; give a film")
+
+
+def is_cover(stream: Any) -> bool:
+    """Say whether a stream is a cover picture rather than a film."""
+    return bool(int(stream.disposition) & int(av.stream.Disposition.attached_pic))
 
 
 def picture_stream(container: av.container.InputContainer, traits: Traits) -> av.VideoStream:
@@ -252,9 +263,12 @@ def picture_stream(container: av.container.InputContainer, traits: Traits) -> av
 
 
 def decoded(
-    container: av.container.InputContainer, stream: av.VideoStream, lost: Callable[[str], None]
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    lost: Callable[[str], None],
+    wanted: Callable[[Packet[av.VideoStream]], bool] | None = None,
 ) -> Iterator[av.VideoFrame]:
-    """Decode what can be decoded; each packet that cannot is told of."""
+    """Decode what can be decoded, of all packets or those that are wanted; each packet that cannot is told of."""
     packets = container.demux(stream)
     while True:
         try:
@@ -262,6 +276,8 @@ def decoded(
         except (av.error.FFmpegError, OSError) as error:
             lost(f"the file cannot be read on: {reason(error)}")
             packet = None
+        if wanted and packet is not None and packet.size and not wanted(packet):
+            continue
         try:
             yield from stream.decode(packet if packet is not None and packet.size else None)
         except av.error.EOFError:

@@ -19,6 +19,7 @@ from photochrom.video import reading
 from photochrom.video.encoding import Encoder, captioned, chroma_step, configured, fielded, new_frame, put
 from photochrom.video.reading import Traits, opened
 from photochrom.video.segments import Chunk, Segment, Work
+from photochrom.video.timing import packet_time
 
 CONTAINERS = {
     **dict.fromkeys((".mp4", ".m4v"), "mp4"),
@@ -44,17 +45,11 @@ FINEST = 1_000_000
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 """Numbers of errors that are the disk's, not the container's."""
 
+COVERS = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "bmp": ("bmp", "image/bmp"), "gif": ("gif", "image/gif")}
+"""Ending and kind of a cover picture by FFmpeg's name of its codec."""
+
 TRIED = 32
 """Packets of sound and subtitles with which a container is tried."""
-
-STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})
-"""Sources whose head says how long they are, so that one that ends before can be told."""
-SHORT_S = 1.0
-"""A film that ends so much before its time is cut off."""
-
-PACKETS = {188: 0, 192: 4, 204: 0}
-"""Bytes of a packet of a transport stream, and where in it ``SYNC`` is."""
-SYNC = 0x47
 
 STALE = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "ENCODER", "encoder")
 """Beginnings of entries that speak of the encoded picture that is replaced."""
@@ -157,8 +152,8 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
                 ours = _counted(ours, traits)
             waiting = next(ours, None)
             for packet in _others(container, copies, problems):
-                at = _time(packet)
-                while waiting is not None and (at is None or (_time(waiting) or 0) <= at):
+                at = packet_time(packet)
+                while waiting is not None and (at is None or (packet_time(waiting) or 0) <= at):
                     output.mux_one(waiting)
                     waiting = next(ours, None)
                 packet.stream = copies[packet.stream.index]
@@ -180,6 +175,8 @@ def remarks(traits: Traits, made: Made) -> list[str]:
         notes.append(f"{container} counts no unit as short as {traits.time_base} s: time stamps are rounded")
     elif container in CLOCKED:
         notes.append(f"{container} has a clock of its own: time stamps are moved or rounded")
+    if made.codec == "mjpeg" and not traits.signal.full:
+        notes.append("JPEG has full range, and the film has not: players that do not know FFmpeg's mark for it show it flat")
     if traits.fields > 1 and not fielded(made.codec, traits):
         notes.append(f"{made.codec} does not code its fields as such: the result is marked progressive")
     if traits.captions and not captioned(made.codec, traits):
@@ -196,7 +193,7 @@ def _created(draft: Path, source: av.container.InputContainer, made: Made, *, be
         options["output_ts_offset"] = f"{-source.start_time}us"  # it would be filled with empty frames from 0 on
     if made.container in NEGATIVE and begin.denominator <= FINEST:
         options["movie_timescale"] = str(math.lcm(1000, begin.denominator))  # units a second of when the picture begins
-    if made.container in NEGATIVE and not COMMON.issuperset(source.metadata):
+    if _tagged(source, made):
         options["movflags"] = "use_metadata_tags"
     try:
         return av.open(str(draft), "w", format=made.container, container_options=options)
@@ -223,6 +220,14 @@ def _laid_out(
             continue
         if stream.type == "data" and source.chapters() and made.container in NEGATIVE:
             continue  # the chapters themselves, which the container writes anew
+        if reading.is_cover(stream) and made.container == "matroska":
+            output.add_attachment(*_cover(source, stream))  # it would become a film of one frame
+            continue
+        if reading.is_cover(stream) and (made.container != "mp4" or _tagged(source, made)):
+            what = "no cover picture" + (" beside metadata of uncommon names" if made.container == "mp4" else "")
+            raise OptionError(
+                f"{made.container} holds {what} (stream {stream.index}): write an .mkv, or leave it out (--drop {stream.index})"
+            )
         name = getattr(stream.codec_context, "name", None) or getattr(stream, "name", None) or "unknown"
         try:
             copy = output.add_stream_from_template(stream, opaque=True)
@@ -241,6 +246,20 @@ def _laid_out(
     output.metadata.update(_metadata(source, made))
     output.set_chapters(source.chapters())
     return picture, copies, notes
+
+
+def _cover(source: av.container.InputContainer, stream: Any) -> tuple[str, str, bytes]:
+    """Give name, kind and content of a cover picture."""
+    said = {key.lower(): value for key, value in stream.metadata.items()}
+    ending, kind = COVERS.get(stream.codec_context.name, ("bin", "application/octet-stream"))
+    with opened(Path(source.name)) as again:
+        content = next((bytes(packet) for packet in again.demux(again.streams[stream.index]) if packet.size), b"")
+    return said.get("filename", f"cover.{ending}"), said.get("mimetype", kind), content
+
+
+def _tagged(source: av.container.InputContainer, made: Made) -> bool:
+    """Say whether the metadata have names that mp4 and mov hold only in a form of their own."""
+    return made.container in NEGATIVE and not COMMON.issuperset(key.lower() for key in _metadata(source, made))
 
 
 def _picture(output: av.container.OutputContainer, stream: Any, traits: Traits, made: Made) -> Any:
@@ -347,44 +366,3 @@ def _others(container: av.container.InputContainer, copies: Mapping[int, Any], p
             return
         if packet.size:
             yield packet
-
-
-def _time(packet: Packet[Any]) -> Fraction | None:
-    """Give when a packet is decoded, in seconds."""
-    at = packet.dts if packet.dts is not None else packet.pts
-    return None if at is None else at * Fraction(packet.time_base)
-
-
-def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
-    """Say that a film is cut off, if it is: it ends well before its head says, or within a transport packet.
-
-    Args:
-        source: the film.
-        traits: of it.
-        reached: the end of its last frame, in seconds from 0.
-    """
-    with opened(source) as container:
-        if container.format.name == "mpegts" and _torn(source):
-            return "is cut off: its last transport packet is not whole"
-        if traits.seconds is None or container.format.name not in STATED:
-            return None
-        begin = Fraction(container.start_time or 0, av.time_base)
-        for packet in container.demux():
-            at = _time(packet)
-            if packet.size and at is not None:
-                reached = max(reached, at + (packet.duration or 0) * Fraction(packet.time_base))
-        reached -= begin
-    if reached >= traits.seconds - SHORT_S and reached >= traits.seconds * 0.9:
-        return None
-    return f"is cut off: it should last {traits.seconds:.1f} s, and ends after {float(reached):.1f} s"
-
-
-def _torn(source: Path) -> bool:
-    """Say whether a transport stream ends within a packet; one whose first packets are not whole cannot be told."""
-    with source.open("rb") as file:
-        head = file.read(4 * max(PACKETS))
-    for length, mark in PACKETS.items():
-        marks = head[mark : 4 * length : length]
-        if len(marks) == 4 and set(marks) == {SYNC}:
-            return source.stat().st_size % length != 0
-    return False

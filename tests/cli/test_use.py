@@ -5,12 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -343,50 +340,22 @@ def test_colorize_help_is_light() -> None:
     assert not {"torch", "onnxruntime", "cv2", "PIL", "numpy"} & set(done.stdout.splitlines()[-1].split())
 
 
-def on_terminal(arguments: list[str], folder: Path, *, pipe: bool) -> tuple[str, str]:
-    """Run a command whose standard error is a terminal; gives what went to the pipe, if any, and to the terminal."""
-    ours, theirs = pty.openpty()
-    shown = b""
-    with subprocess.Popen(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if pipe else theirs,
-        stderr=theirs,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "200"},
-    ) as process:
-        os.close(theirs)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-        piped = process.stdout.read() if process.stdout else b""
-        assert process.wait(60) == 0
-    os.close(ours)
-    return piped.decode(), shown.decode()
-
-
 def test_a_bar_on_a_terminal_and_results_in_the_pipe(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "in" / name).write_bytes(making.file(making.grey(40, 40), "JPEG"))
-    piped, shown = on_terminal(["in", "-o", "out", "--jobs", "1"], tmp_path, pipe=True)
+    piped, shown = making.on_terminal([*COMMAND, "in", "-o", "out", "--jobs", "1"], tmp_path, pipe=True)
     assert piped == "in/a.jpg -> out/a.jpg\nin/b.jpg -> out/b.jpg\n"
     assert "Coloring" in shown
     assert "->" not in shown
-    _, shown = on_terminal(["in", "-o", "out2"], tmp_path, pipe=False)
+    _, shown = making.on_terminal([*COMMAND, "in", "-o", "out2"], tmp_path, pipe=False)
     assert "Coloring" in shown
     assert "in/a.jpg -> out2/a.jpg" in shown
     assert "2 photographs in " in shown
     assert "  2  colored" in shown
-    _, shown = on_terminal(["in", "-o", "out3", "--quiet"], tmp_path, pipe=False)
+    _, shown = making.on_terminal([*COMMAND, "in", "-o", "out3", "--quiet"], tmp_path, pipe=False)
     assert "->" not in shown
-    _, shown = on_terminal(["in", "-o", "out3"], tmp_path, pipe=False)
+    _, shown = making.on_terminal([*COMMAND, "in", "-o", "out3"], tmp_path, pipe=False)
     assert "  2  kept     results of an earlier run that still hold" in shown
 
 

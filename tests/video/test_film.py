@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import films
 import making
 import numpy as np
@@ -231,7 +232,17 @@ def test_a_note_says_where_fields_are_not_encoded(tmp_path: Path, codec: str, he
         assert container.streams.video[0].codec_context.field_order < 2
 
 
-@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video", "mpeg1video"])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p"])
+def test_motion_jpeg_keeps_the_range(tmp_path: Path, pixels: str) -> None:
+    source = films.write(tmp_path / "in.mkv", [films.frame_of(luma, pixels) for luma in films.moving(6)])
+    report = color(source, tmp_path / "out.mov", codec="mjpeg", crf=1, codec_options=())
+    assert [note[:19] for note in report.notes] == (["JPEG has full range"] if pixels == "yuv420p" else [])
+    for one, two in zip(films.decoded(source), films.decoded(tmp_path / "out.mov"), strict=True):
+        assert two.color_range == (2 if pixels == "yuvj420p" else 1)
+        assert np.abs(films.planes(one)[0].astype(int) - films.planes(two)[0]).mean() < 2
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video", "mpeg1video", "mjpeg"])
 @pytest.mark.parametrize("ending", ["mkv", "avi"])
 def test_older_codecs(tmp_path: Path, codec: str, ending: str) -> None:
     source = films.grey_film(tmp_path / "in.mkv", 30)
@@ -249,6 +260,19 @@ def test_avi_counts_frames_where_the_rate_varies(tmp_path: Path) -> None:
     assert (len(found), len(set(found))) == (40, 40)
     assert abs((found[-1] - found[0]) - Fraction(times[-1] - times[0], 1000)) < Fraction(1, 4)
     assert report.notes == ("avi has a clock of its own: time stamps are moved or rounded",)
+
+
+@pytest.mark.parametrize(("codec", "options"), [("libx264", {"preset": "veryfast"}), ("mpeg4", {"bf": "2"})])
+def test_avi_whose_frames_are_decoded_out_of_turn(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
+    source = films.grey_film(tmp_path / "in.avi", 40, codec=codec, options=options)
+    with av.open(str(source)) as before:
+        packets = [packet for packet in before.demux(video=0) if packet.size]
+    report = color(source, tmp_path / "out.mkv")
+    assert (report.frames, report.problems) == (40, ())
+    begin = packets[0].dts * packets[0].time_base
+    assert [round((time - begin) * 24) for time in films.times(tmp_path / "out.mkv")] == list(range(40))
+    for one, two in zip(films.decoded(source), films.decoded(tmp_path / "out.mkv"), strict=True):
+        assert np.array_equal(films.planes(one)[0], films.planes(two)[0])
 
 
 @pytest.mark.parametrize(
@@ -322,6 +346,73 @@ def test_blank_frames_stay_grey(tmp_path: Path) -> None:
     spread = [np.ptp(films.planes(frame)[1]) for frame in films.decoded(tmp_path / "out.mkv")]
     assert spread[:6] == [0] * 6
     assert min(spread[6:]) > 4
+
+
+def test_title_frames_stay_grey(tmp_path: Path) -> None:
+    card = np.full((120, 160), 24, np.uint8)
+    for line, text in enumerate(("Many years", "later", "...")):
+        cv2.putText(card, text, (10, 40 + 30 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 220, 1, cv2.LINE_AA)
+    lumas = [*films.moving(8, 120, 160), *[card] * 8, *[255 - luma for luma in films.moving(8, 120, 160, seed=2)]]
+    source = films.write(tmp_path / "in.mkv", [films.frame_of(luma, "yuv420p") for luma in lumas])
+    color(source, tmp_path / "out.mkv")
+    spread = [max(np.ptp(plane) for plane in films.planes(frame)[1:]) for frame in films.decoded(tmp_path / "out.mkv")]
+    assert spread[8:16] == [0] * 8
+    assert min(spread[:8] + spread[16:]) > 4
+
+
+def with_cover(source: Path, target: Path, picture: bytes) -> Path:
+    """Copy the picture of a film and give it a cover."""
+    unit = Fraction(1, 90_000)
+    with av.open(str(source)) as film, av.open(str(target), "w") as out:
+        stream = out.add_stream_from_template(film.streams.video[0], opaque=True)
+        cover = None
+        if target.suffix == ".mkv":
+            out.add_attachment("front.jpg", "image/jpeg", picture)
+        else:
+            cover = out.add_mux_stream("mjpeg", rate=1, time_base=unit, width=60, height=40)
+            cover.disposition = av.stream.Disposition.attached_pic
+        for packet in film.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+        if cover:
+            packet = av.Packet(picture)
+            packet.stream, packet.pts, packet.dts, packet.time_base = cover, 0, 0, unit
+            out.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize(("before", "after"), [("mp4", "mp4"), ("mkv", "mkv"), ("mp4", "mkv"), ("mkv", "mp4")])
+def test_a_cover_picture_stays_one(tmp_path: Path, before: str, after: str) -> None:
+    picture = making.file(making.scene(40, 60), "JPEG")
+    source = with_cover(films.grey_film(tmp_path / "plain.mp4", 4), tmp_path / f"in.{before}", picture)
+    assert not [note for note in color(source, tmp_path / f"out.{after}").notes if "picture" in note]
+    for path in (source, tmp_path / f"out.{after}"):
+        with av.open(str(path)) as film:
+            _, cover = film.streams.video
+            assert int(cover.disposition) == av.stream.Disposition.attached_pic
+            assert [bytes(packet) for packet in film.demux(cover) if packet.size] == [picture]
+            if before == after == "mkv":
+                assert (cover.metadata["filename"], cover.metadata["mimetype"]) == ("front.jpg", "image/jpeg")
+
+
+def test_a_cover_picture_that_would_be_lost_is_refused_or_left_out(tmp_path: Path) -> None:
+    picture, plain = making.file(making.scene(40, 60), "JPEG"), films.grey_film(tmp_path / "plain.mkv", 4)
+    source = with_cover(plain, tmp_path / "in.mkv", picture)
+    for ending in ("mov", "avi"):
+        with pytest.raises(OptionError, match=rf"{ending} holds no cover picture \(stream 1\): .* \(--drop 1\)"):
+            color(source, tmp_path / f"out.{ending}", codec_options=())
+    assert color(source, tmp_path / "out.mov", dropped=(1,)).frames == 4
+    with av.open(str(source)) as film, av.open(str(tmp_path / "boxed.mkv"), "w") as out:
+        out.metadata["archive_box"] = "17b"
+        out.add_attachment("front.jpg", "image/jpeg", picture)
+        stream = out.add_stream_from_template(film.streams.video[0], opaque=True)
+        for packet in film.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    with pytest.raises(OptionError, match="mp4 holds no cover picture beside metadata of uncommon names"):
+        color(tmp_path / "boxed.mkv", tmp_path / "out.mp4")
 
 
 def test_odd_sides(tmp_path: Path) -> None:

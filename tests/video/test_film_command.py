@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,13 +12,15 @@ import time
 from pathlib import Path
 
 import films
+import making
 import pytest
 import test_model
-from PIL import Image
 
 from photochrom.cli import main
-from photochrom.video import preview, segments
+from photochrom.video import segments
 
+INSIDE = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (*Path(__file__).parents[1:3], Path(__file__).parent)))}
+"""Environment of a process that imports the package and what the tests share."""
 QUICK = ("--codec-option", "preset=ultrafast", "--model", "small.onnx")
 
 
@@ -66,8 +68,14 @@ def test_a_truncated_film_is_a_failure_with_one_line(capsys: pytest.CaptureFixtu
         (["in.mp4", "--codec-option", "grain"], 2, "'grain' is no option of an encoder"),
         (["in.mp4", "--hint", "1,2=#FF0000"], 2, "is no hint of a film"),
         (["in.mp4", "--hint", "0:1,2=#FF0000"], 2, "has no hints"),
-        (["in.mp4", "--preview", "0"], 2, "a preview of 0 moments is none"),
-        (["in.mp4", "--preview", "3", "--hint", "0:1,2=#FF0000"], 2, "--preview shows the film without hints"),
+        (["in.mp4", "--preview", "0"], 2, "a preview of 0 scenes is none"),
+        (
+            ["in.mp4", "--preview", "3", "--hint", "0:1,2=#FF0000"],
+            2,
+            "--preview writes no film, so that --hint would say nothing",
+        ),
+        (["in.mp4", "--preview", "3", "--crf", "0"], 2, "so that --crf would say nothing"),
+        (["in.mp4", "--preview", "3", "--drop", "1", "--codec", "ffv1"], 2, "so that --codec would say nothing"),
         (["in.mp4", "--preview", "3", "-o", "a.mp4"], 2, "--preview writes a JPEG"),
         (["in.mp4", "-o", "in.mp4", "--overwrite"], 1, "would replace the film itself"),
     ],
@@ -80,32 +88,6 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list
     assert text in err
     assert err.count("\n") == 1
     assert sorted(path.name for path in Path().iterdir()) == ["in.mp4", "small.onnx"]
-
-
-def test_a_preview_decodes_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    films.grey_film(Path("in.mkv"), 96, options={"g": "8", "preset": "ultrafast"})
-    decode, count = preview.reading.decoded, 0
-
-    def counted(*arguments):
-        nonlocal count
-        for frame in decode(*arguments):
-            count += 1
-            yield frame
-
-    monkeypatch.setattr(preview.reading, "decoded", counted)
-    assert run("video", "in.mkv", "--preview", "4", "--model", "small.onnx") == 0
-    assert count < 48
-    with Image.open("in.preview.jpg") as sheet:
-        assert sheet.format == "JPEG"
-    found = list(preview.moments(Path("in.mkv"), 4))
-    assert [picture.shape for picture in found] == [(64, 96, 3)] * 4
-    assert len({picture.tobytes() for picture in found}) == 4
-
-
-def test_a_preview_shows_a_turned_film_upright() -> None:
-    films.grey_film(Path("in.mp4"), 4, rotation=90)
-    assert [picture.shape for picture in preview.moments(Path("in.mp4"), 2)] == [(96, 64, 3)] * 2
-    assert Image.open(io.BytesIO(preview.sheet_of(Path("in.mp4"), 1, colorizer=films.colorizer()))).size[1] > 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
@@ -128,6 +110,41 @@ def test_a_signal_ends_it_cleanly_and_the_next_run_goes_on() -> None:
     assert (process.returncode, error) == (130, "photochrom: interrupted; what was finished is kept\n")
     assert not Path("out.mkv").exists()
     assert len(list(work.glob("*.segment"))) >= 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals of another kind")
+def test_a_bar_tells_frames_a_second_and_the_time_that_is_left(folder: Path) -> None:
+    films.grey_film(Path("in.mkv"), 700)
+    command = [sys.executable, "-m", "photochrom", "video", "in.mkv", "-o", "out.mkv", *QUICK]
+    piped, shown = making.on_terminal(command, folder, pipe=True)
+    assert piped == "in.mkv -> out.mkv\n"
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
+    bars = re.findall(r"Coloring \S+ +(\d+)% (\d:\d\d:\d\d) (\d+) frames/s", plain)
+    assert len({percent for percent, _, _ in bars}) > 2, plain
+    assert all(0 < int(speed) < 20_000 for _, _, speed in bars)
+    _, shown = making.on_terminal([*command, "--overwrite", "--quiet"], folder, pipe=False)
+    assert "->" not in shown
+
+
+MEASURED = """
+import films
+from photochrom.video.film import colorize_film
+colorize_film("in.mkv", "out.mkv", colorizer=films.colorizer())
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory was in use")
+def test_memory_does_not_grow_with_the_film() -> None:
+    peaks = []
+    for frames in (400, 1600):
+        lumas = films.moving(400, 144, 192)
+        write = [films.frame_of(lumas[number % 400], "yuv420p") for number in range(frames)]
+        films.write(Path("in.mkv"), write, options={"preset": "ultrafast", "crf": "30"})
+        done = subprocess.run([sys.executable, "-c", MEASURED], check=True, capture_output=True, text=True, env=INSIDE)
+        peaks.append(int(done.stdout))
+        Path("out.mkv").unlink()
+    assert peaks[1] < 1.15 * peaks[0], f"1,200 frames more took {peaks[1] - peaks[0]} kB; they have 48,600 kB"
 
 
 WATCHED = """
@@ -163,6 +180,5 @@ assert not [how for how in python + ffmpeg if isinstance(how, str) or how & writ
 def test_the_source_is_only_ever_opened_to_be_read() -> None:
     films.grey_film(Path("in.mkv"), 500, extras=True)
     before = Path("in.mkv").read_bytes()
-    paths = os.pathsep.join(map(str, (Path(__file__).parents[2], Path(__file__).parents[1], Path(__file__).parent)))
-    subprocess.run([sys.executable, "-c", WATCHED], check=True, env=os.environ | {"PYTHONPATH": paths})
+    subprocess.run([sys.executable, "-c", WATCHED], check=True, env=INSIDE)
     assert Path("in.mkv").read_bytes() == before

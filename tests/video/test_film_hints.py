@@ -1,7 +1,8 @@
-"""Hints of a film hold through their scene, from cut to cut, whatever pieces it is colored in."""
+"""Hints and references of a film hold through their scene, from cut to cut, whatever pieces it is colored in."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import films
 import numpy as np
 import pytest
 from films import LOSSLESS
+from PIL import Image
 
-from photochrom import color
+from photochrom import color, hints
+from photochrom.cli import main
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OptionError
 from photochrom.video import film, pieces
-from photochrom.video.coloring import parse_hint
+from photochrom.video.coloring import FrameReference, parse_hint, parse_reference
 from photochrom.video.film import FilmOptions, colorize_film
 
 SCENE, HEIGHT, WIDTH = 20, 128, 192
@@ -42,9 +45,15 @@ def colorizer() -> Colorizer:
     return Colorizer.load(threads=1)
 
 
-def run(source: Path, target: Path, colorizer: Colorizer, *hints: str, **more: Any) -> list[np.ndarray]:
+def leading() -> tuple[float, ...]:
+    """The palette of a photograph that is all blue."""
+    return tuple(hints.palette(color.split(np.full((8, 8, 3), (40, 70, 200), np.uint8))[1]).tolist())
+
+
+def run(source: Path, target: Path, colorizer: Colorizer, *hints: str, lead: Any = (), **more: Any) -> list[np.ndarray]:
     """Color the film and give the chroma of its frames, ``(2, H, W)`` around 0."""
-    options = FilmOptions(codec_options=LOSSLESS, hints=tuple(map(parse_hint, hints)))
+    references = tuple(FrameReference(frame, leading()) for frame in lead)
+    options = FilmOptions(codec_options=LOSSLESS, hints=tuple(map(parse_hint, hints)), references=references)
     colorize_film(source, target, colorizer=colorizer, options=options, **more)
     return [np.stack(films.planes(frame)[1:]).astype(int) - 128 for frame in films.decoded(target)]
 
@@ -94,3 +103,90 @@ def test_a_hint_that_would_do_nothing_is_refused_before_the_work(tmp_path: Path,
     with pytest.raises(OptionError, match="a hint is of frame 6, and the film has 6 frames"):
         run(source, tmp_path / "out.mkv", colorizer, f"6:5,5={COLOR}")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+@pytest.mark.parametrize("frame", [SCENE + 9, 2 * SCENE - 1])
+def test_a_reference_leads_its_scene_from_cut_to_cut(tmp_path: Path, source: Path, colorizer: Colorizer, frame: int) -> None:
+    plain = run(source, tmp_path / "plain.mkv", colorizer)
+    led = run(source, tmp_path / "out.mkv", colorizer, lead=[frame])
+    for index, (one, two) in enumerate(zip(plain, led, strict=True)):
+        if SCENE <= index < 2 * SCENE:
+            assert (two - one)[0].mean() > 3, f"frame {index} is no bluer"
+        else:
+            np.testing.assert_array_equal(one, two, err_msg=f"frame {index} is of another scene")
+
+
+def test_a_reference_of_a_scene_goes_before_that_of_the_film(tmp_path: Path, source: Path, colorizer: Colorizer) -> None:
+    shares = hints.palette(color.split(np.full((8, 8, 3), (200, 90, 30), np.uint8))[1])
+    warm = Colorizer(colorizer.model, replace(colorizer.options, palette=tuple(shares.tolist())))
+    whole = run(source, tmp_path / "whole.mkv", warm)
+    mixed = run(source, tmp_path / "mixed.mkv", warm, lead=[3])
+    assert all((two - one)[0].mean() > 6 for one, two in zip(whole[:SCENE], mixed, strict=False))
+    np.testing.assert_array_equal(mixed[SCENE:], whole[SCENE:])
+
+
+def test_a_run_that_was_broken_off_makes_the_same_of_references(
+    tmp_path: Path, source: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(source, tmp_path / "whole.mkv", colorizer, lead=[2 * SCENE - 1])
+
+    def stop(done: int, _: int | None) -> None:
+        if done == SCENE + 13:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "out.mkv", colorizer, lead=[2 * SCENE - 1], progress=stop)
+    monkeypatch.setattr(film, "TemporaryFile", None)  # what the first look found was noted
+    run(source, tmp_path / "out.mkv", colorizer, lead=[2 * SCENE - 1])
+    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+def test_a_reference_that_cannot_lead_is_refused_before_the_work(tmp_path: Path, source: Path, colorizer: Colorizer) -> None:
+    target = tmp_path / "out.mkv"
+    with pytest.raises(OptionError, match="frames 25 and 30 are of one scene, which one reference leads"):
+        run(source, target, colorizer, lead=[25, 30])
+    with pytest.raises(OptionError, match="a reference is of frame 60, and the film has 60 frames"):
+        run(source, target, colorizer, lead=[2, 60])
+    with pytest.raises(OptionError, match="has no palette"):
+        run(source, target, films.colorizer(), lead=[2])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reference_names_a_frame_or_none() -> None:
+    assert parse_reference("12:a.jpg") == (12, Path("a.jpg"))
+    assert parse_reference("12:/x/3:b.jpg") == (12, Path("/x/3:b.jpg"))
+    for text in ("a.jpg", "./12:a.jpg", "12:", "C:/a.jpg", "a12:b.jpg"):
+        assert parse_reference(text) == (None, Path(text))
+
+
+def test_the_command_takes_references_of_scenes(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sea = np.random.default_rng(0).integers((0, 60, 160), (60, 120, 256), (64, 64, 3)).astype(np.uint8)
+    for name in ("sea.png", "12:sea.png"):
+        Image.fromarray(sea).save(name)
+
+    def command(*arguments: str) -> int | str | None:
+        with pytest.raises(SystemExit) as left:
+            main(["video", str(source), "-o", "out.mkv", "--overwrite", *arguments])
+        return left.value.code
+
+    def chroma(*arguments: str) -> list[np.ndarray]:
+        assert command("--crf", "0", "--preset", "ultrafast", *arguments) == 0
+        return [films.planes(frame)[1].astype(int) for frame in films.decoded(Path("out.mkv"))]
+
+    plain, scene = chroma(), chroma("--reference", "25:sea.png")
+    with films.av.open("out.mkv") as result:
+        assert "vividness 1, references: 1, from" in next(
+            value for key, value in result.metadata.items() if key.lower() == "comment"
+        )
+    whole = chroma("--reference", "./12:sea.png")
+    bluer = [[after.mean() - before.mean() > 3 for before, after in zip(plain, way, strict=True)] for way in (scene, whole)]
+    assert bluer[0] == [SCENE <= index < 2 * SCENE for index in range(3 * SCENE)]
+    assert all(bluer[1])
+    capsys.readouterr()
+    assert command("--reference", "sea.png", "--reference", "./12:sea.png") == 2
+    assert "sea.png and 12:sea.png would both lead the whole film: name one" in capsys.readouterr().err
+    assert command("--preview", "3", "--reference", "25:sea.png") == 2
+    assert "--preview knows a reference of the whole film alone" in capsys.readouterr().err

@@ -22,8 +22,8 @@ from photochrom.errors import FilmError, OutputError
 from photochrom.video import pieces, segments
 from photochrom.video.film import FilmOptions, colorize_film
 
-KILLS = int(os.environ.get("PHOTOCHROM_KILLS", "3"))
-"""Random kills that a film is to survive; more of them take their time."""
+KILLS = int(os.environ.get("PHOTOCHROM_KILLS", "20"))
+"""Random kills that a film is to survive."""
 
 
 @pytest.fixture(autouse=True)
@@ -91,8 +91,11 @@ def test_random_kills(tmp_path: Path) -> None:
             (tmp_path / "out.mkv").unlink()
         else:
             assert process.exitcode == -signal.SIGKILL
-            assert not (tmp_path / "out.mkv").exists() or segments.folder_of(tmp_path / "out.mkv").exists()
             killed += 1
+            if (tmp_path / "out.mkv").exists():
+                assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+                if not (segments.folder_of(tmp_path / "out.mkv") / segments.MANIFEST).exists():
+                    (tmp_path / "out.mkv").unlink()  # all was done but for the process's own end
     (tmp_path / "out.mkv").unlink(missing_ok=True)
     assert color(tmp_path).frames == 32
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
@@ -206,6 +209,23 @@ def test_a_transport_stream_that_ends_within_a_packet(tmp_path: Path, packet: in
     assert problems(len(content) // packet // 2 * packet + 100) == (
         "is cut off: its last transport packet is not whole; what was readable is in the result",
     )
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "mpeg1video"])
+def test_a_program_stream_that_ends_within_a_packet(tmp_path: Path, codec: str) -> None:
+    source = films.grey_film(tmp_path / "in.mpg", 60, codec=codec, options={}, extras=True, sound_codec="mp2")
+    content = source.read_bytes()
+
+    def problems(length: int, more: bytes = b"") -> tuple[str, ...]:
+        source.write_bytes(content[:length] + more)
+        chosen = FilmOptions(codec_options=LOSSLESS, overwrite=True)
+        return colorize_film(source, tmp_path / "out.mkv", colorizer=films.colorizer(), options=chosen).problems
+
+    for more in (b"", b"\0\0\1\xb9", b"\0" * 3000):
+        assert problems(len(content), more) == ()
+    pack = content.rindex(b"\0\0\1\xba", 0, len(content) * 3 // 4)
+    for rest in (8, 20, 200):
+        assert problems(pack + rest) == ("is cut off: its last pack is not whole; what was readable is in the result",)
 
 
 def test_a_film_with_damage_inside(tmp_path: Path) -> None:

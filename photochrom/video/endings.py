@@ -1,0 +1,81 @@
+"""Tell that a film is cut off."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from photochrom.video.reading import Traits, opened
+from photochrom.video.timing import packet_time
+
+STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})
+"""Sources whose head says how long they are, so that one that ends before can be told."""
+SHORT_S = 1.0
+"""A film that ends so much before its time is cut off."""
+
+PACKETS = {188: 0, 192: 4, 204: 0}
+"""Bytes of a packet of a transport stream, and where in it ``SYNC`` is."""
+SYNC = 0x47
+
+START, PACK, END = b"\0\0\1", b"\xba", b"\xb9"
+"""How all packets of a program stream begin, how those go on that begin a pack, and the one that ends the stream."""
+LONGEST_PACK = 1 << 18
+"""Bytes from the end within which the last pack is looked for."""
+
+
+def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
+    """Say that a film is cut off, if it is: it ends well before its head says, or within a packet.
+
+    Args:
+        source: the film.
+        traits: of it.
+        reached: the end of its last frame, in seconds from 0.
+    """
+    with opened(source) as container:
+        if container.format.name == "mpegts" and _torn(source):
+            return "is cut off: its last transport packet is not whole"
+        if container.format.name == "mpeg" and _torn_pack(source):
+            return "is cut off: its last pack is not whole"
+        if traits.seconds is None or container.format.name not in STATED:
+            return None
+        begin = Fraction(container.start_time or 0, av.time_base)
+        for packet in container.demux():
+            at = packet_time(packet)
+            if packet.size and at is not None:
+                reached = max(reached, at + (packet.duration or 0) * Fraction(packet.time_base))
+        reached -= begin
+    if reached >= traits.seconds - SHORT_S and reached >= traits.seconds * 0.9:
+        return None
+    return f"is cut off: it should last {traits.seconds:.1f} s, and ends after {float(reached):.1f} s"
+
+
+def _torn(source: Path) -> bool:
+    """Say whether a transport stream ends within a packet; one whose first packets are not whole cannot be told."""
+    with source.open("rb") as file:
+        head = file.read(4 * max(PACKETS))
+    for length, mark in PACKETS.items():
+        marks = head[mark : 4 * length : length]
+        if len(marks) == 4 and set(marks) == {SYNC}:
+            return source.stat().st_size % length != 0
+    return False
+
+
+def _torn_pack(source: Path) -> bool:
+    """Say whether a program stream ends within a packet (ISO/IEC 13818-1, 2.5.3); where it has no pack it cannot be told."""
+    with source.open("rb") as file:
+        file.seek(max(source.stat().st_size - LONGEST_PACK, 0))
+        tail = file.read()
+    at = tail.rfind(START + PACK)
+    if at < 0:
+        return False
+    while tail.startswith(START, at) and not tail.startswith(START + END, at):
+        head = tail[at : at + 14].ljust(14, b"\0")
+        if head[3:4] != PACK:
+            at += 6 + int.from_bytes(head[4:6])
+        elif head[4] >> 6 == 1:
+            at += 14 + head[13] % 8
+        else:  # of MPEG-1
+            at += 12
+    return at > len(tail)
