@@ -16,7 +16,7 @@ from PIL import Image
 from photochrom.errors import DataError, OptionError, one_line
 
 Item = TypeVar("Item")
-Split = Literal["test", "train"]
+Split = Literal["test", "train", "val"]
 
 SUFFIXES = (".jpg", ".jpeg", ".webp", ".png")
 

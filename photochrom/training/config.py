@@ -16,7 +16,7 @@ from photochrom.errors import ConfigError
 
 Normalization = Literal["batch", "instance", "none"]
 EncoderKind = Literal["lite0", "lite2"]
-Precision = Literal["auto", "32-true", "bf16-mixed"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "bf16-decoder"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Config:
     """EfficientNet of the generator ``photochrom``: Lite0, or Lite2, larger and slower."""
     pretrained: bool = True
     """Start the encoder from ImageNet weights, where the generator has one."""
+    attention: int = 0
+    """Self-attention blocks of the generator ``photochrom`` at stride 32, and as many at stride 16."""
     discriminator: Literal["patch70", "patch8", "global"] = "patch70"
     """Which discriminator to train: patches of 70 px, the study's with an 8x8 grid at its end, or one score for all."""
     discriminator_width: int = 64
@@ -138,7 +140,8 @@ class Config:
     ema: float = 0.999
     """Decay by step of the averaged weights, which are the ones that ship; 0 = no averaging."""
     precision: Precision = "32-true"
-    """Arithmetic of the networks; auto takes bfloat16 where the device is faster with it."""
+    """Arithmetic of the networks: float32, bfloat16, or bfloat16 in the decoder of ``photochrom`` only, whose convolutions are
+    full ones; auto takes the fastest of the three."""
     log_every: int = 960
     """Crops between two lines of the log."""
     checkpoint_every: int = 9600
@@ -146,7 +149,8 @@ class Config:
     validate_every: int = 9600
     """Crops between two validations."""
     validation_photographs: int = 256
-    """Training photographs set aside for validation, by key."""
+    """Photographs that validate, of the shards ``val-*.tar`` where there are some; as many training photographs are set aside
+    by key, and validate where there are no such shards."""
     sample_every: int = 19200
     """Crops between two sample sheets."""
     collapse: float = 0.01
@@ -175,12 +179,12 @@ LEAST: dict[str, float] = {
     "validate_every": 1, "validation_photographs": 1, "sample_every": 1, "collapse": 0, "generator_width": 1,
     "generator_dropout": 0, "discriminator_dropout": 0, "critic_steps": 1, "r1": 0, "r1_every": 1, "gradient_penalty": 0,
     "real_target": 0.5, "instance_noise": 0, "instance_noise_share": 0.001, "mirror": 0, "patience": 0,
-    "hints": 0, "palettes": 0, "turns": 0, "repaints": 0, "frozen": 0,
+    "hints": 0, "palettes": 0, "turns": 0, "repaints": 0, "frozen": 0, "attention": 0,
 }  # fmt: skip
 MOST: dict[str, float] = {
     "rebalance": 1, "smallest_crop": 1, "aging": 1, "beta1": 0.9999, "beta2": 0.99999, "ema": 0.99999, "mirror": 1,
     "generator_dropout": 0.95, "discriminator_dropout": 0.95, "real_target": 1, "instance_noise_share": 1, "hints": 1,
-    "palettes": 1, "turns": 1, "repaints": 1, "frozen": 16,
+    "palettes": 1, "turns": 1, "repaints": 1, "frozen": 16, "attention": 8,
 }  # fmt: skip
 
 
@@ -308,12 +312,16 @@ def _contradictions(c: Config) -> Iterator[tuple[bool, str]]:
         study and c.size not in (32, 64) and bool(c.size % 128),
         f"size is {c.size}, but the generator {c.generator} takes 32, 64 or multiples of 128",
     )
-    for name in ("hints", "palettes", "frozen"):
+    for name in ("hints", "palettes", "frozen", "attention"):
         value = getattr(c, name)
         yield (
             study and bool(value),
             f"{name} is {value:g}, but the generator {c.generator} has no such part; set it to 0, or take photochrom",
         )
+    yield (
+        study and c.precision == "bf16-decoder",
+        f"precision is bf16-decoder, but the generator {c.generator} is of one piece; take bf16-mixed",
+    )
     yield bool(c.repaints) and not c.hints, f"repaints is {c.repaints:g} without hints: give hints a share, or set it to 0"
     for name in ("generator_width", "generator_normalization", "noise_at_generation"):
         value = getattr(c, name)

@@ -16,12 +16,12 @@ from typing import final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from photochrom import color
-from photochrom.shards import Member, Split, members, shards
+from photochrom.shards import Member, Split, evenly, members, shards
 from photochrom.training import hints as hinting
 
 SET_ASIDE = 0.03
@@ -29,7 +29,10 @@ SET_ASIDE = 0.03
 MOUNTED = 0.35
 """Share of the aged crops that lie in the border of a print."""
 LOW_CONTRAST, BLIND_TO_RED, VIGNETTED, PATCHED = 0.25, 0.25, 0.3, 0.2
+SCRATCHED, STAINED, HALFTONED = 0.15, 0.1, 0.06
 """Shares of the aged crops with these marks of age."""
+CAPTIONED = 0.3
+"""Share of the crops in a border that have writing on it."""
 
 
 def index(folders: Sequence[Path], split: Split = "train") -> list[Member]:
@@ -39,6 +42,13 @@ def index(folders: Sequence[Path], split: Split = "train") -> list[Member]:
         DataError: if a folder is missing or has no such shard, or a shard is damaged or empty.
     """
     return [member for paths in shards(list(folders), split).values() for member in members(paths)]
+
+
+def validating(folders: Sequence[Path], limit: int) -> list[Member]:
+    """List at most ``limit`` photographs of the shards ``val-*.tar``, spread over all; none where there are no such shards."""
+    if not any(next(folder.rglob("val-*.tar"), None) for folder in folders):
+        return []
+    return evenly(index(folders, "val"), limit)
 
 
 def set_aside(photographs: Sequence[Member], limit: int) -> tuple[list[Member], list[Member]]:
@@ -150,7 +160,8 @@ def age(luma: NDArray[np.float32], chroma: NDArray[np.float32], rng: np.random.G
     """Make ``(H, W)`` luma in [0, 1] look like an old print's.
 
     Its contrast differs, and at times is low; some plates were blind to red, and their red is dark and their sky bright; lenses
-    blur and darken corners; prints fade in patches; film has grain.
+    blur and darken corners; prints fade in patches, are scratched and stained, or were printed as a screen of dots; film has
+    grain.
     """
     gamma = math.exp(rng.normal(0, 0.25))
     low, high = rng.uniform(0, 0.15), rng.uniform(0.85, 1)
@@ -166,9 +177,15 @@ def age(luma: NDArray[np.float32], chroma: NDArray[np.float32], rng: np.random.G
         luma = luma * _vignette(luma.shape, rng)
     if rng.random() < PATCHED:
         luma = luma + _patches(luma.shape, rng)
+    if rng.random() < STAINED:
+        luma = _stained(luma, rng)
+    if rng.random() < HALFTONED:
+        luma = _halftone(luma, rng)
     faded = low + (high - low) * luma
     if rng.random() < 0.5:
         faded = faded + rng.normal(0, rng.uniform(0.01, 0.06), luma.shape)
+    if rng.random() < SCRATCHED:
+        faded = _scratched(faded, rng)
     result: NDArray[np.float32] = np.clip(faded, 0, 1).astype(np.float32)
     return result
 
@@ -195,6 +212,43 @@ def _patches(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.flo
     return np.asarray(coarse.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
 
 
+def _stained(luma: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Darken or bleach up to three round stains with soft edges, by up to a third of the range."""
+    rows, columns = (np.linspace(0, 1, side, dtype=np.float32) for side in luma.shape)
+    for row, column, radius in rng.uniform((0, 0, 0.05), (1, 1, 0.35), (rng.integers(1, 4), 3)):
+        distance = np.sqrt((rows[:, None] - row) ** 2 + (columns - column) ** 2) / radius
+        edge = 1 / (1 + np.exp((distance - 1) * rng.uniform(4, 25)))
+        luma = luma + np.float32(rng.uniform(-0.3, 0.2)) * edge
+    return luma.astype(np.float32)
+
+
+def _halftone(luma: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Print luma as a screen of dots, 2 to 5 pixels apart and at an angle, as newspapers do, as sharp as a scan has it."""
+    angle, period = rng.uniform(0, math.pi / 2), rng.uniform(2, 5)
+    rows, columns = np.mgrid[: luma.shape[0], : luma.shape[1]].astype(np.float32) * np.float32(2 * math.pi / period)
+    along = np.cos(rows * math.cos(angle) + columns * math.sin(angle))
+    across = np.cos(columns * math.cos(angle) - rows * math.sin(angle))
+    dots = 1 / (1 + np.exp(-rng.uniform(2, 8) * (luma * 2 - 1 + (along + across) / 2)))
+    share = np.float32(rng.uniform(0.2, 0.7))
+    printed: NDArray[np.float32] = ((1 - share) * luma + share * dots).astype(np.float32)
+    return printed
+
+
+def _scratched(luma: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw up to eight thin scratches and hairs, bright or dark, and some dust."""
+    height, width = luma.shape
+    picture = Image.fromarray((luma * 255).clip(0, 255).astype(np.uint8))
+    pen = ImageDraw.Draw(picture)
+    for x, y, angle, length in rng.uniform((0, 0, 0, 0.05), (width, height, 2 * math.pi, 1), (rng.integers(1, 9), 4)):
+        end = (x + length * width * math.cos(angle), y + length * height * math.sin(angle))
+        pen.line((x, y, *end), fill=int(rng.choice((0, 255))), width=int(rng.integers(1, 3)))
+    for x, y in rng.uniform((0, 0), (width, height), (rng.integers(0, 30), 2)):
+        pen.point((x, y), fill=int(rng.choice((0, 255))))
+    share = np.float32(rng.uniform(0.2, 0.8))
+    drawn: NDArray[np.float32] = ((1 - share) * luma + share * (np.asarray(picture) / 255)).astype(np.float32)
+    return drawn
+
+
 def mount(luma: NDArray[np.float32], chroma: NDArray[np.float32], rng: np.random.Generator) -> None:
     """Cover the rim of a crop with colorless paper or black card, as around an old print; changes both arrays in place."""
     paper = rng.uniform(0.45, 1) if rng.random() < 0.85 else rng.uniform(0, 0.2)
@@ -202,7 +256,23 @@ def mount(luma: NDArray[np.float32], chroma: NDArray[np.float32], rng: np.random
     for side, width in enumerate(rng.uniform(0.02, 0.16, 4) * (rng.random(4) < 0.8) * len(luma)):
         np.rot90(rim, side)[: round(width)] = True
     luma[rim] = np.clip(paper + rng.normal(0, 0.01, rim.sum()), 0, 1)
+    if rng.random() < CAPTIONED:
+        luma[rim & _writing(luma.shape, rng)] = 0.15 if paper > 0.4 else 0.9
     chroma[:, rim] = 0
+
+
+def _writing(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw lines of strokes as tall as letters along the upper or the lower edge."""
+    picture = Image.new("1", (shape[1], shape[0]))
+    pen = ImageDraw.Draw(picture)
+    tall = int(rng.integers(4, 9))
+    y = int(rng.choice((2, shape[0] - tall - 2)))
+    x = float(rng.uniform(2, shape[1] / 2))
+    for _ in range(int(rng.integers(5, 40))):
+        up, across, down = (int(rng.integers(0, most)) for most in (tall, 4, tall))
+        pen.line((x, y + up, x + across, y + down), fill=1)
+        x += float(rng.uniform(1, 4))
+    return np.asarray(picture)
 
 
 def validation(photographs: Sequence[Member], size: int) -> tuple[Tensor, Tensor]:

@@ -107,7 +107,7 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
     folders = data or [Path(folder) for folder in json.loads((run / "config.json").read_text(encoding="utf-8"))["data"]]
     members = dataset.index(folders)
     teach, aside = dataset.set_aside(members, config.validation_photographs)
-    held = dataset.validation(aside, config.size)
+    held = dataset.validation(dataset.validating(folders, config.validation_photographs) or aside, config.size)
     progress = state["progress"]
     vividness = validate.calibrate(generator, held)
     bins = isinstance(generator, BinGenerator)

@@ -19,7 +19,7 @@ from photochrom import color
 from photochrom.errors import ConfigError
 from photochrom.training.config import EncoderKind, Normalization
 from photochrom.training.encoders import Encoder
-from photochrom.training.layers import SameConv, dropout, normalization
+from photochrom.training.layers import SameConv, SelfAttention, dropout, normalization
 
 HINGES = 64
 """Into so many the color of a hint is expanded."""
@@ -77,6 +77,9 @@ class BinGenerator(nn.Module):
     ``(N, 323)``, the share of each bin in the whole picture, or 0 throughout; it enters at the deepest and at the finest
     features. Both are first expanded by a layer of random hinges, since colors are told apart by bins; the layers that read
     those start at zero, and without hints the network is the automatic one.
+
+    ``attention`` blocks at stride 32, and as many at stride 16, let every place see the whole picture, so that a sky or a wall
+    is of one piece. ``half_decoder`` trains what follows the encoder in bfloat16; outside training all is float32.
     """
 
     stride = 32
@@ -84,8 +87,16 @@ class BinGenerator(nn.Module):
     bins: Tensor
     hint_scale: Tensor
 
-    def __init__(self, widths: tuple[int, int, int] = (160, 112, 96), *, encoder: EncoderKind = "lite0") -> None:
+    def __init__(
+        self,
+        widths: tuple[int, int, int] = (160, 112, 96),
+        *,
+        encoder: EncoderKind = "lite0",
+        attention: int = 0,
+        half_decoder: bool = False,
+    ) -> None:
         super().__init__()
+        self.half_decoder = half_decoder
         self.encoder = Encoder(1, encoder)
         fine, middle, coarse, deepest = self.encoder.widths
         self.lateral = nn.Conv2d(deepest, widths[0], 1)
@@ -95,6 +106,9 @@ class BinGenerator(nn.Module):
                 nn.Conv2d(widths[0] + middle, widths[1], 3, padding=1),
                 nn.Conv2d(widths[1] + fine, widths[2], 3, padding=1),
             ]
+        )
+        self.attention = nn.ModuleList(
+            nn.Sequential(*(SelfAttention(widths[0]) for _ in range(attention))) for _ in range(2 if attention else 0)
         )
         self.register_buffer("bins", torch.from_numpy(color.bins()), persistent=False)
         self.register_buffer("hint_scale", torch.tensor(HINT_SCALE)[:, None, None], persistent=False)
@@ -123,16 +137,25 @@ class BinGenerator(nn.Module):
         """Map luma, and hints and a palette where there are any, to the ``(N, C, H/4, W/4)`` features that the head reads."""
         hints = None if hints is None else hints * self.hint_scale
         *skips, deepest = self.encoder(luma, None if hints is None else self.hint_stem(hints))
+        if not (self.half_decoder and self.training):
+            return self._decoded(skips, deepest, hints, palette)
+        with torch.autocast(luma.device.type, torch.bfloat16):
+            return self._decoded(skips, deepest, hints, palette).float()
+
+    def _decoded(self, skips: list[Tensor], deepest: Tensor, hints: Tensor | None, palette: Tensor | None) -> Tensor:
         coarse = [] if hints is None else _pyramid(hints)
         levels = [F.relu(self.hint_hinges(level)) for level in coarse]
         tint = None if palette is None else F.relu(self.palette(palette))
         x: Tensor = self.lateral(deepest)
         x = F.relu(x if tint is None else x + self.palette_deepest(tint)[:, :, None, None])
+        x = self.attention[0](x) if self.attention else x
         for index, (convolution, skip) in enumerate(zip(self.decoder, reversed(skips), strict=True)):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             if levels:
                 x = x + self.hint_decoder[index](levels[index])
             x = F.relu(convolution(torch.cat([x, skip], 1)))
+            if index == 0 and self.attention:
+                x = self.attention[1](x)
             if levels and index == 1:
                 x = x + self.hint_spread(x, coarse[1][:, 2:], levels[1])
         if levels:
@@ -294,7 +317,15 @@ Generator = BinGenerator | UNet
 GENERATORS = ("photochrom", *LAYOUTS)
 
 
-def build(name: str, *, pretrained: bool, shape: Shape | None = None, encoder: EncoderKind = "lite0") -> Generator:
+def build(
+    name: str,
+    *,
+    pretrained: bool,
+    shape: Shape | None = None,
+    encoder: EncoderKind = "lite0",
+    attention: int = 0,
+    half_decoder: bool = False,
+) -> Generator:
     """Build a generator by its name.
 
     Args:
@@ -302,6 +333,8 @@ def build(name: str, *, pretrained: bool, shape: Shape | None = None, encoder: E
         pretrained: start the encoder from ImageNet weights where the generator has one.
         shape: size and width of a generator of ``LAYOUTS``; the others have but one.
         encoder: that of the generator ``photochrom``.
+        attention: its self-attention blocks at each of two scales.
+        half_decoder: train its decoder in bfloat16.
 
     Raises:
         ConfigError: if no generator has that name.
@@ -310,7 +343,7 @@ def build(name: str, *, pretrained: bool, shape: Shape | None = None, encoder: E
         raise ConfigError(f"unknown generator '{name}': expected one of {', '.join(GENERATORS)}")
     if name in LAYOUTS:
         return UNet(LAYOUTS[name], shape)
-    generator = BinGenerator(encoder=encoder)
+    generator = BinGenerator(encoder=encoder, attention=attention, half_decoder=half_decoder)
     if pretrained:
         generator.encoder.load_imagenet()
     return generator

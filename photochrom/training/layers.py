@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -90,6 +91,41 @@ class BatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centered * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+
+@final
+class SelfAttention(nn.Module):
+    """Let each place of a feature map see all others (a pre-norm block of Vaswani et al. 2017; Zhang et al. 2019 for pictures).
+
+    A depthwise convolution tells the places where they are (Chu et al. 2021), so that any size fits. All three parts are
+    residuals that start at zero: a new block changes nothing.
+    """
+
+    def __init__(self, width: int, heads: int = 4, expansion: int = 2) -> None:
+        super().__init__()
+        self.heads = heads
+        self.position = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.norm, self.inner_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.queries = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.expand = nn.Linear(width, expansion * width)
+        self.project = nn.Linear(expansion * width, width)
+        for layer in (self.position, self.output, self.project):
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` to the same shape."""
+        count, width, height, across = x.shape
+        places = (x + self.position(x)).flatten(2).transpose(1, 2)
+        parts = self.queries(self.norm(places)).unflatten(2, (3, self.heads, width // self.heads)).permute(2, 0, 3, 1, 4)
+        query, key, value = parts.unbind(0)
+        weight = torch.softmax(query @ key.transpose(2, 3) / math.sqrt(width / self.heads), 3)
+        places = places + self.output((weight @ value).transpose(1, 2).flatten(2))
+        places = places + self.project(F.gelu(self.expand(self.inner_norm(places)), approximate="tanh"))
+        seen: Tensor = places.transpose(1, 2).reshape(count, width, height, across)
+        return seen
 
 
 def normalization(kind: Normalization, width: int, *, noisy: bool = False) -> list[nn.Module]:

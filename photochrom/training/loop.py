@@ -73,7 +73,8 @@ def train(
 
     Args:
         config: what to train.
-        folders: prepared data; their ``train-*.tar`` shards, also in folders below.
+        folders: prepared data; their ``train-*.tar`` shards, also in folders below. Their ``val-*.tar`` shards, where there are
+            some, choose the best checkpoint; else training photographs set aside do.
         run: the folder of the run.
         devices: processes, each with a device of its own; the batch is split among them.
         accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``.
@@ -97,10 +98,11 @@ def train(
         accelerator=accelerator,
         devices=devices,
         strategy="auto" if devices == 1 else "ddp_spawn",
-        precision=precision,
+        precision="32-true" if precision == "bf16-decoder" else precision,
     )
     threads = torch.get_num_threads()
-    job = Job(config, members, run, workers, report, max(1, threads // devices), init)
+    validation = dataset.validating(folders, config.validation_photographs)
+    job = Job(config, members, run, workers, report, max(1, threads // devices), init, validation)
     outcome = fabric.launch(partial(_guarded, job=job))
     torch.set_num_threads(threads)
     if isinstance(outcome, TrainingError):
@@ -109,7 +111,7 @@ def train(
     return progress
 
 
-def precision_of(config: Config, accelerator: str) -> Literal["32-true", "bf16-mixed"]:
+def precision_of(config: Config, accelerator: str) -> Literal["32-true", "bf16-mixed", "bf16-decoder"]:
     """Resolve the precision ``auto``: bfloat16 where it is faster, on a CPU by instructions of its own in full convolutions.
 
     Depthwise convolutions, of which the encoder of ``photochrom`` consists, gain nothing from it on a CPU.
@@ -119,7 +121,9 @@ def precision_of(config: Config, accelerator: str) -> Literal["32-true", "bf16-m
     if accelerator in ("auto", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16-mixed" if accelerator in ("auto", "cpu") and native and config.generator in LAYOUTS else "32-true"
+    if accelerator not in ("auto", "cpu") or not native:
+        return "32-true"
+    return "bf16-mixed" if config.generator in LAYOUTS else "bf16-decoder"
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ class Job:
     report: Reporter | None
     threads: int
     init: Path | None = None
+    validation: Sequence[Member] = ()
+    """Photographs of the shards ``val-*.tar``, where there are some."""
 
 
 def _guarded(fabric: Fabric, job: Job) -> Progress | TrainingError:
@@ -149,7 +155,8 @@ def _run(fabric: Fabric, job: Job) -> Progress:
     teach, aside = dataset.set_aside(job.members, config.validation_photographs)
     crops = _crops(config, teach)
     networks, statistics, progress = set_up(fabric, config, crops, job.run, init=job.init)
-    held = dataset.validation(aside, config.size)
+    sets = {"": job.validation or aside} | ({"aside_": aside} if job.validation else {})
+    held = {prefix: dataset.validation(photographs, config.size) for prefix, photographs in sets.items()}
     log = Log(job.run, progress.images_seen) if fabric.is_global_zero else None
     batches = iter(_loader(fabric, job, crops, progress.images_seen))
     meter = Meter(progress)
@@ -184,7 +191,7 @@ def _run(fabric: Fabric, job: Job) -> Progress:
         if log:
             if due(config.sample_every):
                 sheet = job.run / "samples" / f"{progress.images_seen:09d}.jpg"
-                validate.sample_sheet(networks.average, held, sheet, temperature=config.temperature)
+                validate.sample_sheet(networks.average, held[""], sheet, temperature=config.temperature)
             save = due(config.checkpoint_every) or progress.stopped_early
             if better or save:
                 _keep(job.run, state_of(config, networks, statistics, progress), best=better, newest=save)
@@ -240,10 +247,15 @@ def _keep(run: Path, state: dict[str, Any], *, best: bool, newest: bool) -> None
 
 
 def _validate(
-    networks: Networks, held: tuple[Tensor, Tensor], config: Config, stage: Stage, progress: Progress
+    networks: Networks, sets: dict[str, tuple[Tensor, Tensor]], config: Config, stage: Stage, progress: Progress
 ) -> dict[str, float]:
-    """Score the averaged generator, and the discriminator where it plays; an alarm is 1."""
-    scores = validate.score(networks.average, held, config.temperature)
+    """Score the averaged generator on each set, and the discriminator where it plays; an alarm is 1."""
+    scores = {
+        prefix + name: value
+        for prefix, held in sets.items()
+        for name, value in validate.score(networks.average, held, config.temperature).items()
+    }
+    held = sets[""]
     if config.hints:
         scores |= validate.hint_gains(networks.average, held)
     if stage.kind != "generator":
@@ -341,7 +353,7 @@ def _claim(run: Path, config: Config, folders: Sequence[Path]) -> None:
     table = to_table(config) | {"data": [str(folder) for folder in folders]}
     if path.exists():
         old = json.loads(path.read_text(encoding="utf-8"))
-        ignored = ("data", "stages", "log_every", "validate_every", "checkpoint_every", "sample_every")
+        ignored = ("data", "stages", "precision", "log_every", "validate_every", "checkpoint_every", "sample_every")
         old = {field.name: field.default for field in fields(Config)} | old  # settings that came after the run
         different = [key for key in table if key not in ignored and table[key] != old.get(key)]
         if different:

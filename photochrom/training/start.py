@@ -21,8 +21,8 @@ from photochrom.training.losses import BinCrossEntropy, Perceptual
 from photochrom.training.step import Networks
 from photochrom.training.unfold import unfold
 
-LATER = ("hint_", "palette")
-"""How the names of the layers begin that the first checkpoints of the generator ``photochrom`` do not have."""
+LATER = ("hint_", "palette", "attention")
+"""Names of the layers that earlier checkpoints of the generator ``photochrom`` may lack begin so; new ones change nothing."""
 
 
 def set_up(
@@ -126,7 +126,14 @@ def generator_of(config: Config, *, pretrained: bool) -> Generator:
         skips=config.skips,
         noise=config.noise_at_generation,
     )
-    generator = build(config.generator, pretrained=pretrained, shape=shape, encoder=config.encoder)
+    generator = build(
+        config.generator,
+        pretrained=pretrained,
+        shape=shape,
+        encoder=config.encoder,
+        attention=config.attention,
+        half_decoder=config.precision == "bf16-decoder",
+    )
     if config.spectral == "both":
         regularizers.normalize_spectrum(generator)
     return generator

@@ -46,7 +46,7 @@ def test_bfloat16_gives_the_losses_of_float32_within_a_hundredth_on_one_process_
 
 @pytest.mark.parametrize(
     ("generator", "native", "precision"),
-    [("unet", True, "bf16-mixed"), ("unet", False, "32-true"), ("photochrom", True, "32-true")],
+    [("unet", True, "bf16-mixed"), ("unet", False, "32-true"), ("photochrom", True, "bf16-decoder")],
 )
 def test_auto_takes_bfloat16_where_it_pays(monkeypatch, generator, native, precision):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
