@@ -48,7 +48,7 @@ The form of the rule was found on a sixth of the photographs that train, toned c
 ones; the numbers were chosen on half of each. Of the other 10,031 modern photographs 1.8 % pass for toned or grey, and of the
 950 that test, which had no part in it, 1.8 %; of the toned copies 0.5 % pass for color, and of the real old photographs one,
 a faint brown print on a blue mount. The distance from the curve alone, as noise or stain could make it, had 5.9, 4.2 and 2.8
-%, and none. ``python -m tests.toning`` measures samples of these.
+%, and none. ``python -m tests.support.toning`` measures samples of these.
 """
 
 STEPS = 24

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
-from skimage import data
 
-PICTURES = ("astronaut", "chelsea", "coffee", "rocket")
-
-
-def picture(name: str) -> np.ndarray:
-    """Give a color photograph that comes with scikit-image, (H, W, 3) uint8."""
-    return getattr(data, name)()
-
-
-def write_shard(path: Path, pictures: list[np.ndarray]) -> None:
-    contents = {}
-    for index, array in enumerate(pictures):
-        buffer = io.BytesIO()
-        Image.fromarray(array).save(buffer, "JPEG", quality=95, subsampling=0)
-        contents[f"{index:016x}.jpg"] = buffer.getvalue()
-    making.shard(path, contents)
+from tests.support import testdata
+from tests.support.testdata import PICTURES, picture, write_shard
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +32,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def photographs() -> Path:
     """The folder of development photographs, where there is one."""
-    return making.data()
+    return testdata.data()
 
 
 @pytest.fixture

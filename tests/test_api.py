@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +14,7 @@ from PIL import Image
 import photochrom
 from photochrom import Options
 from photochrom.errors import OptionError, OutputError, PhotoError
+from tests.support import testdata
 
 FILES: dict[str, dict[str, object]] = {"JPEG": {"quality": 95}, "PNG": {}, "WEBP": {"lossless": True}, "TIFF": {}}
 
@@ -26,11 +26,11 @@ def colors(picture: np.ndarray) -> float:
 
 def test_a_path_gives_the_path_written(tmp_path: Path) -> None:
     source = tmp_path / "a.jpg"
-    source.write_bytes(content := making.file(making.grey(60, 80), "JPEG"))
+    source.write_bytes(content := testdata.file(testdata.grey(60, 80), "JPEG"))
     for given in (source, str(source)):
         written = photochrom.colorize(given)
         assert written == tmp_path / "a.color.jpg"
-        assert making.opened(written.read_bytes()).mode == "RGB"
+        assert testdata.opened(written.read_bytes()).mode == "RGB"
         with pytest.raises(OutputError, match="exists already"):
             photochrom.colorize(given)
         written.unlink()
@@ -39,25 +39,25 @@ def test_a_path_gives_the_path_written(tmp_path: Path) -> None:
 
 
 def test_a_result_has_the_format_of_its_name(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(making.file(making.grey(20, 20), "PNG"))
-    assert making.opened(photochrom.colorize(tmp_path / "a.jpg").read_bytes()).format == "JPEG"
+    (tmp_path / "a.jpg").write_bytes(testdata.file(testdata.grey(20, 20), "PNG"))
+    assert testdata.opened(photochrom.colorize(tmp_path / "a.jpg").read_bytes()).format == "JPEG"
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_bytes_give_bytes_of_the_same_format(kind: str) -> None:
-    picture = making.grey(61, 83)
+    picture = testdata.grey(61, 83)
     for wrap in (bytes, bytearray, memoryview):
-        content = photochrom.colorize(wrap(making.file(picture, kind, FILES[kind])))
+        content = photochrom.colorize(wrap(testdata.file(picture, kind, FILES[kind])))
         assert isinstance(content, bytes)
-        out = making.opened(content)
+        out = testdata.opened(content)
         assert (out.format, out.mode, out.size) == (kind, "RGB", (83, 61))
         assert colors(np.asarray(out)) > 0.5
-    other = photochrom.colorize(making.file(picture, kind, FILES[kind]), options=Options(format="PNG"))
-    assert making.opened(other).format == "PNG"
+    other = photochrom.colorize(testdata.file(picture, kind, FILES[kind]), options=Options(format="PNG"))
+    assert testdata.opened(other).format == "PNG"
 
 
 def test_an_array_gives_an_array() -> None:
-    grey = making.grey(50, 70)
+    grey = testdata.grey(50, 70)
     out = photochrom.colorize(grey)
     assert (out.shape, out.dtype) == ((50, 70, 3), np.uint8)
     assert colors(out) > 0.5
@@ -86,7 +86,7 @@ def test_other_arrays_are_refused(array: np.ndarray) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA", "P", "1"])
 def test_an_image_gives_an_image(mode: str) -> None:
-    image = Image.fromarray(making.grey(50, 70)).convert(mode)
+    image = Image.fromarray(testdata.grey(50, 70)).convert(mode)
     out = photochrom.colorize(image)
     assert isinstance(out, Image.Image)
     assert (out.size, out.mode) == ((70, 50), "RGBA" if mode.endswith("A") else "RGB")
@@ -94,18 +94,18 @@ def test_an_image_gives_an_image(mode: str) -> None:
 
 
 def test_an_image_keeps_what_it_carries() -> None:
-    content = making.file(making.grey(50, 70), "JPEG", {"exif": making.exif(6), "dpi": (300, 300)})
-    out = photochrom.colorize(making.opened(content))
+    content = testdata.file(testdata.grey(50, 70), "JPEG", {"exif": testdata.exif(6), "dpi": (300, 300)})
+    out = photochrom.colorize(testdata.opened(content))
     assert out.size == (70, 50)
     assert out.getexif()[274] == 6
     saved = io.BytesIO()
     out.save(saved, "PNG", exif=out.info["exif"])
-    assert making.opened(saved.getvalue()).getexif()[271] == "Kodak"
+    assert testdata.opened(saved.getvalue()).getexif()[271] == "Kodak"
 
 
 def test_an_image_of_a_jpeg_gets_chroma_of_full_size() -> None:
-    content = making.file(making.grey(50, 70), "JPEG", {"quality": 95})
-    image = making.opened(content)
+    content = testdata.file(testdata.grey(50, 70), "JPEG", {"quality": 95})
+    image = testdata.opened(content)
     assert np.array_equal(np.asarray(photochrom.colorize(image)), photochrom.colorize(np.asarray(image)))
 
 
@@ -117,11 +117,11 @@ def test_what_is_no_photograph(other: Any) -> None:
 
 def given(content: bytes, folder: Path) -> list[Any]:
     (folder / "a.png").write_bytes(content)
-    return [folder / "a.png", content, making.opened(content), np.asarray(making.opened(content))]
+    return [folder / "a.png", content, testdata.opened(content), np.asarray(testdata.opened(content))]
 
 
 def test_a_color_photograph_is_refused_unless_asked(tmp_path: Path) -> None:
-    content = making.file(making.scene(60, 80), "PNG")
+    content = testdata.file(testdata.scene(60, 80), "PNG")
     for photo in given(content, tmp_path):
         for on_color in ("skip", "error"):
             with pytest.raises(PhotoError, match=r"is in color already.*recolor"):
@@ -133,12 +133,12 @@ def test_a_color_photograph_is_refused_unless_asked(tmp_path: Path) -> None:
 
 def test_errors_name_the_path(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(making.file(making.scene(60, 80), "PNG"))
+    path.write_bytes(testdata.file(testdata.scene(60, 80), "PNG"))
     with pytest.raises(PhotoError, match=r"a\.png.* is in color already"):
         photochrom.colorize(path, options=Options(on_color="error"))
-    path.write_bytes(making.file(Image.fromarray(making.grey(20, 20)).convert("LA").resize((9, 9)), "PNG"))
+    path.write_bytes(testdata.file(Image.fromarray(testdata.grey(20, 20)).convert("LA").resize((9, 9)), "PNG"))
     image = Image.new("LA", (20, 20), (90, 128))
-    path.write_bytes(making.file(image, "PNG"))
+    path.write_bytes(testdata.file(image, "PNG"))
     with pytest.raises(OutputError, match=r"a\.png: .*transparent"):
         photochrom.colorize(path, options=Options(format="JPEG"))
     with pytest.raises(PhotoError, match=r"none\.jpg: cannot be read \(No such file"):
@@ -148,7 +148,7 @@ def test_errors_name_the_path(tmp_path: Path) -> None:
 
 
 def test_a_format_makes_no_sense_without_a_file() -> None:
-    for photo in (making.grey(20, 20), Image.fromarray(making.grey(20, 20))):
+    for photo in (testdata.grey(20, 20), Image.fromarray(testdata.grey(20, 20))):
         with pytest.raises(OptionError, match="format is PNG, but an array or image is given back"):
             photochrom.colorize(photo, options=Options(format="PNG"))
 
@@ -170,7 +170,7 @@ def test_options_out_of_range(make: Callable[[], Options], message: str) -> None
 
 
 def test_options_replace_those_of_the_colorizer() -> None:
-    grey = making.grey(40, 40)
+    grey = testdata.grey(40, 40)
     faithful = photochrom.Colorizer.load(options=Options(vividness=0))
     assert np.array_equal(
         photochrom.colorize(grey, options=Options(vividness=2), colorizer=faithful),
@@ -183,4 +183,4 @@ def test_options_replace_those_of_the_colorizer() -> None:
 
 def test_the_limit_of_pixels() -> None:
     with pytest.raises(PhotoError, match="over the limit of 1,000"):
-        photochrom.colorize(making.file(making.grey(40, 40), "PNG"), options=Options(max_pixels=1000))
+        photochrom.colorize(testdata.file(testdata.grey(40, 40), "PNG"), options=Options(max_pixels=1000))

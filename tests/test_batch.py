@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import making
 import pytest
 
 from photochrom import batch
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotochromError, PhotoError
+from tests.support import testdata
 
 
 def touch(root: Path, *names: str) -> None:
@@ -243,7 +243,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failure(tmp_path: Path, monkeypatch
 def test_one_bad_photograph_among_ten(tmp_path: Path, colorizer: Colorizer) -> None:
     (tmp_path / "in").mkdir()
     for index in range(10):
-        (tmp_path / f"in/{index}.jpg").write_bytes(making.file(making.grey(40, 50, seed=index), "JPEG"))
+        (tmp_path / f"in/{index}.jpg").write_bytes(testdata.file(testdata.grey(40, 50, seed=index), "JPEG"))
     bad = tmp_path / "in/4.jpg"
     bad.write_bytes(bad.read_bytes()[:-200])
     outcomes = list(batch.run(colorizer, plan([tmp_path / "in"], tmp_path / "out")))
@@ -261,7 +261,7 @@ def test_errors_of_every_kind_are_one_line_and_name_the_photograph(
     tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.jpg", "new\nline.jpg"):
-        (tmp_path / name).write_bytes(making.file(making.grey(20, 20), "JPEG"))
+        (tmp_path / name).write_bytes(testdata.file(testdata.grey(20, 20), "JPEG"))
     raised: list[BaseException] = [MemoryError(), ValueError("odd\nthings"), PhotochromError("no")]
     for problem in raised:
 
@@ -279,18 +279,18 @@ def test_errors_of_every_kind_are_one_line_and_name_the_photograph(
 
 
 def test_results_are_of_the_format_of_their_names(tmp_path: Path, colorizer: Colorizer) -> None:
-    (tmp_path / "a.jpg").write_bytes(making.file(making.grey(30, 41), "JPEG"))
-    (tmp_path / "wrong.jpg").write_bytes(making.file(making.grey(30, 41), "PNG"))
+    (tmp_path / "a.jpg").write_bytes(testdata.file(testdata.grey(30, 41), "JPEG"))
+    (tmp_path / "wrong.jpg").write_bytes(testdata.file(testdata.grey(30, 41), "PNG"))
     kinds = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF"}
     for ending, kind in kinds.items():
         (task,) = plan([tmp_path / "a.jpg"], tmp_path / f"out{ending}")
         assert next(batch.run(colorizer, [task])).error is None
-        assert making.opened(task.target.read_bytes()).format == kind
+        assert testdata.opened(task.target.read_bytes()).format == kind
     as_png = Colorizer(colorizer.model, Options(format="PNG"))
     for name, kind in (("a", "PNG"), ("wrong", "PNG")):
         (task,) = plan([tmp_path / f"{name}.jpg"], format="PNG")
         assert next(batch.run(as_png, [task])).error is None
-        assert making.opened((tmp_path / f"{name}.color.png").read_bytes()).format == kind
+        assert testdata.opened((tmp_path / f"{name}.color.png").read_bytes()).format == kind
     (task,) = plan([tmp_path / "wrong.jpg"])
     assert next(batch.run(colorizer, [task])).error is None
-    assert making.opened((tmp_path / "wrong.color.jpg").read_bytes()).format == "JPEG"
+    assert testdata.opened((tmp_path / "wrong.color.jpg").read_bytes()).format == "JPEG"

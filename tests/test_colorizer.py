@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +16,7 @@ from photochrom import photo
 from photochrom.colorizer import LONGEST, Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
 from photochrom.model import Model
+from tests.support import testdata
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ SIZES = [(1, 1), (3, 50), (1, 900), (900, 1), (2, 2), (64, 384), (384, 64), (31,
 @pytest.mark.parametrize("size", SIZES)
 def test_planes_of_every_size(colorizer: Colorizer, size: tuple[int, int]) -> None:
     height, width = size
-    grey = making.grey(*size)
+    grey = testdata.grey(*size)
     chroma = colorizer.chroma(grey)
     assert (chroma.shape, chroma.dtype) == ((2, height, width), np.float32)
     assert np.abs(chroma).max() <= 0.5
@@ -67,17 +67,17 @@ def test_planes_of_every_size(colorizer: Colorizer, size: tuple[int, int]) -> No
     assert result.chroma is not None
     assert all(plane.shape == ((height + 1) // 2, (width + 1) // 2) for plane in result.chroma)
     for kind in photo.FORMATS:
-        read = photo.read(making.file(grey, kind, {"lossless": True} if kind == "WEBP" else {}))
+        read = photo.read(testdata.file(grey, kind, {"lossless": True} if kind == "WEBP" else {}))
         result = colorizer.colorize(read)
         assert result.chroma is not None
-        assert making.opened(photo.encode(read, *result.chroma)).size == (width, height)
+        assert testdata.opened(photo.encode(read, *result.chroma)).size == (width, height)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_network_sees_what_it_was_trained_on(colorizer: Colorizer, size: tuple[int, int]) -> None:
     small, seen = watched(colorizer)
     card = small.model.card
-    small.chroma(making.grey(*size))
+    small.chroma(testdata.grey(*size))
     (shown,) = seen
     _, _, height, width = shown.shape
     assert (shown.shape[:2], shown.dtype) == ((1, 1), np.float32)
@@ -93,7 +93,7 @@ def test_the_network_sees_what_it_was_trained_on(colorizer: Colorizer, size: tup
 @pytest.mark.parametrize("size", [(1, 1), (100, 300), (128, 128), (500, 70)])
 def test_a_fixed_network_sees_squares(colorizer: Colorizer, size: tuple[int, int]) -> None:
     fixed, seen = watched(colorizer, fixed=True)
-    assert fixed.chroma(making.grey(*size)).shape == (2, *size)
+    assert fixed.chroma(testdata.grey(*size)).shape == (2, *size)
     assert seen[0].shape == (1, 1, 128, 128)
 
 
@@ -121,9 +121,9 @@ def test_the_network_sees_the_picture_upright(colorizer: Colorizer, orientation:
 
 def test_a_file_turned_by_its_tag_gets_the_colors_of_the_upright_one(colorizer: Colorizer) -> None:
     picture = luma("coffee")[:, :560]
-    upright = photo.read(making.file(picture, "PNG"))
+    upright = photo.read(testdata.file(picture, "PNG"))
     stored = np.ascontiguousarray(photo.stored(picture, 6))
-    turned = photo.read(making.file(stored, "PNG", {"exif": making.exif(6)}))
+    turned = photo.read(testdata.file(stored, "PNG", {"exif": testdata.exif(6)}))
     assert turned.orientation == 6
     found = [photo.to_array(each, *(colorizer.colorize(each).chroma or ())) for each in (upright, turned)]  # type: ignore[arg-type]
     back = np.moveaxis(photo.upright(np.moveaxis(found[1], -1, 0), 6), 0, -1)
@@ -132,7 +132,7 @@ def test_a_file_turned_by_its_tag_gets_the_colors_of_the_upright_one(colorizer: 
 
 
 def test_many_at_once_equal_one_at_a_time(colorizer: Colorizer) -> None:
-    stack = np.stack([making.grey(90, 130, seed=seed) for seed in range(3)])
+    stack = np.stack([testdata.grey(90, 130, seed=seed) for seed in range(3)])
     together = colorizer.chroma(stack)
     assert together.shape == (3, 2, 90, 130)
     for one, plane in zip(together, stack, strict=True):
@@ -155,7 +155,7 @@ def test_other_luma_is_refused(colorizer: Colorizer, bad: np.ndarray) -> None:
 
 
 def test_threads_share_a_colorizer(colorizer: Colorizer) -> None:
-    pictures = [making.grey(60 + 5 * seed, 90, seed=seed) for seed in range(8)]
+    pictures = [testdata.grey(60 + 5 * seed, 90, seed=seed) for seed in range(8)]
     expected = [colorizer.chroma(picture) for picture in pictures]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(colorizer.chroma, pictures * 3))
@@ -191,7 +191,7 @@ def test_what_is_in_color_already(colorizer: Colorizer) -> None:
     [("JPEG", None, 2), ("JPEG", "PNG", 1), ("PNG", "JPEG", 2), ("TIFF", None, 1), (None, None, 1)],
 )
 def test_chroma_has_the_size_that_the_format_stores(colorizer: Colorizer, source: Any, target: Any, step: int) -> None:
-    grey = photo.Photo(luma=making.grey(41, 60), format=source)
+    grey = photo.Photo(luma=testdata.grey(41, 60), format=source)
     chroma = Colorizer(colorizer.model, Options(format=target)).colorize(grey).chroma
     assert chroma is not None
     assert chroma[0].shape == chroma[1].shape == (-(-41 // step), -(-60 // step))
@@ -211,10 +211,10 @@ def test_the_same_photograph_gets_the_same_colors(colorizer: Colorizer, make: Ca
 
 
 def test_the_result_says_how_luma_is_written(colorizer: Colorizer) -> None:
-    grey = photo.read(making.file(making.grey(40, 60), "JPEG"))
+    grey = photo.read(testdata.file(testdata.grey(40, 60), "JPEG"))
     assert colorizer.colorize(grey).luma == "lossless"
     assert Colorizer(colorizer.model, Options(luma="fast")).colorize(grey).luma == "lossless"
     assert Colorizer(colorizer.model, Options(luma="encoded")).colorize(grey).luma == "encoded"
     assert Colorizer(colorizer.model, Options(format="PNG")).colorize(grey).luma is None
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG"):
-        Colorizer(colorizer.model, Options(luma="lossless")).colorize(photo.read(making.file(making.grey(40, 60), "PNG")))
+        Colorizer(colorizer.model, Options(luma="lossless")).colorize(photo.read(testdata.file(testdata.grey(40, 60), "PNG")))

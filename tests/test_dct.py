@@ -10,7 +10,6 @@ from typing import Any
 
 import cv2
 import jpeglib
-import making
 import numpy as np
 import pytest
 import simplejpeg
@@ -20,8 +19,9 @@ from PIL import Image
 from photochrom import dct, jpeg, photo, planes, vips
 from photochrom.errors import OptionError, OutputError, PhotoError
 from photochrom.picture import LumaChoice
+from tests.support import testdata
 
-PICTURES = {"grey": making.grey, "color": making.scene}
+PICTURES = {"grey": testdata.grey, "color": testdata.scene}
 KINDS: dict[str, dict[str, Any]] = {
     "4:2:0": {"quality": 90},
     "4:2:2": {"subsampling": 1},
@@ -49,23 +49,23 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
 
 def recolored(content: bytes, luma: LumaChoice | None = None) -> bytes:
     source = photo.read(content)
-    return photo.encode(source, *making.chroma(planes.half(source.luma.shape)), luma=luma)
+    return photo.encode(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
 
 
 def assert_same_luma(content: bytes, out: bytes, folder: Path) -> None:
     assert np.array_equal(coefficients(out, folder), coefficients(content, folder))
     assert jpeg.parse(out).luma_table == jpeg.parse(content).luma_table
     assert np.array_equal(simplejpeg.decode_jpeg(out, colorspace="GRAY")[..., 0], decoded(content))
-    image = making.opened(out)
+    image = testdata.opened(out)
     assert image.mode == "RGB"
-    assert image.size == making.opened(content).size
+    assert image.size == testdata.opened(content).size
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("picture", PICTURES)
 @pytest.mark.parametrize("size", [(120, 88), (33, 50)])
 def test_every_coefficient_of_luma_is_the_sources(picture: str, kind: str, size: tuple[int, int], tmp_path: Path) -> None:
-    content = making.file(PICTURES[picture](*size), "JPEG", KINDS[kind])
+    content = testdata.file(PICTURES[picture](*size), "JPEG", KINDS[kind])
     assert_same_luma(content, recolored(content), tmp_path)
     if picture == "grey":
         assert_same_luma(content, recolored(content, "fast"), tmp_path)
@@ -74,7 +74,7 @@ def test_every_coefficient_of_luma_is_the_sources(picture: str, kind: str, size:
 @pytest.mark.parametrize("subsampling", ["444", "422", "420", "440", "411"])
 def test_every_subsampling(subsampling: str, tmp_path: Path) -> None:
     for size in ((64, 96), (61, 83)):
-        content = simplejpeg.encode_jpeg(making.scene(*size), quality=88, colorsubsampling=subsampling)
+        content = simplejpeg.encode_jpeg(testdata.scene(*size), quality=88, colorsubsampling=subsampling)
         assert_same_luma(content, recolored(content), tmp_path)
 
 
@@ -83,13 +83,13 @@ def test_every_subsampling(subsampling: str, tmp_path: Path) -> None:
 def test_every_small_size(picture: str, kind: str, tmp_path: Path) -> None:
     for side in range(1, 18):
         for size in ((side, side), (side, 18 - side), (side, 40)):
-            content = making.file(PICTURES[picture](*size), "JPEG", KINDS[kind])
+            content = testdata.file(PICTURES[picture](*size), "JPEG", KINDS[kind])
             assert_same_luma(content, recolored(content), tmp_path)
 
 
 def test_every_real_photograph(tmp_path: Path) -> None:
     ratios = []
-    for path in sorted(making.data().glob("*/*.jp*g")):
+    for path in sorted(testdata.data().glob("*/*.jp*g")):
         content = path.read_bytes()
         try:
             source = photo.read(content)
@@ -108,16 +108,16 @@ def test_every_real_photograph(tmp_path: Path) -> None:
 
 
 def test_coded_data_of_a_grey_file_are_copied_byte_for_byte() -> None:
-    content = making.file(making.grey(90, 130), "JPEG", {"quality": 91})
+    content = testdata.file(testdata.grey(90, 130), "JPEG", {"quality": 91})
     start = content.index(jpeg.SCAN) + 10
     assert len(content[start:-2]) > 2000
     assert content[start:-2] in recolored(content)
 
 
 def test_the_colors_are_those_given() -> None:
-    blue, red = making.chroma((60, 45)), making.scene(60, 45)
+    blue, red = testdata.chroma((60, 45)), testdata.scene(60, 45)
     cb, cr = cv2.GaussianBlur(blue[0], (9, 9), 4), np.ascontiguousarray(red[..., 1] // 4 + 90)
-    for content in (making.file(PICTURES[name](119, 90), "JPEG", {"quality": 98}) for name in PICTURES):
+    for content in (testdata.file(PICTURES[name](119, 90), "JPEG", {"quality": 98}) for name in PICTURES):
         out = dct.encode(dct.Coded(content), cb, cr, segments=[])
         # 4:2:0 planes as a decoder of coefficients alone sees them: the mean of each block.
         for plane, given in zip(chroma_blocks(out), (cb, cr), strict=True):
@@ -139,9 +139,9 @@ def chroma_blocks(content: bytes) -> list[NDArray[np.float64]]:
 @pytest.mark.parametrize("luma", ["lossless", "fast"])
 @pytest.mark.parametrize("kind", ["4:2:0", "progressive", "restarts"])
 def test_other_decoders_agree(kind: str, luma: LumaChoice) -> None:
-    content = making.file(making.grey(200, 301), "JPEG", KINDS[kind])
+    content = testdata.file(testdata.grey(200, 301), "JPEG", KINDS[kind])
     out = recolored(content, luma)
-    by_pillow = np.asarray(making.opened(out)).astype(int)
+    by_pillow = np.asarray(testdata.opened(out)).astype(int)
     by_opencv = cv2.imdecode(np.frombuffer(out, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
     by_libvips = vips.library().Image.new_from_buffer(out, "").numpy().astype(int)
     for other in (by_opencv, by_libvips, simplejpeg.decode_jpeg(out).astype(int)):
@@ -150,7 +150,7 @@ def test_other_decoders_agree(kind: str, luma: LumaChoice) -> None:
 
 
 def test_a_result_colored_again_is_the_same_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = making.file(making.scene(80, 120), "JPEG", {"restart_marker_rows": 1})
+    content = testdata.file(testdata.scene(80, 120), "JPEG", {"restart_marker_rows": 1})
     out = recolored(content)
     monkeypatch.setattr(dct, "_recoded", None)  # luma has its scan to itself now
     assert recolored(out) == out
@@ -158,7 +158,7 @@ def test_a_result_colored_again_is_the_same_file(monkeypatch: pytest.MonkeyPatch
 
 def test_faults_that_lose_nothing_are_taken() -> None:
     for paint in PICTURES.values():
-        content = making.file(paint(200, 300), "JPEG", {"quality": 90})
+        content = testdata.file(paint(200, 300), "JPEG", {"quality": 90})
         place = content.index(jpeg.SCAN) + 2
         place += int.from_bytes(content[place : place + 2])
         for odd in (
@@ -177,7 +177,7 @@ def test_faults_that_lose_nothing_are_taken() -> None:
 def test_damage_ends_in_a_photograph_or_one_clear_line(seed: int) -> None:
     rng = np.random.default_rng(seed)
     kind = list(KINDS.values())[seed % len(KINDS)]
-    content = bytearray(making.file(list(PICTURES.values())[seed // 2 % 2](40, 60), "JPEG", kind))
+    content = bytearray(testdata.file(list(PICTURES.values())[seed // 2 % 2](40, 60), "JPEG", kind))
     for place in rng.integers(2, len(content), 1 + seed % 6):
         content[place] = rng.integers(256)
     try:
@@ -190,7 +190,7 @@ def test_damage_ends_in_a_photograph_or_one_clear_line(seed: int) -> None:
 
 
 def test_threads_do_not_mix_files_up() -> None:
-    contents = [making.file(making.scene(60, 80 + 8 * turn, seed=turn), "JPEG") for turn in range(6)]
+    contents = [testdata.file(testdata.scene(60, 80 + 8 * turn, seed=turn), "JPEG") for turn in range(6)]
     alone = [recolored(content) for content in contents]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(recolored, contents * 4)) == alone * 4
@@ -198,18 +198,18 @@ def test_threads_do_not_mix_files_up() -> None:
 
 def test_no_file_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert recolored(making.file(making.scene(40, 60), "JPEG"))
+    assert recolored(testdata.file(testdata.scene(40, 60), "JPEG"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_room_for_temporary_files_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with pytest.raises(OutputError, match=r"temporary files of a lossless JPEG.*--luma fast"):
-        recolored(making.file(making.scene(40, 60), "JPEG"))
+        recolored(testdata.file(testdata.scene(40, 60), "JPEG"))
 
 
 def test_the_rule_and_what_is_asked() -> None:
-    grey, color = (photo.read(making.file(PICTURES[name](40, 60), "JPEG")) for name in PICTURES)
+    grey, color = (photo.read(testdata.file(PICTURES[name](40, 60), "JPEG")) for name in PICTURES)
     for source in (grey, color):
         assert photo.luma_way(source) == photo.luma_way(source, asked="lossless") == "lossless"
         assert photo.luma_way(source, asked="encoded") == "encoded"
@@ -218,7 +218,7 @@ def test_the_rule_and_what_is_asked() -> None:
             photo.luma_way(source, "PNG", asked="lossless")
     assert photo.luma_way(grey, asked="fast") == "lossless"
     assert photo.luma_way(color, asked="fast") == "encoded"
-    drawn = photo.read(making.file(making.scene(40, 60), "PNG"))
+    drawn = photo.read(testdata.file(testdata.scene(40, 60), "PNG"))
     assert photo.luma_way(drawn, "JPEG") == "encoded"
     with pytest.raises(PhotoError, match="this is PNG to JPEG"):
         photo.luma_way(drawn, "JPEG", asked="lossless")
@@ -226,7 +226,7 @@ def test_the_rule_and_what_is_asked() -> None:
 
 def arithmetic(folder: Path) -> bytes:
     file = folder / "arithmetic.jpg"
-    file.write_bytes(making.file(making.grey(40, 60), "JPEG"))
+    file.write_bytes(testdata.file(testdata.grey(40, 60), "JPEG"))
     with jpeglib.version("turbo210"):
         jpeglib.read_dct(str(file)).write_dct(str(file), flags=["+ARITH_CODE"])
     assert jpeg.parse(file.read_bytes()).frame == b"\xff\xc9"
@@ -235,23 +235,23 @@ def arithmetic(folder: Path) -> bytes:
 
 @pytest.mark.parametrize("kind", ["RGB", "CMYK", "arithmetic", "profile"])
 def test_luma_that_cannot_be_kept(kind: str, tmp_path: Path) -> None:
-    picture = Image.fromarray(making.scene(40, 60))
+    picture = Image.fromarray(testdata.scene(40, 60))
     content = {
-        "RGB": lambda: making.file(picture, "JPEG", {"keep_rgb": True}),
-        "CMYK": lambda: making.file(picture.convert("CMYK"), "JPEG"),
+        "RGB": lambda: testdata.file(picture, "JPEG", {"keep_rgb": True}),
+        "CMYK": lambda: testdata.file(picture.convert("CMYK"), "JPEG"),
         "arithmetic": lambda: arithmetic(tmp_path),
-        "profile": lambda: making.data("odd", "libvips__sample-xyb.jpg").read_bytes(),
+        "profile": lambda: testdata.data("odd", "libvips__sample-xyb.jpg").read_bytes(),
     }[kind]()
     source = photo.read(content)
     assert photo.luma_way(source) == "encoded"
-    assert making.opened(recolored(content)).mode == "RGB"
+    assert testdata.opened(recolored(content)).mode == "RGB"
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG") as caught:
         recolored(content, "lossless")
     assert "\n" not in str(caught.value)
 
 
 def test_luma_coarser_than_chroma_is_not_kept() -> None:
-    header = jpeg.parse(making.file(making.scene(40, 60), "JPEG"))
+    header = jpeg.parse(testdata.file(testdata.scene(40, 60), "JPEG"))
     assert dct.obstacle(header, "YCbCr") is None
     for sampling in (((1, 1), (2, 2), (1, 1)), ((2, 1), (1, 1), (1, 2))):
         assert dct.obstacle(replace(header, sampling=sampling), "YCbCr") == "its luma is coarser than its chroma"
@@ -259,24 +259,24 @@ def test_luma_coarser_than_chroma_is_not_kept() -> None:
 
 def test_without_the_library_grey_luma_is_still_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dct, "find_spec", lambda _: None)
-    assert photo.luma_way(photo.read(making.file(making.grey(40, 60), "JPEG"))) == "lossless"
-    color = making.file(making.scene(40, 60), "JPEG")
+    assert photo.luma_way(photo.read(testdata.file(testdata.grey(40, 60), "JPEG"))) == "lossless"
+    color = testdata.file(testdata.scene(40, 60), "JPEG")
     assert photo.luma_way(photo.read(color)) == "encoded"
     with pytest.raises(PhotoError, match="jpeglib"):
         recolored(color, "lossless")
 
 
 def test_fast_copies_where_luma_has_scans_of_its_own() -> None:
-    grey, color = (making.file(picture(40, 60), "JPEG") for picture in (making.grey, making.scene))
+    grey, color = (testdata.file(picture(40, 60), "JPEG") for picture in (testdata.grey, testdata.scene))
     for source in (grey, recolored(color, "lossless")):
         fast, lossless = recolored(source, "fast"), recolored(source, "lossless")
-        assert np.array_equal(np.asarray(making.opened(fast)), np.asarray(making.opened(lossless)))
+        assert np.array_equal(np.asarray(testdata.opened(fast)), np.asarray(testdata.opened(lossless)))
         assert len(lossless) < len(fast) < len(lossless) + 500  # most of it tables of codes
     assert recolored(color, "fast") == recolored(color, "encoded") != recolored(color, "lossless")
 
 
 def test_encoded_is_an_ordinary_baseline_file() -> None:
-    content = making.file(making.grey(40, 60), "JPEG", {"progressive": True})
+    content = testdata.file(testdata.grey(40, 60), "JPEG", {"progressive": True})
     out = recolored(content, "encoded")
     assert jpeg.parse(out).frame == b"\xff\xc0"
     assert out.count(jpeg.SCAN) == 1

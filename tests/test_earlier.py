@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import making
 import pytest
 from PIL import Image
 
@@ -15,6 +14,7 @@ from photochrom import api, batch, earlier, photo, png, provenance
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError
 from photochrom.photo_pillow import packet
+from tests.support import testdata
 
 Run = Callable[..., dict[str, tuple[batch.Status, str]]]
 REFUSED = "and may have been retouched since; move it away, or allow it to be replaced (--overwrite)"
@@ -44,7 +44,7 @@ def run(tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch) -
 def put(name: str, *, seed: int = 0) -> Path:
     kind = {".jpg": "JPEG", ".tif": "TIFF", ".pgm": "PNM"}.get(Path(name).suffix, Path(name).suffix[1:].upper())
     Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_bytes(making.file(making.grey(24, 32, seed=seed), kind))
+    Path(name).write_bytes(testdata.file(testdata.grey(24, 32, seed=seed), kind))
     return Path(name)
 
 
@@ -106,7 +106,7 @@ def test_another_model_is_told(run: Run, colorizer: Colorizer) -> None:
     assert found
     assert provenance.difference(found, colorizer, format="JPEG") == ""
     other = replace(found, model_sha256="0" * 64)
-    Path("b.jpg").write_bytes(making.file(making.grey(24, 32), "JPEG", {"xmp": provenance.merged(None, other)}))
+    Path("b.jpg").write_bytes(testdata.file(testdata.grey(24, 32), "JPEG", {"xmp": provenance.merged(None, other)}))
     with pytest.raises(OutputError, match=rf"b\.jpg: exists already, made with another model \({found.model}\), and may"):
         earlier.is_current(source, Path("b.jpg"), colorizer=colorizer)
     for settings in ("[]", "{", "3"):
@@ -143,7 +143,7 @@ def test_a_result_that_is_overwritten_is_made_anew(run: Run) -> None:
     whole = Path("a.color.png").read_bytes()
     with Image.open("a.color.png") as image:
         xmp = image.info["xmp"]
-    retouched = making.file(making.scene(24, 32), "PNG")
+    retouched = testdata.file(testdata.scene(24, 32), "PNG")
     Path("a.color.png").write_bytes(png.splice(retouched, png.build((), exif=None, xmp=xmp, icc=None, dpi=None)))
     assert photo.read(Path("a.color.png")).xmp == xmp
     assert run("a.png") == {"a.png": ("kept", "")}
@@ -223,7 +223,7 @@ def test_names_that_would_collide_are_kept_whole(run: Run) -> None:
 def test_pixels_are_not_read(tmp_path: Path, colorizer: Colorizer) -> None:
     """A header is enough, also of a picture that is larger than Pillow likes."""
     source = tmp_path / "a.png"
-    source.write_bytes(making.file(making.grey(40, 50), "PNG"))
+    source.write_bytes(testdata.file(testdata.grey(40, 50), "PNG"))
     for ending in ("jpg", "png", "webp", "tif", "avif"):
         target = tmp_path / f"b.{ending}"
         api.color_file(source, target, colorizer=colorizer)

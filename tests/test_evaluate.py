@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import data, encoded, shard
 from PIL import Image
 
 from photochrom import color, evaluate
@@ -16,6 +15,7 @@ from photochrom.evaluate import GREY, MEAN_CHROMA, MODEL, Evaluation
 from photochrom.metrics import Predict
 from photochrom.model import Card
 from photochrom.shards import members, shards
+from tests.support.testdata import data, encoded, shard
 
 
 def picture(seed: int, *, height: int = 20, width: int = 30) -> np.ndarray:

@@ -9,12 +9,12 @@ import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-import making
 import pytest
 
 from photochrom import api, extended_xmp, jpeg, photo, provenance
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError
+from tests.support import testdata
 
 LONG = "x" * 64_600
 
@@ -26,7 +26,7 @@ def packet(text: str, *, note: str = "") -> bytes:
 
 
 def with_segments(*segments: jpeg.Segment) -> bytes:
-    content = making.file(making.grey(60, 80), "JPEG")
+    content = testdata.file(testdata.grey(60, 80), "JPEG")
     return content[:2] + jpeg.lay_out(segments) + content[2:]
 
 
@@ -125,17 +125,17 @@ def test_another_jpeg_still_holds_two_parts(colorizer: Colorizer) -> None:
 
 
 def test_the_packet_of_a_tiff_may_be_any_size(colorizer: Colorizer) -> None:
-    content = making.file(making.grey(60, 80), "TIFF", {"tiffinfo": {700: packet(4 * LONG)}})
+    content = testdata.file(testdata.grey(60, 80), "TIFF", {"tiffinfo": {700: packet(4 * LONG)}})
     out = api.encoded(photo.read(content), Colorizer(colorizer.model, Options(format="JPEG")))
     assert (4 * LONG).encode() in extension(out)[1]
 
 
 def test_what_cannot_be_split_is_refused_in_one_line() -> None:
-    source = photo.read(making.file(making.grey(60, 80), "TIFF", {"tiffinfo": {700: packet(4 * LONG)}}))
+    source = photo.read(testdata.file(testdata.grey(60, 80), "TIFF", {"tiffinfo": {700: packet(4 * LONG)}}))
     with pytest.raises(
         OutputError, match="bytes of XMP in one description do not fit into JPEG, which holds 65504; choose PNG"
     ):
-        photo.encode(source, *making.chroma((60, 80)), format="JPEG")
+        photo.encode(source, *testdata.chroma((60, 80)), format="JPEG")
     with pytest.raises(OutputError, match="cannot be split"):
         extended_xmp.split(b"no XML" * 12_000, ())
 

@@ -7,7 +7,6 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
 import simplejpeg
@@ -17,6 +16,7 @@ from PIL import Image
 from photochrom import api, photo
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import PhotoError
+from tests.support import testdata
 
 INSTALLED = sorted(path for path in (Path(skimage.__file__).parent / "data").iterdir() if path.suffix in (".png", ".jpg"))
 """Photographs, pages, textures and patterns that come with scikit-image."""
@@ -46,16 +46,16 @@ def share(found: np.ndarray, source: np.ndarray, *, within: int) -> float:
 
 
 def check_lossless(picture: Image.Image, kind: str, colorizer: Colorizer, name: str) -> None:
-    source = making.file(picture, kind, dict(LOSSLESS[kind]))
-    found = making.luma(api.encoded(photo.read(source), colorizer))
-    assert share(found, making.luma(source), within=0) == 1, (name, kind, colorizer.options.vividness)
+    source = testdata.file(picture, kind, dict(LOSSLESS[kind]))
+    found = testdata.luma(api.encoded(photo.read(source), colorizer))
+    assert share(found, testdata.luma(source), within=0) == 1, (name, kind, colorizer.options.vividness)
 
 
 def check_jpeg(source: bytes, colorizer: Colorizer, name: str) -> None:
     """Compare what anybody sees, RGB turned to grey, and the plane of luma itself."""
     found = api.encoded(photo.read(source), colorizer)
-    expected = making.luma(source)
-    seen = share(np.asarray(making.opened(found).convert("RGB").convert("L")), expected, within=2)
+    expected = testdata.luma(source)
+    seen = share(np.asarray(testdata.opened(found).convert("RGB").convert("L")), expected, within=2)
     stored = share(simplejpeg.decode_jpeg(found, colorspace="GRAY")[..., 0], expected, within=2)
     assert min(seen, stored) >= 0.99, (name, colorizer.options.vividness, seen, stored)
 
@@ -65,7 +65,7 @@ def check(picture: Image.Image, colorizers: list[Colorizer], name: str) -> None:
         for kind in ("PNG", "TIFF"):
             check_lossless(picture, kind, colorizer, name)
         for quality in QUALITIES:
-            check_jpeg(making.file(picture, "JPEG", {"quality": quality}), colorizer, f"{name}, quality {quality}")
+            check_jpeg(testdata.file(picture, "JPEG", {"quality": quality}), colorizer, f"{name}, quality {quality}")
 
 
 @pytest.mark.parametrize("path", INSTALLED, ids=lambda path: path.name)
@@ -85,7 +85,7 @@ def test_extremes(colorizers: list[Colorizer], size: tuple[int, int], level: str
         for kind in LOSSLESS:
             check_lossless(picture, kind, colorizer, level)
     for colorizer in colorizers if level != "noise" and min(size) > 16 else []:
-        check_jpeg(making.file(picture, "JPEG", {"quality": 95}), colorizer, level)
+        check_jpeg(testdata.file(picture, "JPEG", {"quality": 95}), colorizer, level)
 
 
 def sample(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -124,6 +124,6 @@ def test_odd_files(colorizers: list[Colorizer], photographs: Path) -> None:
         tried += 1
         for colorizer in colorizers:
             content = api.encoded(source, colorizer)
-            found = making.luma(content) if source.format == "JPEG" else photo.read(content).luma
+            found = testdata.luma(content) if source.format == "JPEG" else photo.read(content).luma
             assert share(found, source.luma, within=within) >= least, (path.name, colorizer.options.vividness)
     assert tried >= 14

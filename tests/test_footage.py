@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import scene
 from skimage import data
 
 from photochrom import footage
@@ -17,6 +16,7 @@ from photochrom.errors import DataError, OptionError
 from photochrom.model import Card
 from photochrom.steady.measures import TRUTH, compare
 from photochrom.steady.moves import MOVES, clip
+from tests.support.testdata import scene
 
 
 class Flickering:

@@ -10,17 +10,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import formats
-import making
-import making_tools
 import numpy as np
 import pytest
-import rendering
 from PIL import Image
 
 from photochrom import api, photo, tiff, vips
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, OutputError, PhotoError
+from tests.support import formats, rendering, testdata, tools
 
 PAGE = (Path(__file__).parents[1] / "docs" / "formats.md").read_text("utf-8")
 SUBSTITUTES = {"GIF": "PNG", "JPEG 2000": "PNG", "HEIC": "JPEG"}
@@ -44,7 +41,9 @@ def test_a_format_keeps_what_it_holds(colorizer: Colorizer, case: formats.Case) 
         pytest.importorskip("pi_heif")
     row = formats.color(case, colorizer)
     print(formats.line(row))
-    assert without_figures(formats.line(row)) in without_figures(PAGE), "docs/formats.md is old: python -m tests.formats"
+    assert without_figures(formats.line(row)) in without_figures(PAGE), (
+        "docs/formats.md is old: python -m tests.support.formats"
+    )
     assert row.depth
     assert row.luma
     assert {name for name, kept in row.kept.items() if kept} == set(case.carries)
@@ -59,10 +58,10 @@ def test_a_lost_or_wrong_profile_would_show(name: str) -> None:
     """What the column "ICC right" measures is below 1 for results, and more without the profile or with another."""
     grey = GREYS.get(name)
     picture = formats.SCENE if grey is None else formats.GREY
-    source = making.file(picture, "PNG", {"icc_profile": grey or formats.RGB[name]})
+    source = testdata.file(picture, "PNG", {"icc_profile": grey or formats.RGB[name]})
     rgb = np.broadcast_to(picture.reshape(48, 64, -1), (48, 64, 3))
     for profile, right in ((formats.RGB[name], True), (None, False), (formats.RGB["Rec. 2020"], False)):
-        result = making.file(np.ascontiguousarray(rgb), "PNG", {"icc_profile": profile} if profile else None)
+        result = testdata.file(np.ascontiguousarray(rgb), "PNG", {"icc_profile": profile} if profile else None)
         assert (rendering.distance(source, result, luma=grey is not None) < 1) == right
 
 
@@ -71,7 +70,7 @@ def test_what_is_refused_has_its_line(colorizer: Colorizer, name: str, make: Cal
     said = formats.outcome(make(), colorizer)
     print(f"| {name} | {said} |")
     assert said.startswith("refused: ")
-    assert f"| {name} | {said} |" in PAGE, "docs/formats.md is old: python -m tests.formats"
+    assert f"| {name} | {said} |" in PAGE, "docs/formats.md is old: python -m tests.support.formats"
 
 
 @pytest.mark.parametrize("name", ["exiftool: JPEG", "exiftool: PNG", "exiftool: TIFF", "exiftool: WebP"])
@@ -82,7 +81,7 @@ def test_exiftool_finds_in_the_result_what_it_wrote_into_the_source(colorizer: C
     for index, content in enumerate((source, api.encoded(photo.read(source), colorizer))):
         (tmp_path / f"{index}").write_bytes(content)
         command = [
-            str(making_tools.found("exiftool")),
+            str(tools.found("exiftool")),
             "-j",
             "-n",
             "-Make",
@@ -140,19 +139,19 @@ def test_layouts_of_deep_tiff(compression: str, tile: bool) -> None:
     options = {"compression": compression, "tile": tile, "tile_width": 16, "tile_height": 16}
     source = photo.read(bytes(image.tiffsave_buffer(**options)))
     assert np.array_equal(source.luma, photo.from_array(deep).luma)
-    back = photo.read(photo.encode(source, *making.chroma((70, 90))))
+    back = photo.read(photo.encode(source, *testdata.chroma((70, 90))))
     assert np.array_equal(back.luma, source.luma)
     assert back.compression == source.compression
 
 
 def test_white_may_be_zero() -> None:
-    image = making.file(making.grey(9, 12), "TIFF")
+    image = testdata.file(testdata.grey(9, 12), "TIFF")
     directory = {**tiff.read(image), 262: tiff.Value(tiff.SHORT, b"\0\0")}
-    assert np.array_equal(photo.read(tiff.splice(image, directory)).luma, 255 - making.grey(9, 12))
+    assert np.array_equal(photo.read(tiff.splice(image, directory)).luma, 255 - testdata.grey(9, 12))
 
 
 def test_pages_are_kept_with_their_sizes_depths_and_names(colorizer: Colorizer) -> None:
-    named = [tiff.splice(making.file(making.grey(20 + i, 30), "TIFF"), name(f"page {i}")) for i in range(2)]
+    named = [tiff.splice(testdata.file(testdata.grey(20 + i, 30), "TIFF"), name(f"page {i}")) for i in range(2)]
     source = photo.read(tiff.join([*named, formats.deep_tiff(1)]))
     assert [page.luma.shape for page in (source, *source.pages)] == [(20, 30), (21, 30), (48, 64)]
     content = api.encoded(source, colorizer)
@@ -172,21 +171,21 @@ def name(text: str) -> tiff.Directory:
 
 
 def test_a_page_in_color_is_not_recolored_unasked(colorizer: Colorizer) -> None:
-    content = tiff.join([making.file(making.grey(60, 80), "TIFF"), making.file(making.scene(60, 80), "TIFF")])
+    content = tiff.join([testdata.file(testdata.grey(60, 80), "TIFF"), testdata.file(testdata.scene(60, 80), "TIFF")])
     for on_color in ("skip", "error"):
         with pytest.raises(PhotoError, match="in color already"):
             api.encoded(photo.read(content), Colorizer(colorizer.model, Options(on_color=on_color)))  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="2 pages, of which PNG holds one"):
         api.encoded(photo.read(content), Colorizer(colorizer.model, Options(on_color="recolor", format="PNG")))
     with pytest.raises(OptionError, match="1 pages of 2"):
-        photo.encode(photo.read(content), *making.chroma((60, 80)))
+        photo.encode(photo.read(content), *testdata.chroma((60, 80)))
     with pytest.raises(PhotoError, match="2 pages of 9,600 pixels"):
         photo.read(content, max_pixels=5000)
 
 
 def test_a_damaged_fax_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     """A bit that flips breaks its line; 90 % and more are noticed, and nothing but our one line is said."""
-    content = making.file(Image.fromarray(making.grey(120, 160)).convert("1"), "TIFF", {"compression": "group4"})
+    content = testdata.file(Image.fromarray(testdata.grey(120, 160)).convert("1"), "TIFF", {"compression": "group4"})
     (start,) = tiff.numbers(tiff.read(content), 273)
     (length,) = tiff.numbers(tiff.read(content), 279)
     rng, refused = np.random.default_rng(0), 0
@@ -203,7 +202,7 @@ def test_a_damaged_fax_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
 def test_libraries_say_nothing_of_damaged_tiffs(compression: str, capfd: pytest.CaptureFixture[str]) -> None:
-    content = making.file(making.scene(90, 120), "TIFF", {"compression": compression})
+    content = testdata.file(testdata.scene(90, 120), "TIFF", {"compression": compression})
     rng = np.random.default_rng(0)
     for _ in range(20):
         damaged = bytearray(content)
@@ -230,9 +229,9 @@ def test_depths_between_eight_and_sixteen_are_widened_without_loss(white: int, a
 
 
 def test_a_gif_says_that_it_is_the_first_frame() -> None:
-    frames = {"save_all": True, "append_images": [Image.fromarray(255 - making.grey(9, 9))]}
-    source = photo.read(making.file(making.grey(9, 9), "GIF", frames))
-    assert np.array_equal(source.luma, making.grey(9, 9))
+    frames = {"save_all": True, "append_images": [Image.fromarray(255 - testdata.grey(9, 9))]}
+    source = photo.read(testdata.file(testdata.grey(9, 9), "GIF", frames))
+    assert np.array_equal(source.luma, testdata.grey(9, 9))
     assert photo.notes(source) == ("the first of 2 frames", "GIF is read only, so PNG is written")
     assert api.beside(Path("a.gif")) == Path("a.color.png")
     assert api.beside(Path("a.heic")) == Path("a.color.jpg")
@@ -245,26 +244,26 @@ def test_a_shallow_format_says_what_it_drops() -> None:
     assert photo.notes(source) == ()
     assert photo.notes(source, "WEBP") == ("8 of 16 bits a channel, WEBP holds no more",)
     for kind in ("WEBP", "JPEG", "BMP"):
-        back = photo.read(photo.encode(source, *making.chroma((48, 64)), format=kind))
+        back = photo.read(photo.encode(source, *testdata.chroma((48, 64)), format=kind))
         assert np.abs(back.luma.astype(int) - source.shown).mean() < 4
 
 
 def test_high_dynamic_range_is_refused() -> None:
     with pytest.raises(PhotoError, match=r"high dynamic range \(PQ\)"):
-        photo.read(making.data("odd", "libavif__cosmos1650_yuv444_10bpc_p3pq.avif"))
+        photo.read(testdata.data("odd", "libavif__cosmos1650_yuv444_10bpc_p3pq.avif"))
 
 
 def test_a_heic() -> None:
     pytest.importorskip("pi_heif")
-    source = photo.read(making.data("odd", "libheif__example.heic"))
+    source = photo.read(testdata.data("odd", "libheif__example.heic"))
     assert (source.format, source.luma.shape, photo.target_of(source)) == ("HEIC", (854, 1280), "JPEG")
 
 
 def test_an_avif_of_ten_bits_stays_one() -> None:
-    source = photo.read(making.data("odd", "avif-sample-images__fox.profile1.10bpc.yuv444.avif"))
+    source = photo.read(testdata.data("odd", "avif-sample-images__fox.profile1.10bpc.yuv444.avif"))
     assert (source.bits, source.luma.dtype, source.avif_sampling) == (10, np.uint16, (1, 1))
     assert source.luma.max() <= 65535
-    back = photo.read(photo.encode(source, *making.chroma(source.luma.shape)))
+    back = photo.read(photo.encode(source, *testdata.chroma(source.luma.shape)))
     assert (back.bits, back.exif, back.avif_sampling) == (10, None, (1, 1))
     assert np.abs(back.luma.astype(int) - source.luma).mean() < 600
 
@@ -275,23 +274,23 @@ def test_iptc_crosses_formats(kind: photo.Format, target: photo.Format) -> None:
     from photochrom import iptc, jpeg
 
     records = b"\x1c\x02\x78\x00\x04Ada!"
-    content = making.file(making.grey(20, 30), kind)
+    content = testdata.file(testdata.grey(20, 30), kind)
     if kind == "JPEG":
         content = content[:2] + jpeg.lay_out([(jpeg.APP13, iptc.wrap(records))]) + content[2:]
     else:
         content = tiff.splice(content, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
     source = photo.read(content)
     assert source.iptc == records
-    assert photo.read(photo.encode(source, *making.chroma((20, 30)), format=target)).iptc == records
+    assert photo.read(photo.encode(source, *testdata.chroma((20, 30)), format=target)).iptc == records
     if target == "JPEG":
-        back = making.opened(photo.encode(source, *making.chroma((20, 30)), format=target))
+        back = testdata.opened(photo.encode(source, *testdata.chroma((20, 30)), format=target))
         assert back.info["photoshop"][0x0404] == records
 
 
 def test_resolution_reaches_formats_that_state_it_in_exif() -> None:
-    source = photo.read(making.file(making.grey(20, 30), "PNG", {"dpi": (300, 300)}))
+    source = photo.read(testdata.file(testdata.grey(20, 30), "PNG", {"dpi": (300, 300)}))
     for kind in ("WEBP", "AVIF"):
-        back = making.opened(photo.encode(source, *making.chroma((20, 30)), format=kind))
+        back = testdata.opened(photo.encode(source, *testdata.chroma((20, 30)), format=kind))
         assert float(back.getexif()[282]) == pytest.approx(300, abs=0.1)
 
 
@@ -307,12 +306,12 @@ def test_the_dates_of_a_damaged_iptc_block_do_not_matter() -> None:
 
 def test_real_files_are_read_or_refused_in_one_line(colorizer: Colorizer) -> None:
     outcomes = {
-        path.name: formats.outcome(path, colorizer) for path in sorted(making.data("odd").iterdir()) if path.suffix != ".csv"
+        path.name: formats.outcome(path, colorizer) for path in sorted(testdata.data("odd").iterdir()) if path.suffix != ".csv"
     }
     for name_, said in outcomes.items():
         print(f"{name_}: {said}")
         assert "\n" not in said
-        assert f"| {name_} | {said} |" in PAGE, "docs/formats.md is old: python -m tests.formats"
+        assert f"| {name_} | {said} |" in PAGE, "docs/formats.md is old: python -m tests.support.formats"
     refused = {name_ for name_, said in outcomes.items() if said.startswith("refused")}
     assert all("truncated" in name_ or name_.startswith(("libavif__cosmos", "libjpeg-turbo__monkey12")) for name_ in refused), (
         refused

@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import making
 import pytest
 
 import photochrom
+from tests.support import testdata
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files of another kind")
 
@@ -31,7 +31,7 @@ def put(folder: Path, *names: str) -> None:
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(making.file(making.grey(24, 32, seed=len(name)), "JPEG"))
+        path.write_bytes(testdata.file(testdata.grey(24, 32, seed=len(name)), "JPEG"))
 
 
 def results(folder: Path) -> list[str]:

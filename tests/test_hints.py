@@ -7,7 +7,6 @@ import io
 import json
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,56 +14,13 @@ from skimage import color as reference
 from skimage import data
 
 from photochrom import api, color, hints, photo
-from photochrom.cli import main
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
 from photochrom.hints import Hint
-from photochrom.model import BINS, BUNDLED, CARD_FORMAT, CARD_KEY, Card, Model
+from photochrom.model import BINS, BUNDLED, Model
 from photochrom.upsample import upsample
-
-onnx = pytest.importorskip("onnx")
-
-CARD = Card(
-    name="pointer",
-    generator="photochrom",
-    size=64,
-    stride=32,
-    fixed=False,
-    vividness=((1.0, 1.0), (0.6, 1.5), (0.6, 2.0)),
-    mean_chroma=(-0.01, 0.02),
-    training={},
-    hints=True,
-    palettes=True,
-    confidence=(((0.0, 0.2), (1.0, 0.8)), ((0.0, 0.1), (1.0, 0.6)), ((0.0, 0.0), (1.0, 0.5))),
-)
-
-
-def pointer(card: Card = CARD) -> bytes:
-    """Make a network whose chroma is the mean hint of each cell plus the palette's mean, and whose peak is the mean luma."""
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    shapes = {"luma": [None, 1, None, None], "temperature": [], "hints": [None, 3, None, None], "palette": [None, BINS]}
-    pool = {"kernel_shape": [4, 4], "strides": [4, 4]}
-    nodes = [
-        helper.make_node("Split", ["hints"], ["colors", "mask"], axis=1),
-        helper.make_node("AveragePool", ["colors"], ["pooled"], **pool),
-        helper.make_node("MatMul", ["palette", "bins"], ["mean"]),
-        helper.make_node("Reshape", ["mean", "plane"], ["tint"]),
-        helper.make_node("Add", ["pooled", "tint"], ["chroma"]),
-        helper.make_node("AveragePool", ["luma"], ["peak"], **pool),
-    ]
-    nodes[0].input.append("parts")
-    fixed = [
-        onnx.numpy_helper.from_array(np.array([2, 1]), "parts"),
-        onnx.numpy_helper.from_array(color.bins(), "bins"),
-        onnx.numpy_helper.from_array(np.array([-1, 2, 1, 1]), "plane"),
-    ]
-    inputs = [helper.make_tensor_value_info(name, kind, shape) for name, shape in shapes.items()]
-    outputs = [helper.make_tensor_value_info(name, kind, [None] * 4) for name in ("chroma", "peak")]
-    graph = helper.make_graph(nodes, "pointer", inputs, outputs, fixed)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(made, {CARD_KEY: json.dumps(dataclasses.asdict(card) | {"format": CARD_FORMAT})})
-    content: bytes = made.SerializeToString()
-    return content
+from tests.support import testdata
+from tests.support.models import POINTER, pointer, run
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +180,7 @@ def test_a_map_of_confidence_is_upright_and_of_full_size(model: Model) -> None:
 
 def test_a_model_without_hints_refuses_them() -> None:
     bundled = Path(hints.__file__).parent / "weights" / BUNDLED
-    plain = Model(pointer(dataclasses.replace(CARD, hints=False, palettes=False, confidence=())), source="plain.onnx")
+    plain = Model(pointer(dataclasses.replace(POINTER, hints=False, palettes=False, confidence=())), source="plain.onnx")
     assert bundled.exists()
     palette = (1.0, *[0.0] * (BINS - 1))
     for options, what in ((Options(hints=(Hint(0, 0, "#123456"),)), "hints"), (Options(palette=palette), "palette")):
@@ -250,18 +206,12 @@ def pointer_file(tmp_path: Path) -> str:
     return str(path)
 
 
-def run(*arguments: str) -> object:
-    with pytest.raises(SystemExit) as left:
-        main(list(arguments))
-    return left.value.code
-
-
 def test_the_command_line_takes_hints_and_draws_confidence(
     pointer_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     truth = data.coffee()
-    Path("grey.png").write_bytes(making.file(luma("coffee"), "PNG"))
+    Path("grey.png").write_bytes(testdata.file(luma("coffee"), "PNG"))
     wanted = ["#{:02x}{:02x}{:02x}".format(*truth[y, x]) for x, y in ((150, 290), (500, 60))]
     Path("more.json").write_text(json.dumps([{"x": 500, "y": 60, "color": wanted[1]}]))
     code = run("colorize", "grey.png", "-o", "out.png", "--model", pointer_file, "--hint", f"150,290={wanted[0]}",
@@ -295,7 +245,7 @@ def test_misuse_has_one_line(
     folder = Path(pointer_file).parent
     monkeypatch.chdir(folder)
     for name in ("grey.png", "other.png"):
-        Path(name).write_bytes(making.file(making.grey(60, 80), "PNG"))
+        Path(name).write_bytes(testdata.file(testdata.grey(60, 80), "PNG"))
     assert run("colorize", "grey.png", *arguments, "--model", pointer_file) in (1, 2)
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
@@ -304,18 +254,18 @@ def test_misuse_has_one_line(
 
 def test_a_reference_leads(pointer_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("grey.png").write_bytes(making.file(making.grey(60, 80), "PNG"))
-    blue = np.full((64, 64, 3), (60, 90, 200), np.uint8) + making.grey(64, 64)[..., None] // 16
-    Path("blue.png").write_bytes(making.file(blue, "PNG"))
+    Path("grey.png").write_bytes(testdata.file(testdata.grey(60, 80), "PNG"))
+    blue = np.full((64, 64, 3), (60, 90, 200), np.uint8) + testdata.grey(64, 64)[..., None] // 16
+    Path("blue.png").write_bytes(testdata.file(blue, "PNG"))
     assert not run("colorize", "grey.png", "--reference", "blue.png", "--model", pointer_file)
     red, _, bright = np.asarray(Image.open("grey.color.png").convert("RGB")).astype(int).mean((0, 1))
     assert bright > red + 40
 
 
 def test_bytes_go_the_same_way(model: Model) -> None:
-    grey = making.grey(60, 80)
+    grey = testdata.grey(60, 80)
     options = Options(hints=(Hint(40, 30, "#c04030"),), format=None)
-    found = api.colorize(making.file(grey, "PNG"), colorizer=Colorizer(model, options))
+    found = api.colorize(testdata.file(grey, "PNG"), colorizer=Colorizer(model, options))
     red, _, blue = np.asarray(Image.open(io.BytesIO(found)).convert("RGB")).astype(int)[30, 40]
     assert red > blue + 20
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,6 +22,7 @@ from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
 from photochrom.hints import Hint
 from photochrom.photo import to_array
+from tests.support import testdata
 
 SIZE = 407, 635
 
@@ -43,9 +43,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def samples(bits: int, channels: int) -> Any:
     """Make ``(H, W, C)`` samples that use all of their bits; the last of two or four is alpha."""
     rng = np.random.default_rng(3)
-    picture = making.scene(*SIZE) if channels > 2 else making.grey(*SIZE)[..., None]
+    picture = testdata.scene(*SIZE) if channels > 2 else testdata.grey(*SIZE)[..., None]
     if channels in (2, 4):
-        picture = np.concatenate([picture, making.grey(*SIZE, seed=5)[..., None]], 2)
+        picture = np.concatenate([picture, testdata.grey(*SIZE, seed=5)[..., None]], 2)
     return picture if bits == 8 else (picture.astype(np.uint16) * 257) ^ rng.integers(0, 256, picture.shape).astype(np.uint16)
 
 
@@ -111,7 +111,7 @@ def test_a_streamed_scan_is_what_memory_makes_of_it(
     if bits == 16:
         assert np.array_equal(luma(streamed), luma(given))
     else:
-        assert np.array_equal(making.luma((tmp_path / "streamed.tif").read_bytes()), making.luma(source.read_bytes()))
+        assert np.array_equal(testdata.luma((tmp_path / "streamed.tif").read_bytes()), testdata.luma(source.read_bytes()))
     if channels in (2, 4):
         assert np.array_equal(streamed[..., 3], given[..., -1])
 
@@ -177,15 +177,15 @@ def test_a_streamed_png_is_what_memory_makes_of_it(
     if bits == 16:
         assert np.array_equal(luma(streamed), luma(given))
     else:
-        assert np.array_equal(making.luma((tmp_path / "streamed.png").read_bytes()), making.luma(source.read_bytes()))
+        assert np.array_equal(testdata.luma((tmp_path / "streamed.png").read_bytes()), testdata.luma(source.read_bytes()))
     if channels in (2, 4):
         assert np.array_equal(streamed[..., 3], given[..., -1])
 
 
 def test_a_streamed_png_carries_what_describes_it(tmp_path: Path, colorizer: Colorizer) -> None:
     packet = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""/></rdf:RDF>'
-    profile = making.grey_profile(making.gamma_curve(1.8))
-    chunks = png.build([(b"tEXt", b"Author\0Ada")], exif=making.exif(6)[6:], xmp=packet, icc=profile, dpi=None)
+    profile = testdata.grey_profile(testdata.gamma_curve(1.8))
+    chunks = png.build([(b"tEXt", b"Author\0Ada")], exif=testdata.exif(6)[6:], xmp=packet, icc=profile, dpi=None)
     source = write_png(tmp_path / "scan.png", samples(16, 1), *chunks)
     color_file(source, tmp_path / "out.png", colorizer=colorizer)
     before, after = photo.read(source), photo.read(tmp_path / "out.png")
@@ -256,7 +256,7 @@ def test_compression_is_that_asked_for(
     after = tags(tmp_path / "out.tif")
     assert tiff.numbers(after, tiff.COMPRESSION) == (value,)
     assert tiff.numbers(after, huge.PREDICTOR) == ((2,) if compression in huge.PREDICTED else ())
-    away = np.abs(making.luma((tmp_path / "out.tif").read_bytes()) - given[..., 0])
+    away = np.abs(testdata.luma((tmp_path / "out.tif").read_bytes()) - given[..., 0])
     assert away.max() == 0 if compression != "jpeg" else away.mean() < 1
 
 
@@ -285,22 +285,22 @@ def test_jpeg_inside_is_refused_before_the_work(
 
 def test_alpha_beside_jpeg_inside_is_kept_in_memory(tmp_path: Path, colorizer: Colorizer) -> None:
     """It is not streamed, since libvips would drop it."""
-    picture = Image.fromarray(np.dstack([samples(8, 3), making.grey(*SIZE, seed=5)]))
+    picture = Image.fromarray(np.dstack([samples(8, 3), testdata.grey(*SIZE, seed=5)]))
     source = tmp_path / "scan.tif"
     picture.save(source, compression="jpeg", quality=95)
     assert huge.scan(source) is None
     color_file(source, tmp_path / "out.tif", colorizer=colorizer)
-    away = np.abs(read(tmp_path / "out.tif")[..., 3].astype(int) - making.grey(*SIZE, seed=5))
+    away = np.abs(read(tmp_path / "out.tif")[..., 3].astype(int) - testdata.grey(*SIZE, seed=5))
     assert away.mean() < 3
 
 
 def test_what_describes_the_scan_is_carried(tmp_path: Path, colorizer: Colorizer) -> None:
-    profile, note = making.grey_profile(making.gamma_curve(1.8)), b'<own:a xmlns:own="http://example.org/">1910</own:a>'
+    profile, note = testdata.grey_profile(testdata.gamma_curve(1.8)), b'<own:a xmlns:own="http://example.org/">1910</own:a>'
     xmp = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="">' + note
     xmp += b"</rdf:Description></rdf:RDF>"
     plain = write(tmp_path / "plain.tif", samples(16, 1), **{"icc-profile-data": profile, "xmp-data": xmp})
     extra = {
-        **tiff.read(making.exif(6)[6:]),
+        **tiff.read(testdata.exif(6)[6:]),
         **tiff.resolution(600, 600),
         33723: tiff.Value(tiff.UNDEFINED, b"\x1c\x02\x05\0\1A"),
     }
@@ -312,7 +312,7 @@ def test_what_describes_the_scan_is_carried(tmp_path: Path, colorizer: Colorizer
         assert after[tag] == before[tag], tag
     assert note in after[tiff.XMP].data
     assert after[tiff.ICC].data[16:20] == b"RGB "
-    assert making.opened((tmp_path / "out.tif").read_bytes()).size == (SIZE[0], SIZE[1])  # which Pillow turns
+    assert testdata.opened((tmp_path / "out.tif").read_bytes()).size == (SIZE[0], SIZE[1])  # which Pillow turns
 
 
 def test_the_network_sees_a_turned_scan_upright(tmp_path: Path, colorizer: Colorizer) -> None:
@@ -348,13 +348,13 @@ def test_only_plain_pages_are_streamed(tmp_path: Path, monkeypatch: pytest.Monke
     pages = tmp_path / "pages.tif"
     pages.write_bytes(tiff.join([source.read_bytes()] * 2))
     assert huge.scan(pages) is not None
-    one = making.file(Image.fromarray(making.grey(60, 80)).convert("1"), "TIFF", {"compression": "group4"})
+    one = testdata.file(Image.fromarray(testdata.grey(60, 80)).convert("1"), "TIFF", {"compression": "group4"})
     pages.write_bytes(tiff.join([source.read_bytes(), one]))
     assert huge.scan(pages) is None
     mask = tiff.splice(source.read_bytes(), {scans.SUBFILE: tiff.Value(tiff.LONG, b"\4\0\0\0")})
     pages.write_bytes(tiff.join([source.read_bytes(), mask]))
     assert huge.scan(pages) is None
-    table = write(tmp_path / "table.tif", samples(8, 3), **{"icc-profile-data": making.srgb_profile()})
+    table = write(tmp_path / "table.tif", samples(8, 3), **{"icc-profile-data": testdata.srgb_profile()})
     assert huge.scan(table) is not None
     floats = tmp_path / "floats.tif"
     vips.library().Image.new_from_array(samples(16, 1).astype(np.float32)).tiffsave(str(floats))
@@ -548,8 +548,10 @@ def test_info_says_of_a_scan_what_it_says_of_it_in_memory(
         write_png(source, samples(16, 3))
     else:
         bits, channels, options = KINDS[kind]
-        write(source, samples(bits, channels), **{"icc-profile-data": making.srgb_profile()} if channels > 2 else {}, **options)
-        extra = {**tiff.read(making.exif(6)[6:]), 33723: tiff.Value(tiff.UNDEFINED, b"\x1c\x02\x05\0\1A")}
+        write(
+            source, samples(bits, channels), **{"icc-profile-data": testdata.srgb_profile()} if channels > 2 else {}, **options
+        )
+        extra = {**tiff.read(testdata.exif(6)[6:]), 33723: tiff.Value(tiff.UNDEFINED, b"\x1c\x02\x05\0\1A")}
         source.write_bytes(tiff.splice(source.read_bytes(), extra))
     pixels = SIZE[0] * SIZE[1]
     with monkeypatch.context() as patch:
@@ -580,7 +582,7 @@ def test_the_map_of_confidence_of_a_scan_has_its_size_and_is_upright(
     orientation: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 1))
-    source.write_bytes(tiff.splice(source.read_bytes(), tiff.read(making.exif(orientation)[6:])))
+    source.write_bytes(tiff.splice(source.read_bytes(), tiff.read(testdata.exif(orientation)[6:])))
     options = "--hint", "600,390=#806040" if orientation == 1 else "390,600=#806040"
     with monkeypatch.context() as patch:
         patch.setattr(huge, "HUGE", 1 << 24)
@@ -590,7 +592,7 @@ def test_the_map_of_confidence_of_a_scan_has_its_size_and_is_upright(
         command = "colorize", source, "-o", tmp_path / "2.tif", "--confidence", tmp_path / "map.png", *options
         assert told(capsys, *command)[1] == ""
         assert "exists already" in told(capsys, *command, "--verify")[1]
-    whole, drawn = (making.opened((tmp_path / name).read_bytes()) for name in ("whole.png", "map.png"))
+    whole, drawn = (testdata.opened((tmp_path / name).read_bytes()) for name in ("whole.png", "map.png"))
     assert drawn.mode == "L"
     assert drawn.size == whole.size == (SIZE[::-1] if orientation == 1 else SIZE)
     away = np.abs(np.asarray(drawn).astype(float) - np.asarray(whole))
@@ -604,7 +606,7 @@ def test_the_hints_of_variants_of_a_scan_are_in_its_pixels(
     orientation: int, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 1))
-    source.write_bytes(tiff.splice(source.read_bytes(), tiff.read(making.exif(orientation)[6:])))
+    source.write_bytes(tiff.splice(source.read_bytes(), tiff.read(testdata.exif(orientation)[6:])))
     wide, high = SIZE[::-1] if orientation == 1 else SIZE
     given = Hint(wide - 4, high - 2, "#806040")
     hinted = Colorizer(colorizer.model, replace(colorizer.options, hints=(given,)))

@@ -5,21 +5,21 @@ from __future__ import annotations
 import io
 import struct
 
-import making
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from photochrom import icc
+from tests.support import testdata
 
 RAMP = np.arange(256, dtype=np.uint8)[None]
 
 CURVES = {
-    "gamma 1": making.gamma_curve(1.0),
-    "gamma 1.8": making.gamma_curve(1.8),
-    "gamma 2.2": making.gamma_curve(2.2),
+    "gamma 1": testdata.gamma_curve(1.0),
+    "gamma 1.8": testdata.gamma_curve(1.8),
+    "gamma 2.2": testdata.gamma_curve(2.2),
     "identity": b"curv\0\0\0\0\0\0\0\0",
-    "dot gain": making.dot_gain_curve(),
+    "dot gain": testdata.dot_gain_curve(),
 }
 
 
@@ -27,7 +27,7 @@ CURVES = {
 @pytest.mark.parametrize("connection", [b"XYZ ", b"Lab "])
 @pytest.mark.parametrize("name", CURVES)
 def test_greys_look_the_same_through_both_profiles(name: str, connection: bytes, version: int) -> None:
-    source = making.grey_profile(CURVES[name], connection=connection, version=version)
+    source = testdata.grey_profile(CURVES[name], connection=connection, version=version)
     made = icc.for_color(source, "L")
     assert made is not None
     assert icc.space(made) == "RGB"
@@ -38,7 +38,7 @@ def test_greys_look_the_same_through_both_profiles(name: str, connection: bytes,
 
 
 def test_two_curves_give_two_appearances() -> None:
-    steep, flat = (icc.for_color(making.grey_profile(making.gamma_curve(gamma)), "L") for gamma in (2.2, 1.0))
+    steep, flat = (icc.for_color(testdata.grey_profile(testdata.gamma_curve(gamma)), "L") for gamma in (2.2, 1.0))
     assert steep is not None
     assert flat is not None
     middle = Image.new("RGB", (1, 1), (128, 128, 128))
@@ -47,26 +47,26 @@ def test_two_curves_give_two_appearances() -> None:
 
 @pytest.mark.parametrize("version", [2, 4])
 def test_a_made_profile_is_whole(version: int) -> None:
-    curve = making.gamma_curve(1.8)
-    made = icc.for_color(making.grey_profile(curve, version=version), "L")
+    curve = testdata.gamma_curve(1.8)
+    made = icc.for_color(testdata.grey_profile(curve, version=version), "L")
     assert made is not None
     assert int.from_bytes(made[:4]) == len(made)
     assert made[8] == version
     assert made.count(curve) == 1  # the three channels share the source's own bytes
     profile = ImageCms.ImageCmsProfile(io.BytesIO(made))
     assert "Grey tone curve" in ImageCms.getProfileDescription(profile)
-    assert icc.for_color(making.grey_profile(curve, version=version), "L") == made
+    assert icc.for_color(testdata.grey_profile(curve, version=version), "L") == made
 
 
 def test_white_and_primaries_are_those_of_srgb() -> None:
-    made = icc.for_color(making.grey_profile(making.gamma_curve(2.2)), "L")
+    made = icc.for_color(testdata.grey_profile(testdata.gamma_curve(2.2)), "L")
     assert made is not None
     red = Image.new("RGB", (1, 1), (255, 0, 0))
-    assert np.abs(icc.to_lab(red, made) - icc.to_lab(red, making.srgb_profile())).max() <= 1
+    assert np.abs(icc.to_lab(red, made) - icc.to_lab(red, testdata.srgb_profile())).max() <= 1
 
 
 def test_what_becomes_of_profiles_of_other_spaces() -> None:
-    srgb = making.srgb_profile()
+    srgb = testdata.srgb_profile()
     assert icc.for_color(srgb, "L") == icc.for_color(srgb, "RGB") == srgb
     assert icc.for_color(srgb, "CMYK") is None
     assert icc.for_color(None, "L") is None
@@ -78,15 +78,15 @@ def test_what_becomes_of_profiles_of_other_spaces() -> None:
 
 
 def test_a_damaged_grey_profile_is_left_out() -> None:
-    whole = making.grey_profile(making.gamma_curve(2.2))
+    whole = testdata.grey_profile(testdata.gamma_curve(2.2))
     assert icc.for_color(whole[:150], "L") is None
     assert icc.for_color(whole[:128] + struct.pack(">I", 0xFFFFFFFF) + whole[132:140], "L") is None
 
 
 def test_matrix_profiles_are_neutral_and_xyb_is_not() -> None:
-    assert icc.is_neutral(making.srgb_profile())
+    assert icc.is_neutral(testdata.srgb_profile())
     assert icc.is_neutral(None)
-    with Image.open(making.data("odd", "libvips__sample-xyb.jpg")) as image:
+    with Image.open(testdata.data("odd", "libvips__sample-xyb.jpg")) as image:
         assert not icc.is_neutral(image.info["icc_profile"])
         assert icc.for_color(image.info["icc_profile"], "L") is None
 
@@ -94,7 +94,7 @@ def test_matrix_profiles_are_neutral_and_xyb_is_not() -> None:
 def test_ink_without_a_profile() -> None:
     inks = Image.new("CMYK", (1, 1), (255, 0, 0, 0))
     assert icc.to_srgb(inks, None).getpixel((0, 0)) == (0, 255, 255)
-    assert icc.to_srgb(inks, making.srgb_profile()).getpixel((0, 0)) == (0, 255, 255)  # a profile of another space
+    assert icc.to_srgb(inks, testdata.srgb_profile()).getpixel((0, 0)) == (0, 255, 255)  # a profile of another space
     assert icc.to_srgb(inks, b"damaged").getpixel((0, 0)) == (0, 255, 255)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import making
 import numpy as np
 import pytest
-import toning
 from numpy.typing import NDArray
 
 from photochrom import photo
 from photochrom.judge import _percentiles, judge, judge_picture
+from tests.support import testdata, toning
 
 
 def toned(luma: NDArray[np.uint8], cb: float, cr: float) -> NDArray[np.uint8]:
@@ -22,40 +21,40 @@ def toned(luma: NDArray[np.uint8], cb: float, cr: float) -> NDArray[np.uint8]:
 
 
 def kind(picture: NDArray[np.uint8], quality: int = 75) -> str:
-    return judge(photo.read(making.file(picture, "JPEG", {"quality": quality}))).kind
+    return judge(photo.read(testdata.file(picture, "JPEG", {"quality": quality}))).kind
 
 
 def test_one_channel_is_grey_by_itself() -> None:
-    found = judge(photo.from_array(making.grey(60, 80)))
+    found = judge(photo.from_array(testdata.grey(60, 80)))
     assert (found.kind, found.figure) == ("grey", 0)
 
 
 def test_grey_stored_in_three_channels_is_grey() -> None:
-    assert kind(np.repeat(making.grey(200, 300)[..., None], 3, 2), quality=60) == "grey"
+    assert kind(np.repeat(testdata.grey(200, 300)[..., None], 3, 2), quality=60) == "grey"
 
 
 @pytest.mark.parametrize(
     ("name", "cb", "cr"), [("sepia", -24, 13), ("cyanotype", 40, -30), ("selenium", 6, 8), ("faded", -18, -4)]
 )
 def test_tones_are_toned(name: str, cb: float, cr: float) -> None:
-    assert kind(toned(making.grey(200, 300), cb, cr)) == "toned", name
+    assert kind(toned(testdata.grey(200, 300), cb, cr)) == "toned", name
 
 
 def test_a_stamp_on_a_print_changes_nothing() -> None:
-    picture = toned(making.grey(200, 300), -24, 13)
+    picture = toned(testdata.grey(200, 300), -24, 13)
     picture[10:50, 10:60] = (200, 20, 30)  # 3 % of it
     assert kind(picture) == "toned"
 
 
 def test_a_color_photograph_is_color() -> None:
-    found = judge(photo.from_array(making.scene(200, 300)))
+    found = judge(photo.from_array(testdata.scene(200, 300)))
     assert found.kind == "color"
     assert found.figure >= 1
     assert "\n" not in found.reason
 
 
 def test_a_pale_color_photograph_is_color() -> None:
-    scene = making.scene(200, 300).astype(float)
+    scene = testdata.scene(200, 300).astype(float)
     light = scene.mean(-1, keepdims=True)
     assert kind((light + (scene - light) * 0.5).astype(np.uint8)) == "color"
 
@@ -69,31 +68,31 @@ def test_an_empty_page_is_blank(level: int) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 2)])
 def test_tiny_pictures_are_judged(shape: tuple[int, int]) -> None:
-    picture = making.scene(*shape)
+    picture = testdata.scene(*shape)
     assert judge_picture(picture[..., 0].copy(), picture).kind in ("grey", "toned", "color", "blank")
 
 
 def test_old_photographs_are_not_called_color() -> None:
-    kinds = [judge(photo.read(path)).kind for path in making.old()]
+    kinds = [judge(photo.read(path)).kind for path in testdata.old()]
     assert len(kinds) > 40
     assert kinds.count("color") + kinds.count("blank") <= 1, kinds
 
 
 def test_few_modern_photographs_pass_for_old_ones() -> None:
-    shards = sorted(making.data("coco").parent.glob("*/test-*.tar"))
+    shards = [next(testdata.data(name).glob("test-*.tar")) for name in ("coco", "flickr8k")]
     wrong = [toning.kind_of(picture) != "color" for picture in toning.photographs(shards, every=2)]
     assert len(wrong) > 400
     assert np.mean(wrong) <= 0.025
 
 
 def test_few_toned_copies_pass_for_color() -> None:
-    shards = sorted(making.data("coco").parent.glob("*/test-*.tar"))
+    shards = [next(testdata.data(name).glob("test-*.tar")) for name in ("coco", "flickr8k")]
     _, _, lost = toning.shares(toning.photographs(shards, every=50))
     assert max(lost.values()) <= 0.05, lost
 
 
 def test_a_faded_print_on_a_mount_is_toned() -> None:
-    picture = toned(making.grey(200, 300), -24, 13).astype(float)
+    picture = toned(testdata.grey(200, 300), -24, 13).astype(float)
     faded = np.linspace(0.4, 1, 300)[None, :, None]
     picture = faded * picture + (1 - faded) * picture.mean(-1, keepdims=True)
     mounted = np.full((240, 340, 3), (176, 182, 190), np.uint8)
@@ -103,7 +102,7 @@ def test_a_faded_print_on_a_mount_is_toned() -> None:
 
 def test_a_few_red_jackets_in_the_snow_are_color() -> None:
     """Nearly all of it has one tone, and what has another is small."""
-    picture = toned(making.grey(200, 300), 14, -9)
+    picture = toned(testdata.grey(200, 300), 14, -9)
     for row in range(20, 200, 45):
         for column in range(15, 300, 50):
             picture[row : row + 10, column : column + 8] = (150, 60, 50)

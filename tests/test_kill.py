@@ -17,7 +17,6 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,6 +26,7 @@ from photochrom.colorizer import Colorizer
 from photochrom.errors import OutputError
 from photochrom.files import DRAFT, drafted, sweep
 from photochrom.manifest import NAME
+from tests.support import testdata
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
 
@@ -65,9 +65,9 @@ def context() -> ForkServerContext:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Give a folder with a network of three operators, which loads at once."""
-    import test_model
+    from tests.support import models
 
-    (tmp_path / "small.onnx").write_bytes(test_model.content(json.dumps(test_model.table())))
+    (tmp_path / "small.onnx").write_bytes(models.content(json.dumps(models.table())))
     return tmp_path
 
 
@@ -82,7 +82,7 @@ def photographs(folder: Path, count: int) -> None:
     for index in range(count):
         path = folder / "in" / ("deep" if index % 3 else "") / f"{index:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(making.file(making.grey(24, 32, seed=index), "PNG"))
+        path.write_bytes(testdata.file(testdata.grey(24, 32, seed=index), "PNG"))
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -201,8 +201,8 @@ def test_a_signal_ends_it_within_a_large_photograph(tmp_path: Path, number: int,
     # Noise takes a PNG encoder many seconds; the small photograph, which comes first, says that the work is on its way.
     noise = np.random.default_rng(0).integers(0, 256, (3000, 4000), np.uint8)
     Image.fromarray(noise).save(tmp_path / "in/b.png", compress_level=0)
-    (tmp_path / "in/a.png").write_bytes(making.file(making.grey(24, 32), "PNG"))
-    left, _, error, took = making.broken_off(tmp_path, number, jobs=2)
+    (tmp_path / "in/a.png").write_bytes(testdata.file(testdata.grey(24, 32), "PNG"))
+    left, _, error, took = testdata.broken_off(tmp_path, number, jobs=2)
     assert took < 3
     assert (left, error) == (code, f"photochrom: {said}; what was finished is kept\n")
     assert list(results(tmp_path / "out")) == ["a.png"]
@@ -213,7 +213,7 @@ def test_a_signal_ends_it_within_a_large_photograph(tmp_path: Path, number: int,
 def test_a_full_disk_is_survived(tmp_path: Path, small_disk: Path) -> None:
     photographs(tmp_path, 9)
     big = tmp_path / "in/big.png"
-    big.write_bytes(making.file(making.grey(300, 300), "PNG"))
+    big.write_bytes(testdata.file(testdata.grey(300, 300), "PNG"))
     colorizer = Colorizer.load(threads=1)
     outcomes = list(batch.run(colorizer, batch.plan([tmp_path / "in"], small_disk), jobs=JOBS))
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
@@ -237,7 +237,7 @@ def test_files_that_may_not_grow_are_survived(tmp_path: Path) -> None:
     import resource  # here, since Windows has none
 
     photographs(tmp_path, 4)
-    (tmp_path / "in/big.png").write_bytes(making.file(making.grey(300, 300), "PNG"))
+    (tmp_path / "in/big.png").write_bytes(testdata.file(testdata.grey(300, 300), "PNG"))
 
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 
-import making
 import pytest
 
 from photochrom import api, batch, manifest
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
 from photochrom.manifest import NAME, Manifest, Record, Stamp
+from tests.support import testdata
 
 SETTINGS: dict[str, object] = {"model": "m", "settings": {"vividness": 1.0}}
 Run = Callable[..., dict[str, batch.Status]]
@@ -185,7 +185,7 @@ def run(tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch) -
 def put(name: str, *, seed: int, color: bool = False) -> Path:
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(making.file((making.scene if color else making.grey)(24, 32, seed=seed), "PNG"))
+    path.write_bytes(testdata.file((testdata.scene if color else testdata.grey)(24, 32, seed=seed), "PNG"))
     return path
 
 
@@ -292,7 +292,7 @@ def test_results_beside_their_sources_are_remembered_in_the_folder_named(run: Ru
 
 def test_photographs_named_one_by_one_leave_no_manifest(tmp_path: Path, colorizer: Colorizer) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(making.file(making.grey(24, 32), "PNG"))
+    path.write_bytes(testdata.file(testdata.grey(24, 32), "PNG"))
     assert [outcome.status for outcome in batch.run(colorizer, batch.plan([path]))] == ["colored"]
     assert sorted(found.name for found in tmp_path.iterdir()) == ["a.color.png", "a.png"]
 
@@ -378,7 +378,7 @@ def test_a_result_states_the_hash_of_what_was_read(tmp_path: Path, colorizer: Co
     source, output = tmp_path / "in/a.jpg", tmp_path / "out"
     source.parent.mkdir()
     for last in b"12":
-        source.write_bytes(making.file(making.grey(40, 60), "JPEG") + bytes([last]))
+        source.write_bytes(testdata.file(testdata.grey(40, 60), "JPEG") + bytes([last]))
         os.utime(source, ns=(10**18, 10**18))
         (outcome,) = batch.run(colorizer, batch.plan([source.parent], output))
         assert outcome.status == "colored"

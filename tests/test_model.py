@@ -6,55 +6,14 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from photochrom import model as models
 from photochrom.errors import ModelError, OptionError
-from photochrom.model import BUNDLED, CARD_FORMAT, CARD_KEY, Card, Model
-
-onnx = pytest.importorskip("onnx")
-
-CARD = Card(
-    name="small",
-    generator="photochrom",
-    size=64,
-    stride=32,
-    fixed=False,
-    vividness=((1.0, 1.0), (0.5, 1.5), (0.25, 3.0)),
-    mean_chroma=(-0.01, 0.02),
-    training={"seed": 0, "data": {"sets": ["none"]}},
-)
-
-
-def table(**changes: Any) -> dict[str, Any]:
-    """Give the card as it lies in the file, changed; a change to None takes an entry away."""
-    found = dataclasses.asdict(CARD) | {"format": CARD_FORMAT} | changes
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def content(card: str | None, *, takes_temperature: bool = True) -> bytes:
-    """Make a network whose chroma is half of each quarter's mean luma, times the temperature."""
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    names = ["luma", "temperature"] if takes_temperature else ["luma"]
-    inputs = [helper.make_tensor_value_info("luma", kind, [None, 1, None, None])]
-    inputs += [helper.make_tensor_value_info("temperature", kind, [])] if takes_temperature else []
-    nodes = [
-        helper.make_node("AveragePool", ["luma"], ["mean"], kernel_shape=[4, 4], strides=[4, 4]),
-        helper.make_node("Concat", ["mean", "mean"], ["both"], axis=1),
-        helper.make_node("Mul", ["both", "half"], ["small"]),
-        helper.make_node(*(("Mul", ["small", "temperature"]) if takes_temperature else ("Identity", ["small"])), ["chroma"]),
-    ]
-    half = helper.make_tensor("half", kind, [], [0.5])
-    output = helper.make_tensor_value_info("chroma", kind, [None, 2, None, None])
-    graph = helper.make_graph(nodes, ",".join(names), inputs, [output], [half])
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    if card is not None:
-        helper.set_model_props(made, {CARD_KEY: card})
-    serialized: bytes = made.SerializeToString()
-    return serialized
+from photochrom.model import BUNDLED, CARD_FORMAT, Model
+from tests.support.models import CARD, content, table
 
 
 @pytest.fixture

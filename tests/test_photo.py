@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import making
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
@@ -17,6 +16,7 @@ from skimage import data
 
 from photochrom import av1, jpeg, photo, planes, png, tiff, vips, webp
 from photochrom.errors import OptionError, OutputError, PhotoError
+from tests.support import testdata
 
 LOSSLESS: dict[str, dict[str, Any]] = {
     "PNG": {},
@@ -28,8 +28,8 @@ XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>mine</x:xmpmeta>"
 
 def samples(mode: str) -> Image.Image:
     """Make a picture of 45 x 38 pixels in a mode."""
-    image = Image.fromarray(making.scene(45, 38))
-    alpha = Image.fromarray(making.grey(45, 38, seed=5))
+    image = Image.fromarray(testdata.scene(45, 38))
+    alpha = Image.fromarray(testdata.grey(45, 38, seed=5))
     if mode in ("LA", "RGBA"):
         image = image.convert(mode)
         image.putalpha(alpha)
@@ -41,7 +41,7 @@ def samples(mode: str) -> Image.Image:
 
 def recolored(source: photo.Photo, format: photo.Format | None = None) -> bytes:
     """Write with gentle chroma where there is room for it, and none near black and white."""
-    cb, cr = making.chroma(source.luma.shape)
+    cb, cr = testdata.chroma(source.luma.shape)
     edge = (source.luma < 8) | (source.luma > 247)
     cb[edge] = cr[edge] = 128
     return photo.encode(source, cb, cr, format=format)
@@ -53,18 +53,18 @@ def test_lossless_formats_keep_every_luma_and_alpha(kind: str, mode: str) -> Non
     image = samples(mode)
     if kind == "WEBP" and mode in ("1", "LA", "P"):
         image = image.convert("RGBA" if mode == "LA" else "RGB")
-    content = making.file(image, kind, LOSSLESS[kind])
+    content = testdata.file(image, kind, LOSSLESS[kind])
     source = photo.read(content)
     assert source.format == kind
     grey = np.asarray(
-        making.opened(content).convert("L") if mode != "P" else making.opened(content).convert("RGB").convert("L")
+        testdata.opened(content).convert("L") if mode != "P" else testdata.opened(content).convert("RGB").convert("L")
     )
     assert np.array_equal(source.luma, grey)
-    assert (source.thumbnail is None) == (making.opened(content).mode in ("1", "L", "LA"))
-    out = making.opened(recolored(source))
+    assert (source.thumbnail is None) == (testdata.opened(content).mode in ("1", "L", "LA"))
+    out = testdata.opened(recolored(source))
     assert out.format == kind
     assert out.mode == ("RGBA" if mode in ("LA", "RGBA") else "RGB")
-    assert np.array_equal(making.luma(recolored(source)), source.luma)
+    assert np.array_equal(testdata.luma(recolored(source)), source.luma)
     colored = np.ptp(np.asarray(out.convert("RGB")).astype(int), -1).max() > 0
     assert colored or mode == "1"  # black and white have no room for color
     if mode in ("LA", "RGBA"):
@@ -77,12 +77,12 @@ def test_lossless_formats_keep_every_luma_and_alpha(kind: str, mode: str) -> Non
 def test_transparency_of_a_palette_and_of_one_value() -> None:
     palette = samples("P")
     palette.info["transparency"] = 3
-    source = photo.read(making.file(palette, "PNG"))
+    source = photo.read(testdata.file(palette, "PNG"))
     assert source.alpha is not None
     assert np.array_equal(source.alpha == 0, np.asarray(palette) == 3)
     grey = samples("L")
     value = int(np.asarray(grey)[0, 0])
-    source = photo.read(making.file(grey, "PNG", {"transparency": value}))
+    source = photo.read(testdata.file(grey, "PNG", {"transparency": value}))
     assert source.alpha is not None
     assert source.thumbnail is None
     assert np.array_equal(source.alpha == 0, np.asarray(grey) == value)
@@ -90,37 +90,37 @@ def test_transparency_of_a_palette_and_of_one_value() -> None:
 
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB"])
 def test_other_spaces_in_tiff(mode: str) -> None:
-    scene = making.scene(45, 38)
+    scene = testdata.scene(45, 38)
     image = Image.fromarray(scene)
     if mode == "LAB":
-        grey = making.grey(45, 38)
+        grey = testdata.grey(45, 38)
         image = Image.merge("LAB", [Image.fromarray(grey), *[Image.new("L", (38, 45), 0)] * 2])
-        content = making.file(image, "TIFF")
+        content = testdata.file(image, "TIFF")
         source = photo.read(content)
         assert np.corrcoef(source.luma.ravel(), grey.ravel())[0, 1] > 0.99
     else:
-        content = making.file(image.convert(mode), "TIFF")
+        content = testdata.file(image.convert(mode), "TIFF")
         source = photo.read(content)
-        assert np.abs(source.luma.astype(int) - making.grey(45, 38)).max() <= 1
-    assert making.opened(recolored(source)).mode == "RGB"
-    assert np.array_equal(making.luma(recolored(source)), source.luma)
+        assert np.abs(source.luma.astype(int) - testdata.grey(45, 38)).max() <= 1
+    assert testdata.opened(recolored(source)).mode == "RGB"
+    assert np.array_equal(testdata.luma(recolored(source)), source.luma)
 
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "group4"])
 def test_the_compression_of_a_tiff_is_kept(compression: str) -> None:
     image = samples("1" if compression == "group4" else "L")
-    source = photo.read(making.file(image, "TIFF", {"compression": compression}))
-    out = making.opened(recolored(source))
+    source = photo.read(testdata.file(image, "TIFF", {"compression": compression}))
+    out = testdata.opened(recolored(source))
     assert out.info["compression"] == ("tiff_adobe_deflate" if compression == "group4" else compression)
 
 
 def test_a_lossy_webp_stays_lossy() -> None:
-    scene = making.scene(200, 300)
-    source = photo.read(making.file(scene, "WEBP", {"quality": 80}))
+    scene = testdata.scene(200, 300)
+    source = photo.read(testdata.file(scene, "WEBP", {"quality": 80}))
     assert not source.lossless
     out = recolored(source)
     assert b"VP8 " in out[:64] or b"VP8 " in out
-    assert np.mean(np.abs(making.luma(out) - source.luma)) < 2
+    assert np.mean(np.abs(testdata.luma(out) - source.luma)) < 2
 
 
 @pytest.mark.parametrize("alpha", [False, True])
@@ -128,14 +128,14 @@ def test_a_lossy_webp_stays_lossy() -> None:
 def test_the_quality_of_a_webp_stays_from_85_on_and_is_90_below(quality: int, alpha: bool) -> None:
     image = Image.fromarray(data.astronaut())
     if alpha:
-        image.putalpha(Image.fromarray(making.grey(*image.size)))
-    source = photo.read(making.file(image, "WEBP", {"quality": quality}))
+        image.putalpha(Image.fromarray(testdata.grey(*image.size)))
+    source = photo.read(testdata.file(image, "WEBP", {"quality": quality}))
     assert source.webp_quality == (quality if quality >= 85 else 90)
     grey = np.full(source.luma.shape, 128, np.uint8)
     away = {}
     for written in (source.webp_quality, 90):
         out = photo.encode(source, grey, grey, quality=written)
-        away[written] = np.square(making.luma(out) - source.luma.astype(int)).mean()
+        away[written] = np.square(testdata.luma(out) - source.luma.astype(int)).mean()
     assert photo.encode(source, grey, grey) == photo.encode(source, grey, grey, quality=source.webp_quality)
     assert away[source.webp_quality] <= away[90] / (3 if quality > 90 else 1)
 
@@ -144,42 +144,42 @@ def test_the_quality_of_a_webp_stays_from_85_on_and_is_90_below(quality: int, al
 @pytest.mark.parametrize("quality", [40, 80, 85, 88, 90, 95, 98, 100])
 def test_the_quality_of_an_avif_stays_from_85_on_and_is_90_below(quality: int, subsampling: str) -> None:
     image = Image.fromarray(data.astronaut()[:300, :300])
-    source = photo.read(making.file(image, "AVIF", {"quality": quality, "subsampling": subsampling}))
+    source = photo.read(testdata.file(image, "AVIF", {"quality": quality, "subsampling": subsampling}))
     assert av1._written(source.avif_quality) == av1._written(quality if quality >= 85 else 90)
     grey = np.full(source.luma.shape, 128, np.uint8)
     away = {}
     for written in (source.avif_quality, 90):
         out = photo.encode(source, grey, grey, quality=written)
-        away[written] = np.square(making.luma(out) - source.luma.astype(int)).mean()
+        away[written] = np.square(testdata.luma(out) - source.luma.astype(int)).mean()
     assert photo.encode(source, grey, grey) == photo.encode(source, grey, grey, quality=source.avif_quality)
     assert away[source.avif_quality] <= away[90] / (1 if source.avif_quality == 90 else 1.4)
 
 
 @pytest.mark.parametrize("bits", [10, 12])
 def test_a_deep_avif_keeps_its_quality(bits: int) -> None:
-    deep = making.scene(90, 130).astype(np.uint16) * 257
+    deep = testdata.scene(90, 130).astype(np.uint16) * 257
     for quality in (80, 96):
         content = vips.avif(deep, bits=bits, quality=quality, subsampled=False, carried={})
         source = photo.read(content)
         assert av1.quantizer(content) == av1._written(quality)
         assert av1._written(source.avif_quality) == av1._written(96 if quality == 96 else 90)
-        out = photo.encode(source, *making.chroma((90, 130)))
+        out = photo.encode(source, *testdata.chroma((90, 130)))
         assert av1.quantizer(out) == av1._written(source.avif_quality)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (65, 300), (700, 64), (5000, 70), (70, 5000), (4200, 2400)])
 def test_the_quantizer_of_an_avif_is_found_behind_all_that_stands_before_it(size: tuple[int, int]) -> None:
     """The number of tiles, whether it looks like a screen, and a second picture, of alpha, change what that is."""
-    picture = Image.fromarray(making.scene(40, 60)).resize(size)
+    picture = Image.fromarray(testdata.scene(40, 60)).resize(size)
     for quality, quantizer in ((60, 120), (91, 28)):
         for image in (picture.convert("L"), picture, picture.quantize(4).convert("RGBA"))[: 3 if max(size) < 2400 else 1]:
             for tiling in (False, True) if max(size) < 2400 else (True,):
-                content = making.file(image, "AVIF", {"quality": quality, "speed": 9, "autotiling": tiling})
+                content = testdata.file(image, "AVIF", {"quality": quality, "speed": 9, "autotiling": tiling})
                 assert av1.quantizer(content) == quantizer, (size, image.mode, tiling)
 
 
 def test_a_damaged_avif_has_any_quantizer_or_none() -> None:
-    content = making.file(making.scene(60, 80), "AVIF")
+    content = testdata.file(testdata.scene(60, 80), "AVIF")
     place = content.index(b"iloc")
     for damaged in (b"", content[:place], content[: place + 20], content[:400], content.replace(b"pitm", b"xxxx")):
         assert av1.quantizer(damaged) is None or len(damaged) == 400
@@ -189,13 +189,13 @@ def test_a_damaged_avif_has_any_quantizer_or_none() -> None:
         for spot in rng.integers(0, 500, 5):
             flipped[spot] = rng.integers(256)
         assert 0 <= (av1.quantizer(bytes(flipped)) or 0) <= 255
-    assert av1.quality_of(making.file(making.scene(60, 80), "PNG")) is None
+    assert av1.quality_of(testdata.file(testdata.scene(60, 80), "PNG")) is None
 
 
 def test_the_quality_of_every_webp_of_libwebp_is_told() -> None:
     image = Image.fromarray(data.astronaut()[:200, :200])
     for quality in range(75, 101):
-        frame = webp.chunks(making.file(image, "WEBP", {"quality": quality, "method": quality % 7}))[b"VP8 "]
+        frame = webp.chunks(testdata.file(image, "WEBP", {"quality": quality, "method": quality % 7}))[b"VP8 "]
         assert abs(webp.quality_of(frame) - quality) <= 1, quality
     for length in range(60):
         assert 0 <= webp.quality_of(frame[:length]) <= 100
@@ -204,12 +204,12 @@ def test_the_quality_of_every_webp_of_libwebp_is_told() -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF", "AVIF of 12 bits"])
 @pytest.mark.parametrize("own", [False, True])
 def test_a_quality_that_is_asked_for_is_written(kind: str, own: bool) -> None:
-    grey = making.grey(120, 90)
+    grey = testdata.grey(120, 90)
     format = next(format for format in photo.FORMATS if kind.startswith(format))
     if "12" in kind:
         source = photo.from_array(grey.astype(np.uint16) * 257)
     else:
-        source = photo.read(making.file(grey, format if own else "PNG"))
+        source = photo.read(testdata.file(grey, format if own else "PNG"))
     none = np.full(grey.shape, 128, np.uint8)
     sizes = []
     for quality in (20, 60, 95):
@@ -226,7 +226,7 @@ def test_a_quality_that_is_asked_for_is_written(kind: str, own: bool) -> None:
 
 def test_what_a_format_has_no_place_for_is_said() -> None:
     records = b"\x1c\x02\x05\0\1A"
-    plain = photo.read(making.file(making.grey(20, 20), "JPEG"))
+    plain = photo.read(testdata.file(testdata.grey(20, 20), "JPEG"))
     every: tuple[photo.Format, ...] = ("JPEG", "TIFF", "PNG", "WEBP", "AVIF")
     assert [photo.notes(plain, format) for format in every] == [()] * 5
     source = replace(plain, iptc=records)
@@ -234,10 +234,10 @@ def test_what_a_format_has_no_place_for_is_said() -> None:
     for format in every[2:]:
         assert photo.notes(source, format) == (f"IPTC left out, {format} has no place for it",)
         assert records not in recolored(source, format)
-    assert photo.notes(photo.read(making.file(making.grey(20, 20), "BMP"))) == (
+    assert photo.notes(photo.read(testdata.file(testdata.grey(20, 20), "BMP"))) == (
         "the record of the run left out, BMP has no place for it",
     )
-    rich = replace(source, exif=making.exif()[6:], xmp=XMP, icc=making.srgb_profile(), dpi=(300.0, 300.0))
+    rich = replace(source, exif=testdata.exif()[6:], xmp=XMP, icc=testdata.srgb_profile(), dpi=(300.0, 300.0))
     carried = "EXIF, XMP, the profile, IPTC"
     assert photo.notes(rich, "BMP") == (f"{carried} and the record of the run left out, BMP has no place for them",)
     assert photo.notes(rich, "PNM") == (
@@ -246,7 +246,7 @@ def test_what_a_format_has_no_place_for_is_said() -> None:
 
 
 def test_the_quality_of_jpeg_inside_a_tiff_is_that_asked_for() -> None:
-    source = photo.read(making.file(making.grey(120, 90), "TIFF", {"compression": "jpeg", "quality": 70}))
+    source = photo.read(testdata.file(testdata.grey(120, 90), "TIFF", {"compression": "jpeg", "quality": 70}))
     none = np.full((120, 90), 128, np.uint8)
     tables = {}
     for quality in (None, 60, 95):
@@ -269,7 +269,7 @@ def test_subsampling_is_that_asked_for(
     kind: str, format: photo.Format, subsampling: photo.Subsampling, sampling: tuple[int, int]
 ) -> None:
     for own in ("4:4:4", "4:2:0"):
-        source = photo.read(making.file(making.scene(61, 83), kind, {} if kind == "PNG" else {"subsampling": own}))
+        source = photo.read(testdata.file(testdata.scene(61, 83), kind, {} if kind == "PNG" else {"subsampling": own}))
         asked = photo.asked(source, format, subsampling=subsampling)
         edges = np.full((61, 83), 128, np.uint8)
         edges[:, 1::2] = 100  # what chroma of half the width cannot hold
@@ -277,45 +277,45 @@ def test_subsampling_is_that_asked_for(
         found = photo.read(out)
         assert (found.sampling if format == "JPEG" else found.avif_sampling) == sampling
         assert found.luma.shape == source.luma.shape
-        seen = np.asarray(making.opened(out).convert("YCbCr"))[..., 1].astype(int)
+        seen = np.asarray(testdata.opened(out).convert("YCbCr"))[..., 1].astype(int)
         assert (np.abs(np.diff(seen)).mean() > 12) == (sampling == (1, 1))
 
 
 @pytest.mark.parametrize("subsampling", ["444", "422", "420"])
 def test_luma_of_a_jpeg_stays_lossless_whatever_the_subsampling(subsampling: photo.Subsampling) -> None:
-    source = photo.read(making.file(making.scene(61, 83), "JPEG", {"subsampling": 0, "quality": 90}))
-    out = photo.encode(photo.asked(source, subsampling=subsampling), *making.chroma((61, 83)), luma="lossless")
+    source = photo.read(testdata.file(testdata.scene(61, 83), "JPEG", {"subsampling": 0, "quality": 90}))
+    out = photo.encode(photo.asked(source, subsampling=subsampling), *testdata.chroma((61, 83)), luma="lossless")
     assert np.array_equal(photo.read(out).luma, source.luma)
 
 
 def test_an_avif_of_four_two_two_stays_one() -> None:
-    source = photo.read(making.file(making.scene(60, 80), "AVIF", {"subsampling": "4:2:2"}))
-    assert photo.read(photo.encode(source, *making.chroma((60, 80)))).avif_sampling == (1, 2)
-    deep = photo.from_array(making.grey(60, 80).astype(np.uint16) * 257)
+    source = photo.read(testdata.file(testdata.scene(60, 80), "AVIF", {"subsampling": "4:2:2"}))
+    assert photo.read(photo.encode(source, *testdata.chroma((60, 80)))).avif_sampling == (1, 2)
+    deep = photo.from_array(testdata.grey(60, 80).astype(np.uint16) * 257)
     with pytest.raises(OutputError, match="an AVIF of more than 8 bits is written with subsampling 444 or 420"):
         photo.asked(deep, "AVIF", subsampling="422")
     for subsampling in ("444", "420"):
-        out = photo.encode(photo.asked(deep, "AVIF", subsampling=subsampling), *making.chroma((60, 80)), format="AVIF")
+        out = photo.encode(photo.asked(deep, "AVIF", subsampling=subsampling), *testdata.chroma((60, 80)), format="AVIF")
         assert photo.read(out).avif_sampling == ((1, 1) if subsampling == "444" else (2, 2))
 
 
 @pytest.mark.parametrize(("compression", "value"), [("none", 1), ("lzw", 5), ("deflate", 8), ("jpeg", 7)])
 @pytest.mark.parametrize("kind", ["TIFF", "PNG", "two pages", "16 bits"])
 def test_compression_is_that_asked_for(kind: str, compression: photo.Compression, value: int) -> None:
-    grey = making.grey(60, 80)
+    grey = testdata.grey(60, 80)
     if kind == "16 bits":
         source = photo.from_array(grey.astype(np.uint16) * 257)
     elif kind == "two pages":
-        pages = [making.file(grey, "TIFF", {"compression": own}) for own in ("packbits", "tiff_lzw")]
+        pages = [testdata.file(grey, "TIFF", {"compression": own}) for own in ("packbits", "tiff_lzw")]
         source = photo.read(tiff.join(pages))
     else:
-        source = photo.read(making.file(grey, kind))
+        source = photo.read(testdata.file(grey, kind))
     if (kind, compression) == ("16 bits", "jpeg"):
         with pytest.raises(OutputError, match="JPEG inside a TIFF does not keep 16 bits a channel; choose"):
             photo.asked(source, "TIFF", compression=compression)
         return
     asked = photo.asked(source, "TIFF", compression=compression)
-    chroma = making.chroma((60, 80))
+    chroma = testdata.chroma((60, 80))
     out = photo.encode(asked, *chroma, format="TIFF", pages=[chroma] * len(source.pages))
     found = [tiff.numbers(page, tiff.COMPRESSION) for page in tiff.every(out)]
     assert found == [(value,)] * (1 + len(source.pages))
@@ -325,7 +325,7 @@ def test_compression_is_that_asked_for(kind: str, compression: photo.Compression
 
 
 def test_jpeg_inside_a_tiff_is_refused_to_what_is_transparent() -> None:
-    source = photo.read(making.file(Image.fromarray(np.dstack([making.grey(60, 80)] * 2), "LA"), "PNG"))
+    source = photo.read(testdata.file(Image.fromarray(np.dstack([testdata.grey(60, 80)] * 2), "LA"), "PNG"))
     with pytest.raises(OutputError, match=r"does not keep transparency; choose compression deflate \(--compression deflate\)"):
         photo.asked(source, "TIFF", compression="jpeg")
 
@@ -336,7 +336,7 @@ def test_texts_of_a_png_that_another_format_leaves_out_are_named() -> None:
         texts.add_text(keyword, "Ada", zip=number == 1)
     texts.add_itxt("Copyright", "© Ada")
     texts.add_itxt("XML:com.adobe.xmp", "<a/>")
-    source = photo.read(making.file(making.grey(9, 9), "PNG", {"pnginfo": texts}))
+    source = photo.read(testdata.file(testdata.grey(9, 9), "PNG", {"pnginfo": texts}))
     told = "its texts (Author, Title, Description, Copyright)"
     for kind in ("JPEG", "WEBP", "TIFF", "AVIF"):
         assert photo.notes(source, kind) == (f"{told} left out, {kind} has no place for them",)
@@ -349,20 +349,20 @@ def test_texts_of_a_png_that_another_format_leaves_out_are_named() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_what_a_photograph_carries_comes_along(kind: photo.Format) -> None:
-    profile = making.srgb_profile()
-    options: dict[str, Any] = {"exif": making.exif(), "icc_profile": profile, "dpi": (300, 300)}
+    profile = testdata.srgb_profile()
+    options: dict[str, Any] = {"exif": testdata.exif(), "icc_profile": profile, "dpi": (300, 300)}
     text = PngImagePlugin.PngInfo()
     text.add_text("Author", "Ada")
     text.add_itxt("XML:com.adobe.xmp", XMP.decode())
     options |= {"PNG": {"pnginfo": text}, "TIFF": {"tiffinfo": {700: XMP}}}.get(kind, {"xmp": XMP})
     if kind == "WEBP":
         del options["dpi"]
-    content = making.file(making.grey(40, 50), kind, options)
+    content = testdata.file(testdata.grey(40, 50), kind, options)
     if kind == "TIFF":  # Pillow writes either tiffinfo or EXIF, so that the latter is added here
         from photochrom import tiff
 
-        content = tiff.splice(content, tiff.carried(tiff.read(making.exif()[6:])))
-    before, out = making.opened(content), making.opened(recolored(photo.read(content)))
+        content = tiff.splice(content, tiff.carried(tiff.read(testdata.exif()[6:])))
+    before, out = testdata.opened(content), testdata.opened(recolored(photo.read(content)))
     assert out.info["icc_profile"] == profile
     assert out.getexif()[271] == "Kodak"
     assert out.getexif().get_ifd(0x8769)[33434] == 1 / 125
@@ -376,37 +376,39 @@ def test_what_a_photograph_carries_comes_along(kind: photo.Format) -> None:
 @pytest.mark.parametrize("target", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_another_format_carries_it_too(kind: photo.Format, target: photo.Format) -> None:
-    options = {"exif": making.exif(orientation=8), "icc_profile": making.srgb_profile()}
-    source = photo.read(making.file(making.grey(40, 50), kind, options))
+    options = {"exif": testdata.exif(orientation=8), "icc_profile": testdata.srgb_profile()}
+    source = photo.read(testdata.file(testdata.grey(40, 50), kind, options))
     assert source.orientation == 8
     back = photo.read(recolored(source, target))
     assert (back.format, back.orientation, back.icc) == (target, 8, source.icc)
     assert back.luma.shape == source.luma.shape
     assert np.mean(np.abs(back.luma.astype(int) - source.luma) <= 2) >= (0.99 if target != "WEBP" else 0.7)
-    assert making.opened(recolored(source, target)).getexif()[271] == "Kodak"
+    assert testdata.opened(recolored(source, target)).getexif()[271] == "Kodak"
 
 
 def test_resolution_crosses_formats() -> None:
-    source = photo.read(making.file(making.grey(16, 16), "JPEG", {"dpi": (600, 600)}))
+    source = photo.read(testdata.file(testdata.grey(16, 16), "JPEG", {"dpi": (600, 600)}))
     for target in ("PNG", "TIFF"):
-        assert making.opened(recolored(source, target)).info["dpi"] == pytest.approx((600, 600), abs=0.02)
+        assert testdata.opened(recolored(source, target)).info["dpi"] == pytest.approx((600, 600), abs=0.02)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_a_grey_profile_becomes_one_for_rgb(kind: str) -> None:
-    source = photo.read(making.file(making.grey(16, 16), kind, {"icc_profile": making.grey_profile(making.dot_gain_curve())}))
-    out = making.opened(recolored(source))
+    source = photo.read(
+        testdata.file(testdata.grey(16, 16), kind, {"icc_profile": testdata.grey_profile(testdata.dot_gain_curve())})
+    )
+    out = testdata.opened(recolored(source))
     assert out.mode == "RGB"
     assert out.info["icc_profile"][16:20] == b"RGB "
-    assert making.dot_gain_curve() in out.info["icc_profile"]
+    assert testdata.dot_gain_curve() in out.info["icc_profile"]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pixels_stay_as_stored_and_the_tag_beside_them(kind: str, orientation: int) -> None:
-    stored = making.grey(24, 40)
-    options: dict[str, Any] = {"exif": making.exif(orientation)} | ({"lossless": True} if kind == "WEBP" else {})
-    source = photo.read(making.file(Image.fromarray(stored), kind, options))
+    stored = testdata.grey(24, 40)
+    options: dict[str, Any] = {"exif": testdata.exif(orientation)} | ({"lossless": True} if kind == "WEBP" else {})
+    source = photo.read(testdata.file(Image.fromarray(stored), kind, options))
     assert source.orientation == orientation
     assert source.luma.shape == stored.shape
     assert np.mean(np.abs(source.luma.astype(int) - stored)) < 3
@@ -416,7 +418,7 @@ def test_pixels_stay_as_stored_and_the_tag_beside_them(kind: str, orientation: i
 
 
 def test_colors_of_a_turned_tiff_land_in_place() -> None:
-    source = photo.read(making.file(making.grey(24, 40), "TIFF", {"exif": making.exif(6)}))
+    source = photo.read(testdata.file(testdata.grey(24, 40), "TIFF", {"exif": testdata.exif(6)}))
     cb = np.full((24, 40), 128, np.uint8)
     cb[:12] = 140
     back = photo.read(photo.encode(source, cb, np.full_like(cb, 128)))
@@ -450,11 +452,11 @@ def test_sixteen_bits_of_png_are_read(color_type: int, channels: int) -> None:
     [("sharp__tifftag-photoshop.tiff", 3), ("libvips__sample.tif", 3), ("sharp__16-bit-grey-alpha.png", 1)],
 )
 def test_real_files_of_sixteen_bits_keep_every_luma(name: str, channels: int) -> None:
-    source = photo.read(making.data("odd", name))
+    source = photo.read(testdata.data("odd", name))
     assert (source.bits, source.luma.dtype) == (16, np.uint16)
     assert (source.thumbnail is None) == (channels == 1)
     assert len(np.unique(source.luma if channels == 3 else source.alpha)) > 256
-    back = photo.read(photo.encode(source, *making.chroma(source.luma.shape)))
+    back = photo.read(photo.encode(source, *testdata.chroma(source.luma.shape)))
     assert np.array_equal(back.luma, source.luma)
     assert (back.alpha is None) == (source.alpha is None)
     assert source.alpha is None or np.array_equal(back.alpha, source.alpha)
@@ -463,19 +465,19 @@ def test_real_files_of_sixteen_bits_keep_every_luma(name: str, channels: int) ->
 @pytest.mark.parametrize(("mode", "message"), [("F", "32-bit floats"), ("I", "signed|32 bits a channel")])
 def test_numbers_without_black_and_white_are_refused(mode: str, message: str) -> None:
     with pytest.raises(PhotoError, match=message):
-        photo.read(making.file(Image.new(mode, (4, 4)), "TIFF"))
+        photo.read(testdata.file(Image.new(mode, (4, 4)), "TIFF"))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF"])
 def test_several_pictures_in_one_file_are_refused(kind: str) -> None:
-    two = {"save_all": True, "append_images": [Image.fromarray(255 - making.grey(9, 9))]}
+    two = {"save_all": True, "append_images": [Image.fromarray(255 - testdata.grey(9, 9))]}
     with pytest.raises(PhotoError, match="animated"):
-        photo.read(making.file(making.grey(9, 9), kind, two))
+        photo.read(testdata.file(testdata.grey(9, 9), kind, two))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_the_limit_is_named_and_so_is_the_way_round_it(kind: str) -> None:
-    content = making.file(making.grey(20, 30), kind)
+    content = testdata.file(testdata.grey(20, 30), kind)
     assert photo.read(content, max_pixels=600).luma.shape == (20, 30)
     with pytest.raises(PhotoError, match=r"30 x 20 = 600 pixels, over the limit of 599; raise it with --max-pixels"):
         photo.read(content, max_pixels=599)
@@ -483,14 +485,14 @@ def test_the_limit_is_named_and_so_is_the_way_round_it(kind: str) -> None:
 
 def test_our_limit_replaces_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    assert photo.read(making.file(making.grey(20, 30), "PNG")).luma.shape == (20, 30)
+    assert photo.read(testdata.file(testdata.grey(20, 30), "PNG")).luma.shape == (20, 30)
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
 @pytest.mark.parametrize("kind", [*photo.FORMATS, "GIF", "JPEG2000"])
 @pytest.mark.parametrize("share", [0, 0.02, 0.3, 0.9])
 def test_a_cut_file_is_refused_in_one_line_with_its_name(kind: str, share: float, tmp_path: Path) -> None:
-    content = making.file(making.scene(90, 120), kind)
+    content = testdata.file(testdata.scene(90, 120), kind)
     path = tmp_path / "aunt ada.jpg"
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(PhotoError) as caught:
@@ -517,8 +519,10 @@ def test_what_is_no_photograph(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_flipped_bytes_end_in_a_photograph_or_one_clear_line(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    carried = {"exif": making.exif(), "icc_profile": making.srgb_profile()} if kind in ("PNG", "WEBP", "TIFF", "AVIF") else {}
-    content = bytearray(making.file(making.scene(40, 60), kind, carried))
+    carried = (
+        {"exif": testdata.exif(), "icc_profile": testdata.srgb_profile()} if kind in ("PNG", "WEBP", "TIFF", "AVIF") else {}
+    )
+    content = bytearray(testdata.file(testdata.scene(40, 60), kind, carried))
     for place in rng.integers(4, len(content), 1 + seed % 6):
         content[place] = rng.integers(256)
     try:
@@ -528,18 +532,18 @@ def test_flipped_bytes_end_in_a_photograph_or_one_clear_line(kind: str, seed: in
 
 
 def test_arrays() -> None:
-    scene, grey = making.scene(20, 30), making.grey(20, 30)
+    scene, grey = testdata.scene(20, 30), testdata.grey(20, 30)
     colored, plain = photo.from_array(scene), photo.from_array(grey[:, ::-1])
     assert np.array_equal(colored.luma, grey)
     assert colored.thumbnail is not None
     assert np.array_equal(plain.luma, grey[:, ::-1])
     assert plain.thumbnail is None
-    rgb = photo.to_array(plain, *making.chroma((10, 15)))
+    rgb = photo.to_array(plain, *testdata.chroma((10, 15)))
     assert rgb.shape == (20, 30, 3)
     assert rgb.dtype == np.uint8
     with pytest.raises(OptionError, match="format is None"):
-        photo.encode(plain, *making.chroma((20, 30)))
-    assert making.opened(photo.encode(plain, *making.chroma((20, 30)), format="PNG")).size == (30, 20)
+        photo.encode(plain, *testdata.chroma((20, 30)))
+    assert testdata.opened(photo.encode(plain, *testdata.chroma((20, 30)), format="PNG")).size == (30, 20)
 
 
 @pytest.mark.parametrize(
@@ -553,25 +557,25 @@ def test_other_arrays_are_refused(array: np.ndarray) -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
 def test_pillow_images(mode: str) -> None:
     image = samples(mode)
-    image.info |= {"exif": making.exif(5), "icc_profile": making.srgb_profile(), "dpi": (300, 300)}
+    image.info |= {"exif": testdata.exif(5), "icc_profile": testdata.srgb_profile(), "dpi": (300, 300)}
     source = photo.from_pil(image)
     assert (source.orientation, source.format, source.dpi) == (5, None, (300, 300))
-    out = photo.to_pil(source, *making.chroma(source.luma.shape))
+    out = photo.to_pil(source, *testdata.chroma(source.luma.shape))
     assert out.mode == ("RGBA" if mode in ("LA", "RGBA") else "RGB")
     assert out.size == image.size
     assert out.getexif()[274] == 5
     assert out.info["dpi"] == (300, 300)
-    assert out.info.get("icc_profile") == (None if mode == "CMYK" else making.srgb_profile())
+    assert out.info.get("icc_profile") == (None if mode == "CMYK" else testdata.srgb_profile())
 
 
 def test_a_pillow_image_of_an_open_file() -> None:
-    image = Image.open(io.BytesIO(making.file(making.grey(20, 30), "TIFF", {"exif": making.exif(6)})))
+    image = Image.open(io.BytesIO(testdata.file(testdata.grey(20, 30), "TIFF", {"exif": testdata.exif(6)})))
     source = photo.from_pil(image)
     assert (source.format, source.orientation, source.luma.shape) == ("TIFF", 1, (30, 20))  # Pillow has turned it
-    out = photo.to_pil(source, *making.chroma(source.luma.shape))
+    out = photo.to_pil(source, *testdata.chroma(source.luma.shape))
     assert out.getexif()[271] == "Kodak"
     assert 273 not in out.getexif()
-    cut = making.file(making.scene(90, 120), "PNG")
+    cut = testdata.file(testdata.scene(90, 120), "PNG")
     with pytest.raises(PhotoError, match="cannot be loaded"):
         photo.from_pil(Image.open(io.BytesIO(cut[: len(cut) // 2])))
     with pytest.raises(PhotoError, match="mode I;16"):
@@ -579,36 +583,36 @@ def test_a_pillow_image_of_an_open_file() -> None:
 
 
 def test_jpeg_has_no_room_for_transparency() -> None:
-    source = photo.read(making.file(samples("RGBA"), "PNG"))
+    source = photo.read(testdata.file(samples("RGBA"), "PNG"))
     with pytest.raises(OutputError, match="transparent in part"):
         recolored(source, "JPEG")
     opaque = samples("RGB").convert("RGBA")
-    assert making.opened(recolored(photo.read(making.file(opaque, "PNG")), "JPEG")).mode == "RGB"
+    assert testdata.opened(recolored(photo.read(testdata.file(opaque, "PNG")), "JPEG")).mode == "RGB"
 
 
 def test_sides_too_long_for_webp() -> None:
     source = photo.from_array(np.zeros((1, 20_000), np.uint8))
     with pytest.raises(OutputError, match="20000 x 1 pixels cannot be written as WEBP"):
-        photo.encode(source, *making.chroma((1, 20_000)), format="WEBP")
+        photo.encode(source, *testdata.chroma((1, 20_000)), format="WEBP")
 
 
 def test_the_step_of_chroma() -> None:
-    source = photo.read(making.file(making.grey(9, 9), "JPEG"))
+    source = photo.read(testdata.file(testdata.grey(9, 9), "JPEG"))
     assert (photo.chroma_step(source), photo.chroma_step(source, "PNG")) == (2, 1)
     assert planes.half(source.luma.shape) == (5, 5)
     with pytest.raises(OptionError, match="chroma is uint8"):
-        photo.encode(source, *making.chroma((4, 4)))
+        photo.encode(source, *testdata.chroma((4, 4)))
     with pytest.raises(OptionError, match="format is GIF"):
-        photo.encode(source, *making.chroma((9, 9)), format="GIF")  # type: ignore[arg-type]
+        photo.encode(source, *testdata.chroma((9, 9)), format="GIF")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (17, 31), (2000, 3)])
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_odd_sizes(kind: str, size: tuple[int, int]) -> None:
-    for picture in (making.grey(*size), making.scene(*size)):
-        source = photo.read(making.file(picture, kind, LOSSLESS[kind]))
-        assert making.opened(photo.encode(source, *making.chroma(planes.half(size)))).size == size[::-1]
-        assert np.array_equal(making.luma(recolored(source)), source.luma)
+    for picture in (testdata.grey(*size), testdata.scene(*size)):
+        source = photo.read(testdata.file(picture, kind, LOSSLESS[kind]))
+        assert testdata.opened(photo.encode(source, *testdata.chroma(planes.half(size)))).size == size[::-1]
+        assert np.array_equal(testdata.luma(recolored(source)), source.luma)
 
 
 def test_chunks_of_png_stay() -> None:
@@ -616,10 +620,10 @@ def test_chunks_of_png_stay() -> None:
     info.add(b"gAMA", struct.pack(">I", 45455))
     info.add(b"tIME", struct.pack(">HBBBBB", 1912, 4, 15, 2, 20, 0))
     info.add_text("Title", "Am Fluß", zip=True)
-    out = recolored(photo.read(making.file(making.grey(9, 9), "PNG", {"pnginfo": info})))
+    out = recolored(photo.read(testdata.file(testdata.grey(9, 9), "PNG", {"pnginfo": info})))
     from photochrom import png
 
     chunks = dict(png.parse(out))
     assert chunks[b"gAMA"] == struct.pack(">I", 45455)
     assert chunks[b"tIME"][:2] == b"\x07\x78"
-    assert making.opened(out).text["Title"] == "Am Fluß"
+    assert testdata.opened(out).text["Title"] == "Am Fluß"

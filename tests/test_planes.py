@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import making
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from photochrom import color, planes
 from photochrom.errors import OptionError
+from tests.support import testdata
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_turning_agrees_with_pillow(orientation: int) -> None:
-    array = making.grey(5, 7)
+    array = testdata.grey(5, 7)
     image = Image.fromarray(array)
     image.getexif()[274] = orientation
     turned = planes.upright(array, orientation)

@@ -7,13 +7,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
-import test_model
 from PIL import Image
 from skimage import data
-from test_hints import CARD, pointer, run
 
 from photochrom import evaluate, frontier, guided, protocols, robustness
 from photochrom.colorizer import Colorizer, Options
@@ -22,6 +19,8 @@ from photochrom.goals import GOALS, PROTOCOLS, SOURCES
 from photochrom.metrics import Value
 from photochrom.model import Model
 from photochrom.protocols import Figure, Measured, Photographs
+from tests.support import models, testdata
+from tests.support.models import POINTER, pointer, run
 
 SURE = Value(1.0, 1.0, 1.0)
 
@@ -38,8 +37,8 @@ def pointing() -> Colorizer:
 @pytest.fixture
 def coffee(tmp_path: Path) -> Photographs:
     """Five equal pictures of 150 x 100 pixels."""
-    picture = making.encoded(np.asarray(Image.fromarray(data.coffee()).resize((150, 100))))
-    making.shard(tmp_path / "test-00000.tar", {f"{i:016x}.png": picture for i in range(5)})
+    picture = testdata.encoded(np.asarray(Image.fromarray(data.coffee()).resize((150, 100))))
+    testdata.shard(tmp_path / "test-00000.tar", {f"{i:016x}.png": picture for i in range(5)})
     return Photographs(tmp_path)
 
 
@@ -192,7 +191,7 @@ class Bleeding:
 def test_a_click_that_shows_in_the_opposite_corner_is_seen(pointing: Colorizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guided, "Colorizer", Bleeding)
     for index in range(4):
-        near, far, *strong = guided._moved(pointing, making.scene(60, 90), index)
+        near, far, *strong = guided._moved(pointing, testdata.scene(60, 90), index)
         assert near == 0 and far > 10 and strong == [near, far]
 
 
@@ -200,7 +199,7 @@ def test_a_reliability_curve_counts_what_was_right(pointing: Colorizer, tmp_path
     """The pointer without hints answers grey: half of this picture is grey, and it is sure of its bright half."""
     picture = np.full((96, 96, 3), 250, np.uint8)
     picture[:, :48] = (150, 20, 20)
-    making.shard(tmp_path / "test-00000.tar", {"0000000000000000.png": making.encoded(picture)})
+    testdata.shard(tmp_path / "test-00000.tar", {"0000000000000000.png": testdata.encoded(picture)})
     faithful = Colorizer(pointing.model, Options(vividness=0))
     measured = guided.confidence(faithful, Photographs(tmp_path))
     *tenths, gap = measured.figures.values()
@@ -215,7 +214,7 @@ def test_a_reliability_curve_counts_what_was_right(pointing: Colorizer, tmp_path
 
 
 def test_a_model_without_hints_or_confidence_is_refused(coffee: Photographs) -> None:
-    plain = Colorizer(Model(pointer(dataclasses.replace(CARD, hints=False, confidence=())), source="plain.onnx"), Options())
+    plain = Colorizer(Model(pointer(dataclasses.replace(POINTER, hints=False, confidence=())), source="plain.onnx"), Options())
     with pytest.raises(OptionError, match="has no hints"):
         guided.hints(plain, coffee)
     with pytest.raises(OptionError, match="has no confidence"):
@@ -232,7 +231,7 @@ def test_the_command_prints_a_table(prepared: Path, capsys: pytest.CaptureFixtur
 def plain(tmp_path: Path) -> Path:
     """Give a model that takes no hints and states no confidence."""
     path = tmp_path / "plain.onnx"
-    path.write_bytes(test_model.content(json.dumps(test_model.table())))
+    path.write_bytes(models.content(json.dumps(models.table())))
     return path
 
 

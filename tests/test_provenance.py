@@ -11,7 +11,6 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-import making
 import pytest
 
 import photochrom
@@ -20,6 +19,7 @@ from photochrom.api import color_file, recorded
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
 from photochrom.hints import Hint
+from tests.support import testdata
 
 SOURCE = "uuid:4f1c"
 PACKET = f"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -125,7 +125,7 @@ def test_a_packet_that_cannot_be_parsed_is_kept_as_it_is(xmp: bytes, record: pro
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_every_format_with_xmp_carries_it(kind: str, tmp_path: Path, colorizer: Colorizer) -> None:
     source = tmp_path / "größe & <co>.png"
-    source.write_bytes(making.file(making.scene(60, 80), "PNG"))
+    source.write_bytes(testdata.file(testdata.scene(60, 80), "PNG"))
     target = tmp_path / f"out.{kind.lower()}"
     color_file(source, target, colorizer=colorizer)
     found = recorded(target)
@@ -143,7 +143,7 @@ def test_a_streamed_scan_carries_it_and_keeps_its_own(
 ) -> None:
     monkeypatch.setattr(huge, "HUGE", 100)
     source = tmp_path / "scan.tif"
-    source.write_bytes(making.file(making.grey(60, 80), "TIFF", {"tiffinfo": {700: PACKET}}))
+    source.write_bytes(testdata.file(testdata.grey(60, 80), "TIFF", {"tiffinfo": {700: PACKET}}))
     assert huge.scan(source)
     color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     assert recorded(tmp_path / "out.tif").source_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
@@ -154,7 +154,7 @@ def test_a_streamed_scan_carries_it_and_keeps_its_own(
 
 def test_the_record_is_the_same_in_another_process(tmp_path: Path, colorizer: Colorizer) -> None:
     source = tmp_path / "photo.jpg"
-    source.write_bytes(making.file(making.grey(60, 80), "JPEG", {"xmp": PACKET}))
+    source.write_bytes(testdata.file(testdata.grey(60, 80), "JPEG", {"xmp": PACKET}))
     color_file(source, tmp_path / "one.jpg", colorizer=colorizer)
     command = [sys.executable, "-m", "photochrom", "colorize", source, "-o", tmp_path / "two.jpg", "--on-color", "recolor"]
     subprocess.run(command, check=True, capture_output=True)
@@ -173,7 +173,7 @@ def test_settings_come_back(record: provenance.Record) -> None:
 
 
 def test_bytes_say_what_they_were_made_from(colorizer: Colorizer) -> None:
-    data = making.file(making.grey(60, 80), "JPEG")
+    data = testdata.file(testdata.grey(60, 80), "JPEG")
     found = provenance.find(photo.read(photochrom.colorize(data, colorizer=colorizer)).xmp)
     assert found
     assert (found.source, found.source_sha256) == ("", hashlib.sha256(data).hexdigest())
@@ -182,9 +182,9 @@ def test_bytes_say_what_they_were_made_from(colorizer: Colorizer) -> None:
 def test_a_record_that_is_not_whole_is_refused(tmp_path: Path, record: provenance.Record) -> None:
     cut = provenance.merged(None, record).replace(b"photochrom:model>", b"photochrom:other>")
     path = tmp_path / "cut.jpg"
-    path.write_bytes(making.file(making.grey(30, 40), "JPEG", {"xmp": cut}))
+    path.write_bytes(testdata.file(testdata.grey(30, 40), "JPEG", {"xmp": cut}))
     with pytest.raises(PhotoError, match=r"cut\.jpg: its record lacks model: another program has changed it"):
         recorded(path)
-    path.write_bytes(making.file(making.grey(30, 40), "JPEG", {"xmp": PACKET}))
+    path.write_bytes(testdata.file(testdata.grey(30, 40), "JPEG", {"xmp": PACKET}))
     with pytest.raises(PhotoError, match=r"cut\.jpg: its metadata hold no record of Photochrom"):
         recorded(path)

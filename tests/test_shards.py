@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import encoded, shard
 
 from photochrom.errors import DataError, OptionError
 from photochrom.shards import evenly, members, shards
+from tests.support.testdata import encoded, shard
 
 
 def picture(seed: int) -> np.ndarray:

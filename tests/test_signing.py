@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import c2pa
-import making
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -22,6 +21,7 @@ from photochrom import huge, provenance, vips
 from photochrom.api import color_file, recorded
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, OutputError
+from tests.support import testdata
 
 KEYS: dict[str, Any] = {
     "es256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -73,7 +73,7 @@ def color(plain: Colorizer, source: Path, target: Path, **options: Any) -> Path:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "photo.jpg"
-    path.write_bytes(making.file(making.grey(60, 80), "JPEG"))
+    path.write_bytes(testdata.file(testdata.grey(60, 80), "JPEG"))
     return path
 
 
@@ -100,7 +100,7 @@ def test_in_every_format_that_holds_one(format: str, source: Path, tmp_path: Pat
     with c2pa.Reader(f"image/{format}", io.BytesIO(target.read_bytes())) as reader:
         assert reader.get_validation_state() == "Valid"
     assert recorded(target) == recorded(bare)
-    assert (making.luma(target.read_bytes()) == making.luma(bare.read_bytes())).all()
+    assert (testdata.luma(target.read_bytes()) == testdata.luma(bare.read_bytes())).all()
 
 
 def test_a_changed_result_does_not_verify(source: Path, tmp_path: Path, plain: Colorizer) -> None:
@@ -135,7 +135,7 @@ def test_faults_of_the_signer_are_said_and_nothing_is_written(source: Path, tmp_
 def test_a_streamed_scan_is_signed(tiled: bool, tmp_path: Path, plain: Colorizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huge, "HUGE", 100)
     scan = tmp_path / "scan.tif"
-    grey = vips.library().Image.new_from_array(making.grey(60, 80).astype("u2") * 257).copy(interpretation="grey16")
+    grey = vips.library().Image.new_from_array(testdata.grey(60, 80).astype("u2") * 257).copy(interpretation="grey16")
     grey.tiffsave(str(scan), **({"tile": True, "tile_width": 32, "tile_height": 32} if tiled else {}))
     (tmp_path / "out").mkdir()
     options = identity(tmp_path)
@@ -158,7 +158,7 @@ def test_a_scan_is_not_begun_with_a_key_that_cannot_sign(
     monkeypatch.setattr(huge, "HUGE", 100)
     monkeypatch.delattr(huge, "look")
     scan, text = tmp_path / "scan.tif", tmp_path / "text.pem"
-    scan.write_bytes(making.file(making.grey(60, 80), "TIFF"))
+    scan.write_bytes(testdata.file(testdata.grey(60, 80), "TIFF"))
     text.write_text("no key")
     with pytest.raises(OptionError, match=r"text\.pem: is no private key in PEM form"):
         color(plain, scan, tmp_path / "out.tif", **identity(tmp_path) | {"key": str(text)})

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
-from rendering import profiles
 from skimage.color import deltaE_ciede2000, xyz2lab
 
 from photochrom import api, icc, photo, spaces
 from photochrom.colorizer import Colorizer, Options
+from tests.support import testdata
+from tests.support.rendering import profiles
 
 
 def lab(rgb: np.ndarray, profile: bytes) -> np.ndarray:
@@ -32,8 +32,8 @@ def colorizer() -> Colorizer:
 @pytest.mark.parametrize("name", profiles())
 def test_colors_look_as_in_srgb(colorizer: Colorizer, name: str) -> None:
     """The same grey picture is colored as sRGB and in another space, at 16 bits; without the conversion dE is 1.3 to 6."""
-    profile, srgb = profiles()[name], making.srgb_profile()
-    grey = np.asarray(Image.open(making.golden("coffee")).convert("L").reduce(2), np.uint16) * 257
+    profile, srgb = profiles()[name], testdata.srgb_profile()
+    grey = np.asarray(Image.open(testdata.golden("coffee")).convert("L").reduce(2), np.uint16) * 257
     own, standard = spaces.read(profile), spaces.read(srgb)
     assert own is not None
     assert standard is not None
@@ -50,7 +50,7 @@ def test_colors_look_as_in_srgb(colorizer: Colorizer, name: str) -> None:
 
 def test_eight_bits_do_as_well_on_average(colorizer: Colorizer) -> None:
     """Over photographs the mean is below 1 in the widest spaces too; rounded twice, as chroma and as RGB, it would be 1.05."""
-    srgb = making.srgb_profile()
+    srgb = testdata.srgb_profile()
     standard = spaces.read(srgb)
     assert standard is not None
     for name in ("Rec. 2020", "Adobe RGB"):
@@ -63,17 +63,17 @@ def test_eight_bits_do_as_well_on_average(colorizer: Colorizer) -> None:
             there = own.from_xyz(standard.to_xyz(np.repeat(grey.reshape(1, -1) / 255, 3, 0)))[1].reshape(grey.shape)
             found = []
             for luma, tag in ((grey, None), (np.rint(there * 255).astype(np.uint8), profile)):
-                source = making.file(luma, "PNG", {"icc_profile": tag} if tag else None)
+                source = testdata.file(luma, "PNG", {"icc_profile": tag} if tag else None)
                 result = api.encoded(photo.read(source), colorizer)
-                found.append(lab(np.asarray(making.opened(result)), tag or srgb))
+                found.append(lab(np.asarray(testdata.opened(result)), tag or srgb))
             means.append(deltaE_ciede2000(*found).mean())
         print(f"{name}: mean dE of {len(means)} photographs {np.mean(means):.2f}, from {min(means):.2f} to {max(means):.2f}")
         assert np.mean(means) < 1, (name, means)
 
 
 def test_srgb_is_left_alone() -> None:
-    luma, chroma = making.grey(40, 60), np.full((2, 10, 15), 0.1, np.float32)
-    for profile in (None, making.srgb_profile(), b"damaged"):
+    luma, chroma = testdata.grey(40, 60), np.full((2, 10, 15), 0.1, np.float32)
+    for profile in (None, testdata.srgb_profile(), b"damaged"):
         assert spaces.as_srgb(luma, profile) is luma
         assert spaces.into(profile, chroma, luma) is chroma
 
@@ -103,4 +103,4 @@ def test_damaged_profiles_are_not_spaces() -> None:
         flipped = bytearray(whole)
         for place in rng.integers(128, len(flipped), 4):
             flipped[place] = rng.integers(256)
-        spaces.as_srgb(making.grey(4, 4), bytes(flipped))
+        spaces.as_srgb(testdata.grey(4, 4), bytes(flipped))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import struct
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
 
 from photochrom import tiff
+from tests.support import testdata
 
 TEXT = "Fotografía de Ana, 1912".encode()
 
@@ -53,21 +53,21 @@ def test_writing_is_the_inverse_of_reading() -> None:
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
 def test_tags_are_added_to_a_file(compression: str) -> None:
-    picture = making.scene(41, 63)
-    plain = making.file(picture, "TIFF", {"compression": compression})
+    picture = testdata.scene(41, 63)
+    plain = testdata.file(picture, "TIFF", {"compression": compression})
     extra = {**tiff.read(block(">")), **tiff.resolution(300, 150)}
     with Image.open(io.BytesIO(tiff.splice(plain, extra))) as image:
         assert image.tag_v2[270].encode("latin-1") == TEXT
         assert image.info["dpi"] == (300, 150)
         assert image.info["compression"] == compression
         assert image.getexif().get_ifd(34665)[33434] == 1 / 125
-        stored = making.opened(plain)
+        stored = testdata.opened(plain)
         assert image.tag_v2[274] == 6
         assert np.array_equal(np.asarray(image), np.rot90(np.asarray(stored), -1))
 
 
 def test_only_what_describes_the_photograph_is_carried() -> None:
-    kept = tiff.carried(tiff.read(making.file(making.scene(9, 9), "TIFF", {"dpi": (72, 72), "description": "Ada"})))
+    kept = tiff.carried(tiff.read(testdata.file(testdata.scene(9, 9), "TIFF", {"dpi": (72, 72), "description": "Ada"})))
     assert set(kept) == {270, 282, 283, 296}
 
 

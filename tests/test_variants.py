@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
-from test_hints import pointer, run
 
 from photochrom import color, photo
 from photochrom.colorizer import Colorizer, Options
@@ -16,6 +14,8 @@ from photochrom.errors import OptionError
 from photochrom.hints import Hint
 from photochrom.model import BINS, Model
 from photochrom.variants import variants
+from tests.support import testdata
+from tests.support.models import pointer, run
 
 GREY = photo.Photo(luma=np.full((128, 192), 120, np.uint8))
 RED, BLUE, GREEN = (-0.05, 0.2), (0.2, -0.05), (-0.1, -0.15)
@@ -83,7 +83,7 @@ def test_a_count_out_of_range(model: Model, count: int) -> None:
 def test_the_command_writes_each(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("pointer.onnx").write_bytes(pointer())
-    Path("grey.png").write_bytes(making.file(making.grey(128, 192), "PNG"))
+    Path("grey.png").write_bytes(testdata.file(testdata.grey(128, 192), "PNG"))
     assert not run("colorize", "grey.png", "--variants", "3", "--model", "pointer.onnx"), capsys.readouterr().err
     lines = capsys.readouterr().out.splitlines()
     names = ["grey.color.png", "grey-2.color.png", "grey-3.color.png"]
@@ -98,7 +98,7 @@ def test_a_model_without_bins_has_no_variants(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("pointer.onnx").write_bytes(pointer())
-    Path("grey.png").write_bytes(making.file(making.grey(128, 192), "PNG"))
+    Path("grey.png").write_bytes(testdata.file(testdata.grey(128, 192), "PNG"))
     assert run("colorize", "grey.png", "--variants", "3", "--model", "pointer.onnx") == 2
     assert "has no distribution" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.color*"))

@@ -9,19 +9,19 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
 
 from photochrom import api
 from photochrom.cli import main
+from tests.support import testdata
 
 MODEL = Path(api.__file__).parent / "weights" / "photochrom.onnx"
 
 
 def jpeg(height: int = 48, width: int = 64) -> bytes:
-    return making.file(making.grey(height, width), "JPEG", {"quality": 92})
+    return testdata.file(testdata.grey(height, width), "JPEG", {"quality": 92})
 
 
 def foreign_model() -> bytes:
@@ -77,10 +77,10 @@ def refuse(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytes
         (b"Dear Sir,\n", "not a photograph of a known kind; JPEG, PNG, WEBP, TIFF, AVIF, BMP, PNM, GIF, HEIC and JPEG 2000"),
         (b"", "the file is empty; restore it from a good copy"),
         (b"\xff\xd8\xff" + noise(2000), "JPEG"),
-        (making.file(making.grey(48, 64), "PNG")[:-400], "PNG"),
-        (making.file(making.grey(48, 64), "TIFF")[:-400], "TIFF"),
-        (making.file(making.grey(48, 64), "WEBP")[:-100], "WEBP"),
-        (making.file(Image.new("F", (40, 40)), "TIFF"), "a TIFF of 32-bit floats"),
+        (testdata.file(testdata.grey(48, 64), "PNG")[:-400], "PNG"),
+        (testdata.file(testdata.grey(48, 64), "TIFF")[:-400], "TIFF"),
+        (testdata.file(testdata.grey(48, 64), "WEBP")[:-100], "WEBP"),
+        (testdata.file(Image.new("F", (40, 40)), "TIFF"), "a TIFF of 32-bit floats"),
     ],
 )
 def test_what_is_no_photograph(refuse: Callable[..., str], command: str, content: bytes | None, text: str) -> None:
@@ -92,7 +92,7 @@ def test_what_is_no_photograph(refuse: Callable[..., str], command: str, content
 
 
 def test_warnings_of_libraries_are_not_shown(refuse: Callable[..., str]) -> None:
-    content = making.file(Image.fromarray(making.grey(48, 64)).convert("1"), "TIFF", {"compression": "group4"})
+    content = testdata.file(Image.fromarray(testdata.grey(48, 64)).convert("1"), "TIFF", {"compression": "group4"})
     Path("cut.tif").write_bytes(content[: -len(content) // 4])
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import making
 import pytest
 
 from photochrom import huge, provenance
 from photochrom.cli import main
+from tests.support import testdata
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -20,7 +20,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "photo.jpg").write_bytes(making.file(making.grey(60, 80), "JPEG", {"exif": making.exif(6)}))
+    (tmp_path / "photo.jpg").write_bytes(testdata.file(testdata.grey(60, 80), "JPEG", {"exif": testdata.exif(6)}))
     return tmp_path
 
 
@@ -48,7 +48,7 @@ def test_in_every_format(format: str, folder: Path, capsys: pytest.CaptureFixtur
 
 def test_a_streamed_scan_too(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huge, "HUGE", 100)
-    (tmp_path / "scan.tif").write_bytes(making.file(making.grey(200, 150), "TIFF"))
+    (tmp_path / "scan.tif").write_bytes(testdata.file(testdata.grey(200, 150), "TIFF"))
     run(capsys, "colorize", tmp_path / "scan.tif", "-o", tmp_path / "made.tif")
     assert run(capsys, "replay", tmp_path / "made.tif", "-o", tmp_path / "again.tif")[0] == 0
 
@@ -67,7 +67,7 @@ def test_the_source_may_have_moved_and_have_another_name(made: Path, capsys: pyt
 
 def test_another_source_is_said(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = made.with_name("photo.jpg")
-    source.write_bytes(making.file(making.grey(60, 80, seed=2), "JPEG"))
+    source.write_bytes(testdata.file(testdata.grey(60, 80, seed=2), "JPEG"))
     code, _, said = run(capsys, "replay", made, "-o", made.with_name("again.jpg"))
     assert code == 1
     assert f"{source}: is not the photograph that {made} was made from: its SHA-256 is " in said

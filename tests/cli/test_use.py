@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,6 +19,7 @@ from skimage import data
 from photochrom import __version__, api, heif, jpeg, tiff, webp
 from photochrom.cli import main
 from photochrom.model import Model
+from tests.support import testdata
 
 COMMAND = [sys.executable, "-m", "photochrom", "colorize"]
 
@@ -44,7 +44,7 @@ def put(name: str, picture: np.ndarray | None = None) -> Path:
     """Write a photograph, grey unless one is given, in the format of its name."""
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(making.grey(48, 64) if picture is None else picture).save(path)
+    Image.fromarray(testdata.grey(48, 64) if picture is None else picture).save(path)
     return path
 
 
@@ -132,7 +132,7 @@ def test_vividness(run: Run) -> None:
 
 
 def test_what_is_in_color_already(run: Run) -> None:
-    put("a.png", making.scene(48, 64))
+    put("a.png", testdata.scene(48, 64))
     code, out, err = run("colorize", "a.png")
     assert (code, out, err) == (0, ["a.png: skipped, it is in color already; --on-color recolor colors it anew"], [])
     code, out, err = run("colorize", "a.png", "--on-color", "error")
@@ -153,7 +153,7 @@ def test_another_model(run: Run) -> None:
 
 def test_json(run: Run) -> None:
     put("in/a.jpg")
-    put("in/b.png", making.scene(48, 64))
+    put("in/b.png", testdata.scene(48, 64))
     Path("in/c.jpg").write_bytes(b"")
     code, out, err = run("colorize", "in", "-o", "out", "--json", "--jobs", "1")
     assert (code, err) == (1, [])
@@ -182,7 +182,7 @@ def test_json(run: Run) -> None:
 def test_names_of_every_kind(run: Run, name: bytes) -> None:
     Path("in").mkdir()
     source = Path("in") / os.fsdecode(name)
-    source.write_bytes(making.file(making.grey(20, 20), "JPEG"))
+    source.write_bytes(testdata.file(testdata.grey(20, 20), "JPEG"))
     code, out, err = run("colorize", "in", "-o", "out", "--json")
     assert (code, len(out), err) == (0, 1, [])
     row = json.loads(out[0])
@@ -214,19 +214,19 @@ def test_standard_input_to_standard_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    content = making.file(making.grey(48, 64), "JPEG")
+    content = testdata.file(testdata.grey(48, 64), "JPEG")
     for options, kind in (((), "JPEG"), (("--format", "png"), "PNG")):
         standard_input(content)
         with pytest.raises(SystemExit) as left:
             main(["colorize", "-", *options])
         out, err = capfdbinary.readouterr()
         assert (left.value.code, err) == (0, b"")
-        assert making.opened(out).format == kind
+        assert testdata.opened(out).format == kind
     assert tree() == []
 
 
 def test_standard_input_to_a_file(run: Run, standard_input: Callable[[bytes], None]) -> None:
-    content = making.file(making.grey(48, 64), "JPEG")
+    content = testdata.file(testdata.grey(48, 64), "JPEG")
     standard_input(content)
     assert run("colorize", "-", "-o", "x.png") == (0, ["- -> x.png"], [])
     with Image.open("x.png") as image:
@@ -238,7 +238,7 @@ def test_standard_input_to_a_file(run: Run, standard_input: Callable[[bytes], No
     assert (row["source"], row["output"], row["status"], row["judgement"]) == ("-", "y.jpg", "colored", "grey")
     standard_input(content)
     assert run("colorize", "-", "-o", "y.jpg") == (0, ["- -> y.jpg (kept, it is up to date)"], [])
-    standard_input(making.file(making.grey(48, 64, seed=1), "JPEG"))
+    standard_input(testdata.file(testdata.grey(48, 64, seed=1), "JPEG"))
     code, _, err = run("colorize", "-", "-o", "y.jpg")
     assert (code, len(err)) == (1, 1)
     assert "y.jpg: exists already, made from another photograph" in err[0]
@@ -257,13 +257,13 @@ def test_standard_input_is_refused_with_reason(run: Run, standard_input: Callabl
         assert (found[0], found[1], len(found[2])) == (code, [], 1)
         assert found[2][0].startswith("photochrom: ")
         assert text in found[2][0]
-    standard_input(making.file(making.scene(40, 40), "PNG"))
+    standard_input(testdata.file(testdata.scene(40, 40), "PNG"))
     assert "standard input is in color already" in run("colorize", "-")[2][0]
     assert tree() == ["a.jpg"]
 
 
 def test_info(run: Run) -> None:
-    Path("a.jpg").write_bytes(making.file(making.grey(48, 64), "JPEG", {"exif": making.exif(6)}))
+    Path("a.jpg").write_bytes(testdata.file(testdata.grey(48, 64), "JPEG", {"exif": testdata.exif(6)}))
     said = "a.jpg: JPEG, 64 x 48, 8 bits, orientation 6, with exif; grey (it has one channel)"
     assert run("info", "a.jpg") == (0, [said], [])
     code, out, err = run("info", "none.jpg", "a.jpg", "--json")
@@ -315,7 +315,7 @@ def test_subsampling_and_compression(run: Run) -> None:
 
 def test_standard_input_of_a_format_without_quality() -> None:
     command = [*COMMAND, "-", "--quality", "80"]
-    done = subprocess.run(command, input=making.file(making.grey(48, 64), "PNG"), capture_output=True, check=False)
+    done = subprocess.run(command, input=testdata.file(testdata.grey(48, 64), "PNG"), capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.startswith(b"photochrom: quality is 80, which is for JPEG, WEBP, AVIF and TIFF, but the result is PNG")
 
@@ -343,19 +343,19 @@ def test_colorize_help_is_light() -> None:
 def test_a_bar_on_a_terminal_and_results_in_the_pipe(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.jpg", "b.jpg"):
-        (tmp_path / "in" / name).write_bytes(making.file(making.grey(40, 40), "JPEG"))
-    piped, shown = making.on_terminal([*COMMAND, "in", "-o", "out", "--jobs", "1"], tmp_path, pipe=True)
+        (tmp_path / "in" / name).write_bytes(testdata.file(testdata.grey(40, 40), "JPEG"))
+    piped, shown = testdata.on_terminal([*COMMAND, "in", "-o", "out", "--jobs", "1"], tmp_path, pipe=True)
     assert piped == "in/a.jpg -> out/a.jpg\nin/b.jpg -> out/b.jpg\n"
     assert "Coloring" in shown
     assert "->" not in shown
-    _, shown = making.on_terminal([*COMMAND, "in", "-o", "out2"], tmp_path, pipe=False)
+    _, shown = testdata.on_terminal([*COMMAND, "in", "-o", "out2"], tmp_path, pipe=False)
     assert "Coloring" in shown
     assert "in/a.jpg -> out2/a.jpg" in shown
     assert "2 photographs in " in shown
     assert "  2  colored" in shown
-    _, shown = making.on_terminal([*COMMAND, "in", "-o", "out3", "--quiet"], tmp_path, pipe=False)
+    _, shown = testdata.on_terminal([*COMMAND, "in", "-o", "out3", "--quiet"], tmp_path, pipe=False)
     assert "->" not in shown
-    _, shown = making.on_terminal([*COMMAND, "in", "-o", "out3"], tmp_path, pipe=False)
+    _, shown = testdata.on_terminal([*COMMAND, "in", "-o", "out3"], tmp_path, pipe=False)
     assert "  2  kept     results of an earlier run that still hold" in shown
 
 
@@ -364,9 +364,9 @@ def test_alike_failures_are_one_reason(run: Run) -> None:
         put(name)
         Path(name).write_bytes(Path(name).read_bytes()[:-200])
     for size in (30, 40):
-        put(f"in/{size}.png", making.grey(size, 50))
+        put(f"in/{size}.png", testdata.grey(size, 50))
     Path("in/e.png").write_bytes(b"")
-    put("in/f.png", making.grey(9, 9))
+    put("in/f.png", testdata.grey(9, 9))
     code, out, err = run("colorize", "in", "-o", "out", "--max-pixels", "100", "--jobs", "1", "--on-color", "recolor")
     assert (code, out) == (1, ["in/f.png -> out/f.png"])
     head, *table = err[7:]
@@ -389,10 +389,10 @@ def test_a_run_has_one_job_at_least(run: Run) -> None:
 
 def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    (tmp_path / "in/000.png").write_bytes(making.file(making.grey(900, 1200), "PNG"))
+    (tmp_path / "in/000.png").write_bytes(testdata.file(testdata.grey(900, 1200), "PNG"))
     for index in range(1, 200):
         os.link(tmp_path / "in/000.png", tmp_path / f"in/{index:03}.png")
-    code, lines, said, took = making.broken_off(
+    code, lines, said, took = testdata.broken_off(
         tmp_path, signal.SIGINT, jobs=1, seconds=0.05
     )  # into the middle of a photograph
     assert code == 130
@@ -410,7 +410,7 @@ def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(making.file(making.grey(40, 40), "JPEG"))
+    (tmp_path / "a.jpg").write_bytes(testdata.file(testdata.grey(40, 40), "JPEG"))
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run([*COMMAND, "a.jpg"], cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True)
@@ -420,7 +420,7 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
 def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path) -> None:
-    content = making.file(making.grey(40, 40), "JPEG")
+    content = testdata.file(testdata.grey(40, 40), "JPEG")
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([*COMMAND, "-"], cwd=tmp_path, input=content, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1

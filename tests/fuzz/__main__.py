@@ -10,9 +10,8 @@ from pathlib import Path
 from queue import Queue
 from threading import Thread
 
-sys.path.insert(0, str(Path(__file__).parent))
-import damage
-from run import MEGABYTES, SECONDS, Outcome, run
+from tests.fuzz import damage
+from tests.fuzz.run import MEGABYTES, SECONDS, Outcome, run
 
 
 def table(outcomes: list[Outcome]) -> str:

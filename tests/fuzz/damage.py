@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import struct
-import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import formats
-import making
-
 from photochrom import photo, tiff
 from photochrom.files import kind_of
+from tests.support import formats, testdata
 
 HEADER = 600
 """Bytes in which most formats state what follows."""
@@ -38,28 +33,28 @@ class Source:
 
 def variants() -> dict[str, bytes]:
     """Make what the table of formats has no row for: other codings of the same formats."""
-    scene, grey = Image.fromarray(making.scene(48, 64)), Image.fromarray(making.grey(48, 64))
-    described = {"exif": making.exif(6), "xmp": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'></x:xmpmeta>"}
-    jpeg, png = described | {"icc_profile": making.srgb_profile()}, {"optimize": False}
+    scene, grey = Image.fromarray(testdata.scene(48, 64)), Image.fromarray(testdata.grey(48, 64))
+    described = {"exif": testdata.exif(6), "xmp": b"<x:xmpmeta xmlns:x='adobe:ns:meta/'></x:xmpmeta>"}
+    jpeg, png = described | {"icc_profile": testdata.srgb_profile()}, {"optimize": False}
     made = {
-        "JPEG, 4:4:4": making.file(scene, "JPEG", {"subsampling": 0}),
-        "JPEG, 4:2:2, progressive": making.file(scene, "JPEG", {"subsampling": 1, "progressive": True} | jpeg),
-        "JPEG, grey, progressive": making.file(grey, "JPEG", {"progressive": True}),
-        "JPEG, CMYK": making.file(scene.convert("CMYK"), "JPEG"),
-        "JPEG, restarts": making.file(scene, "JPEG", {"restart_marker_blocks": 2, "keep_rgb": True}),
-        "PNG, 2 bits": making.file(grey.quantize(4), "PNG", {"bits": 2}),
-        "PNG, transparent palette": making.file(scene.quantize(16), "PNG", {"transparency": 3} | png),
-        "GIF, animated": making.file(scene.quantize(16), "GIF", {"save_all": True, "append_images": [grey], "interlace": 1}),
-        "BMP, palette": making.file(scene.quantize(16), "BMP"),
-        "BMP, 32 bits": making.file(scene.convert("RGBA"), "BMP"),
-        "PNM, 1 bit": making.file(grey.convert("1"), "PNM"),
+        "JPEG, 4:4:4": testdata.file(scene, "JPEG", {"subsampling": 0}),
+        "JPEG, 4:2:2, progressive": testdata.file(scene, "JPEG", {"subsampling": 1, "progressive": True} | jpeg),
+        "JPEG, grey, progressive": testdata.file(grey, "JPEG", {"progressive": True}),
+        "JPEG, CMYK": testdata.file(scene.convert("CMYK"), "JPEG"),
+        "JPEG, restarts": testdata.file(scene, "JPEG", {"restart_marker_blocks": 2, "keep_rgb": True}),
+        "PNG, 2 bits": testdata.file(grey.quantize(4), "PNG", {"bits": 2}),
+        "PNG, transparent palette": testdata.file(scene.quantize(16), "PNG", {"transparency": 3} | png),
+        "GIF, animated": testdata.file(scene.quantize(16), "GIF", {"save_all": True, "append_images": [grey], "interlace": 1}),
+        "BMP, palette": testdata.file(scene.quantize(16), "BMP"),
+        "BMP, 32 bits": testdata.file(scene.convert("RGBA"), "BMP"),
+        "PNM, 1 bit": testdata.file(grey.convert("1"), "PNM"),
         "PNM, text": b"P2 # text\n3 2 200\n0 1 2 3 4 200\n",
-        "JPEG 2000, color": making.file(scene, "JPEG2000"),
-        "JPEG 2000, bare": making.file(scene, "JPEG2000", {"no_jp2": True}),
-        "WebP, animated": making.file(scene, "WEBP", {"save_all": True, "append_images": [grey]}),
+        "JPEG 2000, color": testdata.file(scene, "JPEG2000"),
+        "JPEG 2000, bare": testdata.file(scene, "JPEG2000", {"no_jp2": True}),
+        "WebP, animated": testdata.file(scene, "WEBP", {"save_all": True, "append_images": [grey]}),
     }
     deep = photo.read(formats.deep_tiff(3))
-    made["AVIF, 12 bits"] = photo.encode(deep, *making.chroma(deep.luma.shape), format="AVIF")
+    made["AVIF, 12 bits"] = photo.encode(deep, *testdata.chroma(deep.luma.shape), format="AVIF")
     return made
 
 
@@ -67,7 +62,7 @@ def variants() -> dict[str, bytes]:
 def sources() -> tuple[Source, ...]:
     """Give every whole file: those of the table of formats, other codings of them, and real ones where they are at hand."""
     contents = {case.name: case.make() for case in formats.CASES} | variants()
-    odd = making.DATA / "odd"
+    odd = testdata.DATA / "odd"
     if odd.exists():
         contents |= {path.name: path.read_bytes() for path in sorted(odd.iterdir()) if path.suffix != ".csv"}
     return tuple(Source(name, kind_of(content) or "none", content) for name, content in contents.items())

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import re
 import resource
-import sys
 import time
 import traceback
 import warnings
@@ -19,15 +18,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent))
-import damage
-import test_model
-
 from photochrom.api import color_file
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import PhotochromError, one_line
 from photochrom.files import SUBSTITUTES, SUFFIXES
+from tests.fuzz import damage
+from tests.support import models
 
 SECONDS = 10
 """Of the processor's time, which other work on the machine does not stretch."""
@@ -123,7 +119,7 @@ def work(pipe: Connection, seed: int, numbers: list[int], folder: str, color: Co
     warnings.simplefilter("always")
     warnings.filterwarnings("ignore", module="PIL")  # as the command line does
     network = Path(folder, "small.onnx")  # three operators, which answer at once: it is the readers that are tried
-    network.write_bytes(test_model.content(json.dumps(test_model.table())))
+    network.write_bytes(models.content(json.dumps(models.table())))
     colorizer = Colorizer.load(network, threads=1, options=Options(on_color="recolor"))
     pipe.send("ready")
     for number in numbers:

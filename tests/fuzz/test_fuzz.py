@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-import damage
-import run
-
 from photochrom.colorizer import Colorizer
 from photochrom.errors import PhotoError
+from tests.fuzz import damage, run
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="what a process holds is asked of Linux")
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from making import scene
 from scipy.spatial.distance import jensenshannon
 
 from photochrom.errors import OptionError
 from photochrom.planes import luma_of
 from photochrom.steady.measures import TRUTH, FilmScores, Watch, compare, divergence, histograms, visible, warp_error
+from tests.support.testdata import scene
 
 
 def watched(frames: list[np.ndarray], recolor: Callable[[int, np.ndarray], np.ndarray], *, cuts: tuple[int, ...] = ()) -> dict:

@@ -5,10 +5,10 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from making import grey
 
 from photochrom.steady.grain import clean
 from photochrom.steady.motion import Motion, sample
+from tests.support.testdata import grey
 
 
 def moved(picture: np.ndarray, x: float, y: float) -> np.ndarray:

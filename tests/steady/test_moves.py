@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import picture
 
 from photochrom import color
 from photochrom.errors import OptionError
 from photochrom.steady.moves import MOVES, SIDE, Move, clip
+from tests.support.testdata import picture
 
 PHOTOGRAPHS = [picture("astronaut")[:200, :300], picture("coffee")[:300, :200]]
 

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from test_segment import pan
 
 from photochrom.steady import Point, Trail, half
 from photochrom.steady.motion import Motion
 from photochrom.steady.points import track
+from tests.support.testdata import pan
 
 RED, GREEN = "#c04030", "#30a040"
 

@@ -6,13 +6,13 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from making import scene
 
 from photochrom import color
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError
 from photochrom.model import Card
 from photochrom.steady import Carried, Point, Steadiness, color_segment, kind_of, small
+from tests.support.testdata import pan, scene, texture
 
 SIZE = 64
 Answer = Callable[[np.ndarray, int], np.ndarray]
@@ -54,26 +54,6 @@ def unsteady(luma: np.ndarray, asked: int) -> np.ndarray:
 
 def by_luma(luma: np.ndarray, _: int) -> np.ndarray:
     return np.stack([luma - 0.5, 0.5 - luma]) * np.float32(0.4)
-
-
-def texture(height: int, width: int, *, seed: int) -> np.ndarray:
-    """Blobs of many sizes, with edges in all directions."""
-    noise = np.random.default_rng(seed).normal(size=(height, width))
-    layers = [cv2.GaussianBlur(noise, (0, 0), size) * size for size in (1.5, 3, 6)]
-    whole = sum(layers)
-    return np.clip(128 + 45 * whole / np.std(whole), 0, 255).astype(np.uint8)
-
-
-def pan(count: int, *, step: float = 1.0, height: int = SIZE) -> list[np.ndarray]:
-    """A camera that pans over a picture, in small frames."""
-    width = height * 3 // 2
-    wide = texture(height, width + 24 + int(step * count), seed=0)
-    shift = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
-    frames = []
-    for index in range(count):
-        shift[0, 2] = step * index
-        frames.append(cv2.warpAffine(wide, shift, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
-    return frames
 
 
 def run(frames: list[np.ndarray], network: Network, *, before: Carried | None = None, hints: dict | None = None, **knobs: int):

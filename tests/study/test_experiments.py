@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from study.making import TABLE, study
 
 from photochrom.errors import ConfigError
 from photochrom.study import experiments
 from photochrom.training import config
 from photochrom.training import regularizers as pieces
 from photochrom.training.regularizers import REGULARIZERS
+from tests.support.studies import TABLE, study
 
 DATA = {"hills": Path("a"), "lakes": Path("b")}
 

@@ -7,14 +7,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from conftest import write_shard
-from study.making import score_all, study
 
 from photochrom.metrics import Value
 from photochrom.study import figures, findings, health, panels, report, results
 from photochrom.study.figures import Branch, Line, Moment
 from photochrom.study.runner import FAILED
 from photochrom.study.worker import RUNS, write_json
+from tests.support.studies import score_all, study
+from tests.support.testdata import write_shard
 
 VOID = {"meta", "img", "br"}
 OPTIONAL = {"td", "th", "p", "tr"}

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from study.making import score_all, scores, study
 
 from photochrom.errors import OptionError
 from photochrom.study import results
 from photochrom.study.runner import FAILED
 from photochrom.study.worker import RUNS, write_json
+from tests.support.studies import score_all, scores, study
 
 DATA = {"hills": Path("a"), "lakes": Path("b")}
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study import making
-from study.making import TABLE, score_all, study
 
 from photochrom import cli
 from photochrom.errors import ConfigError, TrainingError
 from photochrom.study import experiments, results, runner
 from photochrom.study.runner import Options
 from photochrom.study.worker import RUNS, SCORES
+from tests.support import studies
+from tests.support.studies import TABLE, score_all, study
 
-TESTS = Path(making.__file__).parents[1]
-FAKE = (sys.executable, str(TESTS / "study" / "fake_worker.py"))
+ROOT = Path(studies.__file__).parents[2]
+FAKE = (sys.executable, str(ROOT / "tests" / "support" / "fake_worker.py"))
 
 
 @pytest.fixture
@@ -72,12 +72,12 @@ def test_killed_in_the_middle_and_run_again_it_gives_the_results_of_an_uninterru
     plan = study(fake, seeds=[0, 1, 3])
     runner.run(plan, tmp_path / "whole")
     code = (
-        "import sys; from pathlib import Path; from study.making import study; from photochrom.study import runner\n"
+        "import sys; from pathlib import Path; from tests.support.studies import study; from photochrom.study import runner\n"
         "runner.WORKER = tuple(sys.argv[1:3]); root = Path(sys.argv[3])\n"
         "data = {name: root / name for name in ('hills', 'lakes')}\n"
         "runner.run(study(data, seeds=[0, 1, 3]), root / 'cut')"
     )
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, "-c", code, *FAKE, str(tmp_path)], env=environment)
     waiting = tmp_path / "cut" / RUNS / "hills-unet-spectral-d-s1" / "steps"
     deadline = time.monotonic() + 60

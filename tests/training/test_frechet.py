@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import picture
 from scipy import linalg
 
 from photochrom.errors import ConfigError
 from photochrom.training import frechet
 from photochrom.training.frechet import frechet_distance
+from tests.support.testdata import picture
 
 
 @pytest.fixture(scope="module")

@@ -166,7 +166,7 @@ def test_it_learns_one_photograph_by_heart(tmp_path):
         cut(TINY, 16), stages=(config.Stage("generator", 240, rate=3e-3),), smallest_crop=1.0, stretch=0.0, aging=0.0,
         log_every=24, checkpoint_every=240, validate_every=240,
     )  # fmt: skip
-    from conftest import picture, write_shard
+    from tests.support.testdata import picture, write_shard
 
     write_shard(tmp_path / "train-0.tar", [picture("coffee")[100:300, 200:400]])
     train(settings, tmp_path, tmp_path / "run")

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import picture
 
 from photochrom.errors import ConfigError
 from photochrom.evaluate import grey
@@ -14,6 +13,7 @@ from photochrom.protocols import Photographs
 from photochrom.training import recognition
 from photochrom.training.frechet import squares
 from photochrom.training.recognition import Classifier, Looks
+from tests.support.testdata import picture
 
 CATS = range(281, 286)
 ESPRESSO, CUP = 967, 968

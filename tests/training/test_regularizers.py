@@ -428,11 +428,11 @@ def test_a_better_score_renews_the_patience(tmp_path):
 def test_grey_answers_raise_an_alarm_and_end_the_run_only_where_told_to(prepared, tmp_path):
     _, networks, luma, chroma = started(BASELINE, prepared, tmp_path)
     stage, progress = BASELINE.stages[0], Progress(collapsed_lines=2)
-    alarms = loop._validate(networks, (luma, chroma), BASELINE, stage, progress)
+    alarms = loop._validate(networks, {"": (luma, chroma)}, BASELINE, stage, progress)
     assert (alarms["alarm_grey"], alarms["alarm_collapse"]) == (0, 1) and 0 <= alarms["held_accuracy"] <= 1
     nn.init.zeros_(networks.average.head.weight)
     nn.init.zeros_(networks.average.head.bias)
-    scores = loop._validate(networks, (luma, chroma), BASELINE, stage, Progress())
+    scores = loop._validate(networks, {"": (luma, chroma)}, BASELINE, stage, Progress())
     assert (scores["alarm_grey"], scores["alarm_collapse"]) == (1, 0) and scores["chroma"] < validate.GREYISH
     for stop_on in ("none", "collapse", "grey", "both"):
         settings, progress = dataclasses.replace(BASELINE, stop_on=stop_on), Progress()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
-import films
 import pytest
 from av.packet import Packet
 
 from photochrom.video.film import FilmOptions, colorize_film
+from tests.support import films
 
 COUNT = 24
 SEI, SLICES = 6, (1, 5)

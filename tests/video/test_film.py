@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import films
-import making
 import numpy as np
 import pytest
-from films import LOSSLESS
 
 from photochrom.errors import OptionError, OutputError
 from photochrom.video import pieces
 from photochrom.video.coloring import FrameHint, parse_hint
 from photochrom.video.film import FilmOptions, Report, colorize_film
 from photochrom.video.writing import CONTAINERS
+from tests.support import films, testdata
+from tests.support.films import LOSSLESS
 
 av = pytest.importorskip("av")
 
@@ -384,7 +383,7 @@ def with_cover(source: Path, target: Path, picture: bytes) -> Path:
 
 @pytest.mark.parametrize(("before", "after"), [("mp4", "mp4"), ("mkv", "mkv"), ("mp4", "mkv"), ("mkv", "mp4")])
 def test_a_cover_picture_stays_one(tmp_path: Path, before: str, after: str) -> None:
-    picture = making.file(making.scene(40, 60), "JPEG")
+    picture = testdata.file(testdata.scene(40, 60), "JPEG")
     source = with_cover(films.grey_film(tmp_path / "plain.mp4", 4), tmp_path / f"in.{before}", picture)
     assert not [note for note in color(source, tmp_path / f"out.{after}").notes if "picture" in note]
     for path in (source, tmp_path / f"out.{after}"):
@@ -397,7 +396,7 @@ def test_a_cover_picture_stays_one(tmp_path: Path, before: str, after: str) -> N
 
 
 def test_a_cover_picture_that_would_be_lost_is_refused_or_left_out(tmp_path: Path) -> None:
-    picture, plain = making.file(making.scene(40, 60), "JPEG"), films.grey_film(tmp_path / "plain.mkv", 4)
+    picture, plain = testdata.file(testdata.scene(40, 60), "JPEG"), films.grey_film(tmp_path / "plain.mkv", 4)
     source = with_cover(plain, tmp_path / "in.mkv", picture)
     for ending in ("mov", "avi"):
         with pytest.raises(OptionError, match=rf"{ending} holds no cover picture \(stream 1\): .* \(--drop 1\)"):
@@ -487,7 +486,7 @@ def test_streams_can_be_dropped(tmp_path: Path) -> None:
 
 
 def test_real_clips(tmp_path: Path) -> None:
-    source = making.data("clips", "school.mkv")
+    source = testdata.data("clips", "school.mkv")
     before = source.read_bytes()
     color(source, tmp_path / "out.mkv")
     one, two = films.decoded(source), films.decoded(tmp_path / "out.mkv")

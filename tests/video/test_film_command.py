@@ -11,15 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-import films
-import making
 import pytest
-import test_model
 
 from photochrom.cli import main
 from photochrom.video import segments
+from tests.support import films, models, testdata
 
-INSIDE = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (*Path(__file__).parents[1:3], Path(__file__).parent)))}
+INSIDE = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 """Environment of a process that imports the package and what the tests share."""
 QUICK = ("--codec-option", "preset=ultrafast", "--model", "small.onnx")
 
@@ -27,7 +25,7 @@ QUICK = ("--codec-option", "preset=ultrafast", "--model", "small.onnx")
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    Path("small.onnx").write_bytes(test_model.content(json.dumps(test_model.table())))
+    Path("small.onnx").write_bytes(models.content(json.dumps(models.table())))
     return tmp_path
 
 
@@ -116,18 +114,18 @@ def test_a_signal_ends_it_cleanly_and_the_next_run_goes_on() -> None:
 def test_a_bar_tells_frames_a_second_and_the_time_that_is_left(folder: Path) -> None:
     films.grey_film(Path("in.mkv"), 700)
     command = [sys.executable, "-m", "photochrom", "video", "in.mkv", "-o", "out.mkv", *QUICK]
-    piped, shown = making.on_terminal(command, folder, pipe=True)
+    piped, shown = testdata.on_terminal(command, folder, pipe=True)
     assert piped == "in.mkv -> out.mkv\n"
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
     bars = re.findall(r"Coloring \S+ +(\d+)% (\d:\d\d:\d\d) (\d+) frames/s", plain)
     assert len({percent for percent, _, _ in bars}) > 2, plain
     assert all(0 < int(speed) < 20_000 for _, _, speed in bars)
-    _, shown = making.on_terminal([*command, "--overwrite", "--quiet"], folder, pipe=False)
+    _, shown = testdata.on_terminal([*command, "--overwrite", "--quiet"], folder, pipe=False)
     assert "->" not in shown
 
 
 MEASURED = """
-import films
+from tests.support import films
 from photochrom.video.film import colorize_film
 colorize_film("in.mkv", "out.mkv", colorizer=films.colorizer())
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
@@ -151,7 +149,7 @@ WATCHED = """
 import os, sys
 from contextlib import suppress
 from pathlib import Path
-import films
+from tests.support import films
 from photochrom.video.film import colorize_film
 
 CHANGES = "os.remove", "os.rename", "os.truncate", "os.chmod", "os.chown", "os.utime", "os.link", "os.setxattr"

@@ -6,10 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import films
 import numpy as np
 import pytest
-from films import LOSSLESS
 from PIL import Image
 
 from photochrom import color, hints
@@ -19,6 +17,8 @@ from photochrom.errors import OptionError
 from photochrom.video import film, pieces
 from photochrom.video.coloring import FrameReference, parse_hint, parse_reference
 from photochrom.video.film import FilmOptions, colorize_film
+from tests.support import films
+from tests.support.films import LOSSLESS
 
 SCENE, HEIGHT, WIDTH = 20, 128, 192
 COLOR = "#2040E0"

@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import films
 import numpy as np
 import pytest
-from films import LOSSLESS
 
 from photochrom.errors import FilmError, OutputError
 from photochrom.video import pieces, segments
 from photochrom.video.film import FilmOptions, colorize_film
+from tests.support import films
+from tests.support.films import LOSSLESS
 
 KILLS = int(os.environ.get("PHOTOCHROM_KILLS", "20"))
 """Random kills that a film is to survive."""

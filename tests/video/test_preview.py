@@ -7,10 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import cv2
-import films
 import numpy as np
 import pytest
-import test_model
 from PIL import Image
 from skimage import data
 
@@ -19,6 +17,7 @@ from photochrom.errors import FilmError
 from photochrom.planes import luma_of
 from photochrom.steady.moves import clip
 from photochrom.video import preview, reading
+from tests.support import films, models
 
 SIZE = (120, 160)
 
@@ -147,7 +146,7 @@ def test_the_command_writes_a_sheet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("small.onnx").write_bytes(test_model.content(json.dumps(test_model.table())))
+    Path("small.onnx").write_bytes(models.content(json.dumps(models.table())))
     write(Path("in.mkv"), UNEQUAL)
     for more, said in (([], "in.mkv -> in.preview.jpg\n"), (["--quiet"], ""), (["--json"], None)):
         with pytest.raises(SystemExit) as left:

@@ -1,10 +1,9 @@
-"""Tone color photographs as prints are toned, and tell how often the judgement errs; ``python -m tests.toning`` prints it."""
+"""Tone color photographs as prints are, and tell how often the judgement errs; ``python -m tests.support.toning`` prints it."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import sys
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-import making
-
 from photochrom import photo
 from photochrom.judge import judge, judge_picture
 from photochrom.planes import thumbnail
+from tests.support import testdata
 
 Bytes = NDArray[np.uint8]
 Float = NDArray[np.float32]
@@ -71,8 +68,8 @@ def toned(picture: Bytes, kind: str, rng: np.random.Generator) -> Bytes:
     rgb = np.stack([luma + 1.402 * cr, luma - 0.344 * cb - 0.714 * cr, luma + 1.772 * cb], -1)
     rgb += rng.normal(0, rng.uniform(0, 4), rgb.shape)
     quality, subsampling = int(rng.integers(50, 96)), int(rng.choice([0, 2]))
-    content = making.file(rgb.clip(0, 255).astype(np.uint8), "JPEG", {"quality": quality, "subsampling": subsampling})
-    return np.asarray(making.opened(content))
+    content = testdata.file(rgb.clip(0, 255).astype(np.uint8), "JPEG", {"quality": quality, "subsampling": subsampling})
+    return np.asarray(testdata.opened(content))
 
 
 def kind_of(picture: Bytes) -> str:
@@ -115,9 +112,9 @@ def shares(pictures: Iterator[Bytes]) -> tuple[int, float, dict[str, float]]:
 
 if __name__ == "__main__":
     for split, step, chosen in (("train", 20, unused), ("test", 2, bool)):
-        taken = photographs(sorted(making.DATA.glob(f"*/{split}-*.tar")), every=step, chosen=chosen)
+        taken = photographs(sorted(testdata.DATA.glob(f"*/{split}-*.tar")), every=step, chosen=chosen)
         number, passed, missed = shares(taken)
         said = ", ".join(f"{tone} {share:.1%}" for tone, share in missed.items())
         print(f"{split}: {passed:.1%} of {number} color photographs pass for toned or grey; copies that pass for color: {said}")
-    old = [judge(photo.read(path)) for path in making.old()]
+    old = [judge(photo.read(path)) for path in testdata.old()]
     print(f"{sum(found.kind == 'color' for found in old)} of {len(old)} real old photographs pass for color")

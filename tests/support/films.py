@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-import making
 import numpy as np
-import test_model
 from av.codec.context import Flags
 from av.filter import Graph
 from av.packet import Packet
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 
 from photochrom.colorizer import Colorizer, Options
 from photochrom.model import Model
+from tests.support import models, testdata
 
 LOSSLESS = (("qp", "0"), ("preset", "ultrafast"))
 """Options by which libx264 keeps every sample, of 8 bits and of 10."""
@@ -26,14 +25,12 @@ LOSSLESS = (("qp", "0"), ("preset", "ultrafast"))
 
 def colorizer(**options: Any) -> Colorizer:
     """Give a network of three operators, which makes color out of luma."""
-    return Colorizer(
-        Model(test_model.content(json.dumps(test_model.table())), source="small.onnx", threads=1), Options(**options)
-    )
+    return Colorizer(Model(models.content(json.dumps(models.table())), source="small.onnx", threads=1), Options(**options))
 
 
 def moving(count: int, height: int = 64, width: int = 96, *, seed: int = 0) -> list[NDArray[np.uint8]]:
     """Pan over a grey picture, a pixel a frame."""
-    whole = making.grey(height, width + count, seed=seed)
+    whole = testdata.grey(height, width + count, seed=seed)
     return [np.ascontiguousarray(whole[:, index : index + width]) for index in range(count)]
 
 

@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import making
 import pytest
+
+from tests.support import testdata
 
 PACKAGES = {"tiffcp": "libtiff-tools", "magick": "imagemagick", "exiftool": "libimage-exiftool-perl"}
 
@@ -61,4 +62,4 @@ def exiftool(ending: str, make: Callable[[], bytes], *, profile: bytes | None) -
 
 
 def png(*, color: bool) -> bytes:
-    return making.file(making.scene(48, 64) if color else making.grey(48, 64), "PNG")
+    return testdata.file(testdata.scene(48, 64) if color else testdata.grey(48, 64), "PNG")

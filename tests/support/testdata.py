@@ -13,12 +13,14 @@ import tarfile
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
-DATA = Path(os.environ.get("PHOTOCHROM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("PHOTOCHROM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def data(*parts: str) -> Path:
@@ -36,7 +38,7 @@ def old() -> list[Path]:
 
 def golden(name: str) -> Path:
     """Give the path of a photograph that lies beside the tests, in color."""
-    return Path(__file__).parent / "golden" / f"{name}.png"
+    return Path(__file__).parents[1] / "golden" / f"{name}.png"
 
 
 def encoded(pixels: NDArray[np.uint8], kind: str = "png") -> bytes:
@@ -185,3 +187,40 @@ def grey_profile(curve: bytes, *, connection: bytes = b"XYZ ", version: int = 2)
 
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+PICTURES = ("astronaut", "chelsea", "coffee", "rocket")
+
+
+def picture(name: str) -> np.ndarray:
+    """Give a color photograph that comes with scikit-image, (H, W, 3) uint8."""
+    return getattr(skimage.data, name)()
+
+
+def write_shard(path: Path, pictures: list[np.ndarray]) -> None:
+    contents = {}
+    for index, array in enumerate(pictures):
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, "JPEG", quality=95, subsampling=0)
+        contents[f"{index:016x}.jpg"] = buffer.getvalue()
+    shard(path, contents)
+
+
+def texture(height: int, width: int, *, seed: int) -> np.ndarray:
+    """Blobs of many sizes, with edges in all directions."""
+    noise = np.random.default_rng(seed).normal(size=(height, width))
+    layers = [cv2.GaussianBlur(noise, (0, 0), size) * size for size in (1.5, 3, 6)]
+    whole = sum(layers)
+    return np.clip(128 + 45 * whole / np.std(whole), 0, 255).astype(np.uint8)
+
+
+def pan(count: int, *, step: float = 1.0, height: int = 64) -> list[np.ndarray]:
+    """A camera that pans over a picture, in small frames."""
+    width = height * 3 // 2
+    wide = texture(height, width + 24 + int(step * count), seed=0)
+    shift = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+    frames = []
+    for index in range(count):
+        shift[0, 2] = step * index
+        frames.append(cv2.warpAffine(wide, shift, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
+    return frames

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import making
 import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000
 
 from photochrom import icc, photo, vips
+from tests.support import testdata
 
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
 
@@ -18,17 +18,17 @@ def profiles() -> dict[str, bytes]:
     """Give RGB profiles by name; the last two are those that grey ones become."""
     p3, wide = (icc.of_primaries(number) for number in (12, 9))
     dots, flat = (
-        icc.for_color(making.grey_profile(curve), "L") for curve in (making.dot_gain_curve(), making.gamma_curve(1.8))
+        icc.for_color(testdata.grey_profile(curve), "L") for curve in (testdata.dot_gain_curve(), testdata.gamma_curve(1.8))
     )
     assert p3 and wide and dots and flat
-    adobe = icc._matrix_profile(b"\2\x10\0\0", making.gamma_curve(563 / 256), name="Adobe RGB", primaries=ADOBE)
+    adobe = icc._matrix_profile(b"\2\x10\0\0", testdata.gamma_curve(563 / 256), name="Adobe RGB", primaries=ADOBE)
     return {"Display P3": p3, "Rec. 2020": wide, "Adobe RGB": adobe, "dot gain": dots, "grey gamma 1.8": flat}
 
 
 def decoded(content: bytes) -> tuple[NDArray[Any], bytes]:
     """Give the ``(H, W, 1 or 3)`` samples of a file without alpha, and its profile: sRGB's where it has none."""
     image = vips.library().Image.new_from_buffer(content, "")
-    profile = image.get("icc-profile-data") if "icc-profile-data" in image.get_fields() else making.srgb_profile()
+    profile = image.get("icc-profile-data") if "icc-profile-data" in image.get_fields() else testdata.srgb_profile()
     samples = image.numpy().reshape(image.height, image.width, -1)
     return samples[..., : 1 if samples.shape[2] < 3 else 3], profile
 

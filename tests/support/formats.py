@@ -1,8 +1,7 @@
-"""Make a file of every format that is read, color it, and tell what it kept; ``python -m tests.formats`` prints the tables."""
+"""Color a file of every format that is read and tell what it kept; ``python -m tests.support.formats`` prints the tables."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,11 @@ from photochrom import api, photo, tiff, vips
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import PhotochromError
 from photochrom.judge import judge
+from tests.support import rendering, testdata, tools
+from tests.support.tools import exiftool, magick, tiffcp
 
-sys.path.insert(0, str(Path(__file__).parent))
-import making
-import making_tools
-import rendering
-from making_tools import exiftool, magick, tiffcp
-
-PROFILE = making.grey_profile(making.dot_gain_curve())
-GREY = making.grey(48, 64)
+PROFILE = testdata.grey_profile(testdata.dot_gain_curve())
+GREY = testdata.grey(48, 64)
 DEEP = np.random.default_rng(0).integers(0, 65536, (48, 64)).astype(np.uint16)
 
 
@@ -45,12 +40,12 @@ def described(kind: str, *, alpha: bool = False, options: dict[str, Any] | None 
     image = Image.fromarray(GREY)
     if alpha:
         image = image.convert("RGBA" if kind in ("WEBP", "AVIF") else "LA")
-        image.putalpha(Image.fromarray(making.grey(48, 64, seed=4)))
+        image.putalpha(Image.fromarray(testdata.grey(48, 64, seed=4)))
     carried: dict[str, Any] = {
-        "exif": making.exif(6),
-        "icc_profile": PROFILE if image.mode in ("L", "LA") else making.srgb_profile(),
+        "exif": testdata.exif(6),
+        "icc_profile": PROFILE if image.mode in ("L", "LA") else testdata.srgb_profile(),
     }
-    return making.file(image, kind, carried | (options or {}))
+    return testdata.file(image, kind, carried | (options or {}))
 
 
 def deep_tiff(channels: int, compression: str = "lzw") -> bytes:
@@ -72,30 +67,32 @@ def deep_pnm() -> bytes:
 
 
 def pages() -> bytes:
-    return tiff.join([making.file(GREY, "TIFF"), making.file(making.grey(30, 20), "TIFF", {"compression": "tiff_lzw"})])
+    return tiff.join([testdata.file(GREY, "TIFF"), testdata.file(testdata.grey(30, 20), "TIFF", {"compression": "tiff_lzw"})])
 
 
 ALL = ("ICC", "EXIF", "alpha", "orientation")
 CASES = (
     Case("JPEG", lambda: described("JPEG", options={"quality": 95}), carries=("ICC", "EXIF", "orientation")),
     Case("PNG", lambda: described("PNG", alpha=True), carries=ALL),
-    Case("PNG, 1 bit", lambda: making.file(Image.fromarray(GREY).convert("1"), "PNG"), bits=1),
-    Case("PNG, palette", lambda: making.file(Image.fromarray(making.scene(48, 64)).quantize(32), "PNG")),
+    Case("PNG, 1 bit", lambda: testdata.file(Image.fromarray(GREY).convert("1"), "PNG"), bits=1),
+    Case("PNG, palette", lambda: testdata.file(Image.fromarray(testdata.scene(48, 64)).quantize(32), "PNG")),
     Case("PNG, 16 bits", lambda: deep_png(1), bits=16),
     Case("PNG, 16 bits, RGB and alpha", lambda: deep_png(4), bits=16, carries=("alpha",)),
     Case("TIFF", lambda: described("TIFF"), carries=("ICC", "EXIF", "orientation")),
     Case(
-        "TIFF, alpha", lambda: making.file(Image.fromarray(np.stack([GREY, 255 - GREY], -1), "LA"), "TIFF"), carries=("alpha",)
+        "TIFF, alpha",
+        lambda: testdata.file(Image.fromarray(np.stack([GREY, 255 - GREY], -1), "LA"), "TIFF"),
+        carries=("alpha",),
     ),
     *(
-        Case(f"TIFF, {name}", lambda option=option: making.file(making.scene(48, 64), "TIFF", {"compression": option}))
+        Case(f"TIFF, {name}", lambda option=option: testdata.file(testdata.scene(48, 64), "TIFF", {"compression": option}))
         for name, option in (("LZW", "tiff_lzw"), ("Deflate", "tiff_adobe_deflate"), ("PackBits", "packbits"), ("JPEG", "jpeg"))
     ),
-    Case("TIFF, fax", lambda: making.file(Image.fromarray(GREY).convert("1"), "TIFF", {"compression": "group4"}), bits=1),
-    Case("TIFF, palette", lambda: making.file(Image.fromarray(making.scene(48, 64)).quantize(32), "TIFF")),
-    Case("TIFF, CMYK", lambda: making.file(Image.fromarray(making.scene(48, 64)).convert("CMYK"), "TIFF")),
+    Case("TIFF, fax", lambda: testdata.file(Image.fromarray(GREY).convert("1"), "TIFF", {"compression": "group4"}), bits=1),
+    Case("TIFF, palette", lambda: testdata.file(Image.fromarray(testdata.scene(48, 64)).quantize(32), "TIFF")),
+    Case("TIFF, CMYK", lambda: testdata.file(Image.fromarray(testdata.scene(48, 64)).convert("CMYK"), "TIFF")),
     Case(
-        "TIFF, Lab", lambda: making.file(Image.merge("LAB", [Image.fromarray(GREY), *[Image.new("L", (64, 48))] * 2]), "TIFF")
+        "TIFF, Lab", lambda: testdata.file(Image.merge("LAB", [Image.fromarray(GREY), *[Image.new("L", (64, 48))] * 2]), "TIFF")
     ),
     Case("TIFF, 16 bits", lambda: deep_tiff(1), bits=16),
     Case("TIFF, 16 bits, RGB, tiles", lambda: deep_tiff(3, "deflate"), bits=16),
@@ -109,20 +106,20 @@ CASES = (
         carries=("ICC", "EXIF", "orientation"),
     ),
     Case("AVIF", lambda: described("AVIF", alpha=True, options={"quality": 95}), lossless=False, carries=ALL),
-    Case("BMP", lambda: making.file(GREY, "BMP")),
-    Case("PNM", lambda: making.file(GREY, "PNM")),
+    Case("BMP", lambda: testdata.file(GREY, "BMP")),
+    Case("PNM", lambda: testdata.file(GREY, "PNM")),
     Case("PNM, 16 bits", deep_pnm, bits=16),
-    Case("GIF", lambda: making.file(GREY, "GIF")),
-    Case("JPEG 2000", lambda: making.file(GREY, "JPEG2000")),
+    Case("GIF", lambda: testdata.file(GREY, "GIF")),
+    Case("JPEG 2000", lambda: testdata.file(GREY, "JPEG2000")),
 )
 
-SCENE = making.scene(48, 64)
-GAMMA = making.grey_profile(making.gamma_curve(1.8))
+SCENE = testdata.scene(48, 64)
+GAMMA = testdata.grey_profile(testdata.gamma_curve(1.8))
 RGB = rendering.profiles()
 
 
 def profiled(kind: str, picture: NDArray[Any], profile: bytes, options: dict[str, Any] | None = None) -> Callable[[], bytes]:
-    return lambda: making.file(picture, kind, {"icc_profile": profile, **(options or {})})
+    return lambda: testdata.file(picture, kind, {"icc_profile": profile, **(options or {})})
 
 
 def deep_profiled(kind: str, picture: NDArray[Any], profile: bytes) -> Callable[[], bytes]:
@@ -144,7 +141,7 @@ def deep_profiled(kind: str, picture: NDArray[Any], profile: bytes) -> Callable[
 
 def frames(kind: str) -> Callable[[], bytes]:
     more = {"save_all": True, "append_images": [Image.fromarray(255 - GREY), Image.fromarray(GREY)]}
-    return lambda: making.file(GREY, kind, more)
+    return lambda: testdata.file(GREY, kind, more)
 
 
 ONE = ("ICC",)
@@ -170,8 +167,8 @@ MORE = (
     ),
     Case("AVIF, 10 bits, Adobe RGB", deep_profiled("heif", SCENE, RGB["Adobe RGB"]), bits=10, lossless=False, carries=ONE),
     Case("GIF, 3 frames", frames("GIF")),
-    Case("JPEG 2000, color", lambda: making.file(SCENE, "JPEG2000")),
-    Case("JPEG 2000, 16 bits", lambda: making.file(Image.fromarray(DEEP), "JPEG2000"), bits=16),
+    Case("JPEG 2000, color", lambda: testdata.file(SCENE, "JPEG2000")),
+    Case("JPEG 2000, 16 bits", lambda: testdata.file(Image.fromarray(DEEP), "JPEG2000"), bits=16),
 )
 """Files in spaces of their own, and further ones; apart from the others, of which ``tests.fuzz`` damages each."""
 
@@ -184,27 +181,31 @@ REFUSED = (
 """Files that are refused."""
 
 
+def grey_jpeg() -> bytes:
+    return testdata.file(GREY, "JPEG")
+
+
 def grey_tiff() -> bytes:
-    return making.file(GREY, "TIFF")
+    return testdata.file(GREY, "TIFF")
 
 
 def color_tiff() -> bytes:
-    return making.file(making.scene(48, 64), "TIFF")
+    return testdata.file(testdata.scene(48, 64), "TIFF")
 
 
 def color_png() -> bytes:
-    return making_tools.png(color=True)
+    return tools.png(color=True)
 
 
 def grey_png() -> bytes:
-    return making_tools.png(color=False)
+    return tools.png(color=False)
 
 
 def bilevel_tiff() -> bytes:
-    return making.file(Image.fromarray(GREY).convert("1"), "TIFF")
+    return testdata.file(Image.fromarray(GREY).convert("1"), "TIFF")
 
 
-SRGB = making.srgb_profile()
+SRGB = testdata.srgb_profile()
 TOLD = ("ICC", "EXIF", "orientation")
 BY_TOOLS = (
     Case("libtiff: LZW with differences", tiffcp("-c lzw:2", grey_tiff)),
@@ -235,12 +236,14 @@ BY_TOOLS = (
     Case("ImageMagick: HEIC", magick("-quality 90", ".heic", color_png), lossless=False),
     Case("ImageMagick: HEIC, grey", magick("-quality 90", ".heic", grey_png), lossless=False),
     Case("ImageMagick: AVIF", magick("-quality 90", ".avif", color_png), lossless=False),
-    Case("exiftool: JPEG", exiftool(".jpg", lambda: making.file(GREY, "JPEG"), profile=PROFILE), lossless=False, carries=TOLD),
+    Case(
+        "exiftool: JPEG", exiftool(".jpg", lambda: testdata.file(GREY, "JPEG"), profile=PROFILE), lossless=False, carries=TOLD
+    ),
     Case("exiftool: PNG", exiftool(".png", color_png, profile=SRGB), carries=TOLD),
     Case("exiftool: TIFF", exiftool(".tif", grey_tiff, profile=PROFILE), carries=TOLD),
     Case(
         "exiftool: WebP",
-        exiftool(".webp", lambda: making.file(making.scene(48, 64), "WEBP", {"lossless": True}), profile=SRGB),
+        exiftool(".webp", lambda: testdata.file(testdata.scene(48, 64), "WEBP", {"lossless": True}), profile=SRGB),
         carries=TOLD,
     ),
     Case(
@@ -326,4 +329,4 @@ def tables(colorizer: Colorizer, odd: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(tables(Colorizer.load(options=Options(on_color="recolor")), making.DATA / "odd"))
+    print(tables(Colorizer.load(options=Options(on_color="recolor")), testdata.DATA / "odd"))

@@ -1,0 +1,1 @@
+"""Hold what several tests share: samples, models, films, studies, and the tools that print tables."""
