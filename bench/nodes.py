@@ -12,7 +12,8 @@ import numpy as np
 import onnxruntime
 
 import photochrom
-from photochrom.model import BINS, BUNDLED
+from photochrom.color import BINS
+from photochrom.model import BUNDLED
 
 HEIGHT, WIDTH = 128, 160
 PASSES, SHOWN = 12, 12

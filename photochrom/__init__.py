@@ -5,13 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from photochrom.version import __version__
+
 if TYPE_CHECKING:
     from photochrom.api import colorize
     from photochrom.colorizer import Colorizer, Options
     from photochrom.errors import PhotochromError
     from photochrom.photo import Photo
 
-__version__ = "0.1.0"
 __all__ = ["Colorizer", "Options", "Photo", "PhotochromError", "__version__", "colorize"]
 
 _HOMES = {

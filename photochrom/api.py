@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from photochrom import huge, provenance, signing
 from photochrom import photo as photos
+from photochrom.color import Plane
 from photochrom.colorizer import Colorizer, Options, Result, in_color
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
 from photochrom.files import SUBSTITUTES, ending
 from photochrom.files import contents as read_contents
 from photochrom.photo import Format, Photo
-from photochrom.planes import Plane
 
 if TYPE_CHECKING:
     from PIL import Image

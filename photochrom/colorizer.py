@@ -8,19 +8,17 @@ from typing import Any, Literal, final, get_args
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from photochrom import photo as photos
 from photochrom import spaces
+from photochrom.color import BINS, Bytes, Float, Plane
 from photochrom.errors import OptionError, PhotoError
 from photochrom.hints import Hint, draw, settle
 from photochrom.judge import Judgement, judge
-from photochrom.model import BINS, Model, takes_none
+from photochrom.model import Model, takes_none
 from photochrom.photo import Compression, Format, LumaChoice, LumaWay, Photo, Subsampling
 from photochrom.upsample import shrink, upsample
 
-Plane = NDArray[np.uint8]
-Float = NDArray[np.float32]
 OnColor = Literal["skip", "recolor", "error"]
 
 TAKEN: dict[str, tuple[Format, ...]] = {
@@ -125,7 +123,7 @@ class Result:
 
     photo: Photo
     judgement: Judgement
-    chroma: tuple[photos.Plane, photos.Plane] | None
+    chroma: tuple[Plane, Plane] | None
     """Cb and Cr of the photograph's size or half of it, uint8 or uint16; no color is 128, in uint16 32768. None where it was
     skipped."""
     luma: LumaWay | None = None
@@ -198,7 +196,7 @@ class Colorizer:
             guide = guide.astype(np.uint16) * np.uint16(257)
         return Result(photo, judgement, upsample(low, guide, step=step), luma, confidence, tuple(pages), notes)
 
-    def small_chroma(self, luma: Plane, *, orientation: int = 1, profile: bytes | None = None) -> Float:
+    def small_chroma(self, luma: Bytes, *, orientation: int = 1, profile: bytes | None = None) -> Float:
         """Predict ``(2, h, w)`` chroma at the network's scale for ``(H, W)`` uint8 luma as stored.
 
         The network sees the picture upright and as sRGB; its answer is turned back, and converted to an RGB profile.
@@ -214,7 +212,7 @@ class Colorizer:
         found = self.model.distribution(seen, vividness=self.options.vividness, hints=hints, palette=palette)
         return np.asarray(found[0], np.float32)
 
-    def confidence(self, luma: Plane, *, orientation: int = 1, profile: bytes | None = None) -> Plane:
+    def confidence(self, luma: Bytes, *, orientation: int = 1, profile: bytes | None = None) -> Bytes:
         """Map how likely each color lies within 10 dE (CIE76) of the truth.
 
         Args:
@@ -235,7 +233,7 @@ class Colorizer:
         whole = cv2.resize(found * np.float32(255), (wide, high), interpolation=cv2.INTER_LINEAR)
         return np.ascontiguousarray(photos.upright(np.rint(whole).clip(0, 255).astype(np.uint8), orientation))
 
-    def answer(self, luma: Plane, orientation: int = 1, profile: bytes | None = None) -> tuple[Float, Float | None]:
+    def answer(self, luma: Bytes, orientation: int = 1, profile: bytes | None = None) -> tuple[Float, Float | None]:
         """Predict small chroma as ``small_chroma`` does, and its ``(h, w)`` confidence if the model states one, as stored."""
         luma = spaces.as_srgb(luma, profile)
         seen, hints, palette = self._shown(luma, orientation)
@@ -244,14 +242,14 @@ class Colorizer:
         sure = None if confidence is None else np.ascontiguousarray(photos.stored(confidence[0], orientation))
         return spaces.into(profile, settle(low, luma, self.options.hints, orientation=orientation), luma), sure
 
-    def _shown(self, luma: Plane, orientation: int) -> tuple[Float, Float | None, Float | None]:
+    def _shown(self, luma: Bytes, orientation: int) -> tuple[Float, Float | None, Float | None]:
         """Give what the network is shown: upright luma, hints and a palette."""
         seen = photos.upright(self._seen(luma), orientation)
         whole, options = photos.upright(luma, orientation).shape, self.options
         hints = draw(options.hints, (whole[0], whole[1]), (seen.shape[0], seen.shape[1]))[None] if options.hints else None
         return seen[None, None], hints, None if options.palette is None else np.array(options.palette, np.float32)[None]
 
-    def chroma(self, luma: Plane) -> Float:
+    def chroma(self, luma: Bytes) -> Float:
         """Predict chroma of full size.
 
         Args:
@@ -270,7 +268,7 @@ class Colorizer:
         planes = upsample(self.small_chroma(luma), luma, step=1)
         return (np.stack(planes).astype(np.float32) - np.float32(128)) / np.float32(255)
 
-    def paint(self, luma: Plane) -> Plane:
+    def paint(self, luma: Bytes) -> Bytes:
         """Color ``(H, W)`` uint8 luma, without judging it first; gives ``(H, W, 3)`` uint8 RGB."""
         return photos.to_array(Photo(luma=luma), *upsample(self.small_chroma(luma), luma, step=1))
 
@@ -283,7 +281,7 @@ class Colorizer:
         high, wide = (min(max(round(side * scale / stride), 1), LONGEST * size // stride) * stride for side in (height, width))
         return high, wide
 
-    def _seen(self, luma: Plane) -> Float:
+    def _seen(self, luma: Bytes) -> Float:
         """Scale luma to what the network was trained to see: float32 in [0, 1], its short side ``card.size``."""
         high, wide = self.seen_size(luma.shape[0], luma.shape[1])
         small = shrink(luma, min(high, luma.shape[0]), min(wide, luma.shape[1])) / np.float32(255)

@@ -20,14 +20,12 @@ from threading import Thread
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from photochrom import jpeg
+from photochrom.color import Bytes
 from photochrom.errors import OutputError, PhotoError, one_line
-
-Plane = NDArray[np.uint8]
 
 HUFFMAN = b"\xff\xc4"
 CODED = b""
@@ -111,7 +109,7 @@ def obstacle(header: jpeg.Header, space: str) -> str | None:
     return None if len(header.luma_table) == 64 else "its quantization table comes late"
 
 
-def encode(coded: Coded, cb: Plane, cr: Plane, *, segments: list[jpeg.Segment], quick: bool = False) -> bytes:
+def encode(coded: Coded, cb: Bytes, cr: Bytes, *, segments: list[jpeg.Segment], quick: bool = False) -> bytes:
     """Write a JPEG of a file's luma, coefficient by coefficient, and of new chroma.
 
     Args:
@@ -211,7 +209,7 @@ def _recoded(data: bytes, header: jpeg.Header) -> Component:
     return found
 
 
-def _coded(plane: Plane, steps: list[int], options: dict[str, bool], *, becomes: int) -> Component:
+def _coded(plane: Bytes, steps: list[int], options: dict[str, bool], *, becomes: int) -> Component:
     buffer = _file()
     Image.fromarray(plane).save(buffer, None, qtables=[steps], **options)
     data = buffer.getvalue()

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photochrom import color, metrics
+from photochrom.color import Picture
 from photochrom.colorizer import Colorizer, Options
-from photochrom.metrics import Picture, Predict, Scores, Summary, Value
+from photochrom.metrics import Predict, Scores, Summary, Value
 from photochrom.shards import Split, members, shards
 
 Measure = Literal["disparity", "de2000"]

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photochrom import photo as photos
+from photochrom.color import Float, Picture
 from photochrom.colorizer import Colorizer
 from photochrom.errors import DataError, FilmError, OptionError
-from photochrom.metrics import Picture, Value
+from photochrom.metrics import Value
 from photochrom.photo import Photo
 from photochrom.planes import luma_of
 from photochrom.shards import Split, evenly, members, shards
@@ -28,7 +29,6 @@ from photochrom.steady.measures import Comparison, FilmScores, Watch, compare
 from photochrom.steady.moves import MOVES, Move, clip
 from photochrom.upsample import upsample
 
-Float = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 PER_FRAME, STEADY = "each frame by itself", "steady"

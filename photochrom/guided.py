@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from photochrom import bootstrap, metrics
+from photochrom import bootstrap, color, metrics
+from photochrom.color import Picture
 from photochrom.colorizer import Colorizer
 from photochrom.evaluate import luma_of
 from photochrom.hints import Hint
-from photochrom.metrics import Picture
 from photochrom.model import takes_none
 from photochrom.protocols import Figure, Measured, Photographs
 
@@ -47,7 +47,7 @@ def hints(colorizer: Colorizer, photographs: Photographs) -> Measured:
         luma = luma_of(picture)
         points = _points(picture, max(COUNTS), seed=index)
         options = [replace(colorizer.options, vividness=0.0, hints=points[:count]) for count in COUNTS]
-        psnr = [metrics.psnr(picture, Colorizer(colorizer.model, each).paint(luma)) for each in options]
+        psnr = [color.psnr(picture, Colorizer(colorizer.model, each).paint(luma)) for each in options]
         rows.append([*psnr, *_moved(colorizer, picture, index)])
     *psnrs, near, far, near_strong, far_strong = bootstrap.means(np.array(rows)).T
     figures = {
@@ -73,7 +73,7 @@ def confidence(colorizer: Colorizer, photographs: Photographs) -> Measured:
     for picture in photographs:
         luma = luma_of(picture)
         sure = colorizer.confidence(luma) / 255
-        near = metrics.delta_e_1976(metrics.lab(colorizer.paint(luma)), metrics.lab(picture)) <= NEAR
+        near = color.delta_e_1976(color.lab(colorizer.paint(luma)), color.lab(picture)) <= NEAR
         tenths = np.minimum((sure * STEPS).astype(np.intp), STEPS - 1).ravel()
         counts = [np.bincount(tenths, weights, STEPS) for weights in (None, sure.ravel(), near.ravel())]
         rows.append(np.concatenate(counts) / near.size)
@@ -125,10 +125,10 @@ def _moved(colorizer: Colorizer, picture: Picture, index: int) -> list[float]:
     row, column = (int(side * (1 - INSET if end else INSET)) for side, end in zip(luma.shape, (bottom, right), strict=True))
     high, wide = (max(1, round(side * FAR)) for side in luma.shape)
     options = replace(colorizer.options, vividness=1.0)
-    automatic = metrics.lab(Colorizer(colorizer.model, options).paint(luma))
+    automatic = color.lab(Colorizer(colorizer.model, options).paint(luma))
     moved = []
     for click in (_true(picture, row, column), Hint(column, row, STRONG[index // 4 % len(STRONG)])):
-        answer = metrics.lab(Colorizer(colorizer.model, replace(options, hints=(click,))).paint(luma))
-        change = metrics.delta_e_1976(automatic, answer)[:: -1 if bottom else 1, :: -1 if right else 1]
+        answer = color.lab(Colorizer(colorizer.model, replace(options, hints=(click,))).paint(luma))
+        change = color.delta_e_1976(automatic, answer)[:: -1 if bottom else 1, :: -1 if right else 1]
         moved += [float(change[:high, :wide].mean()), float(change[-high:, -wide:].mean())]
     return moved

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +13,10 @@ from numpy.typing import NDArray
 
 from photochrom import color
 from photochrom import photo as photos
+from photochrom.color import Bytes, Float
 from photochrom.errors import OptionError, PhotoError
 from photochrom.judge import judge
-from photochrom.model import BINS
 from photochrom.upsample import shrink, upsample
-
-Plane = NDArray[np.uint8]
-Float = NDArray[np.float32]
 
 PATCH = 3
 """Side of the patch that stands for a point, in pixels of what the network sees: small, for it must not cross an edge."""
@@ -124,7 +120,7 @@ def stored_place(hint: Hint, shape: tuple[int, ...], orientation: int) -> tuple[
     return (row, column) if orientation < 5 else (column, row)
 
 
-def settle(chroma: Float, luma: Plane, hints: Sequence[Hint], *, orientation: int = 1) -> Float:
+def settle(chroma: Float, luma: Bytes, hints: Sequence[Hint], *, orientation: int = 1) -> Float:
     """Move the network's answer until ``upsample`` gives every hinted point its color, as far as the point's luma allows it.
 
     What the points lack together is first believed of their wider surroundings (kriging: the posterior mean of a Gaussian
@@ -160,22 +156,6 @@ def settle(chroma: Float, luma: Plane, hints: Sequence[Hint], *, orientation: in
     return chroma
 
 
-def palette(chroma: Float) -> Float:
-    """Measure the share of each chroma bin in ``(2, H, W)`` chroma, averaged over 4 x 4 pixels (Zhang et al. 2017, sec. 3.4).
-
-    Returns:
-        ``(323,)`` float32 that sum to 1.
-    """
-    height, width = (max(side // 4 * 4, 1) for side in chroma.shape[1:])
-    cell = 4 if min(height, width) >= 4 else 1
-    small = chroma[:, : height // cell * cell, : width // cell * cell]
-    small = small.reshape(2, height // cell, cell, width // cell, cell).mean((2, 4))
-    index = np.clip(np.rint(small / color.BIN_STEP).astype(np.intp), -10, 10) + 10
-    count = np.bincount(_table()[index[0], index[1]].ravel(), minlength=BINS)
-    shares: Float = (count / count.sum()).astype(np.float32)
-    return shares
-
-
 def reference(path: Path) -> tuple[float, ...]:
     """Read the palette of a color photograph, as ``Options`` takes it.
 
@@ -185,12 +165,7 @@ def reference(path: Path) -> tuple[float, ...]:
     found = photos.read(path)
     if found.thumbnail is None or judge(found).kind in ("grey", "blank"):
         raise PhotoError(f"{path}: has no color that could lead; name a color photograph as reference")
-    return tuple(palette(color.split(found.thumbnail)[1]).tolist())
-
-
-@lru_cache(maxsize=1)
-def _table() -> NDArray[np.int64]:
-    return color.bin_table()
+    return tuple(color.palette(color.split(found.thumbnail)[1]).tolist())
 
 
 def _cells(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: Sequence[int], grid: Sequence[int]) -> NDArray[np.intp]:
@@ -198,7 +173,7 @@ def _cells(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: Sequence[in
     return (rows * grid[0] // shape[0]) * grid[1] + columns * grid[1] // shape[1]
 
 
-def _near(rows: NDArray[np.intp], columns: NDArray[np.intp], luma: Plane, grid: Sequence[int], *, reach: float) -> Float:
+def _near(rows: NDArray[np.intp], columns: NDArray[np.intp], luma: Bytes, grid: Sequence[int], *, reach: float) -> Float:
     """Give ``(P, h, w)`` weights of the cells around each pixel, by distance and by luma; 1 at the pixel's own."""
     height, width = (min(few, many) for few, many in zip(grid, luma.shape, strict=True))
     small = shrink(luma, height, width) / np.float32(255)

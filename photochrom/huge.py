@@ -50,7 +50,6 @@ LAYOUT = frozenset({WIDTH, tiff.BITS, SAMPLES, EXTRA, tiff.SAMPLE_FORMAT, tiff.P
 LAYOUT |= {tiff.COMPRESSION, PREDICTOR, JPEG_TABLES, SUBSAMPLING, REFERENCE}
 """Tags of the first band that hold for the whole file."""
 Samples = NDArray[Any]
-Float = NDArray[np.float32]
 
 
 def scan(path: Path) -> Scan | None:

@@ -15,11 +15,10 @@ from functools import cache
 
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 
+from photochrom.color import Bytes
 from photochrom.errors import OutputError, PhotoError
 
-Plane = NDArray[np.uint8]
 Segment = tuple[bytes, bytes]
 """A marker (two bytes) and its payload, the length left out."""
 
@@ -204,7 +203,7 @@ def color_space(data: bytes) -> str:
         raise PhotoError(f"a JPEG that cannot be read ({error}); convert it to PNG or TIFF first") from error
 
 
-def decode(data: bytes, colorspace: str, *, header: Header) -> tuple[Plane, bytes]:
+def decode(data: bytes, colorspace: str, *, header: Header) -> tuple[Bytes, bytes]:
     """Decode samples; a file that lost some of them is refused, one that is odd only in form is taken.
 
     Args:
@@ -253,13 +252,13 @@ def _tidied(data: bytes, fault: str, header: Header) -> bytes:
     return data
 
 
-def thumbnail(data: bytes, *, side: int) -> Plane:
+def thumbnail(data: bytes, *, side: int) -> Bytes:
     """Decode a color picture of a half to an eighth in size, its shorter side no smaller than asked where the file allows.
 
     Returns:
         ``(h, w, 3)`` uint8 RGB.
     """
-    picture: Plane = simplejpeg.decode_jpeg(
+    picture: Bytes = simplejpeg.decode_jpeg(
         data, colorspace="RGB", min_height=side, min_width=side, fastdct=True, fastupsample=True, strict=False
     )
     return picture
@@ -296,7 +295,7 @@ def shared(size: tuple[int, ...], full: tuple[int, ...]) -> tuple[int, int]:
     return down, across
 
 
-def encode(luma: Plane, cb: Plane, cr: Plane, *, quality: int, segments: list[Segment]) -> bytes:
+def encode(luma: Bytes, cb: Bytes, cr: Bytes, *, quality: int, segments: list[Segment]) -> bytes:
     """Encode planes as a baseline JPEG.
 
     Args:
@@ -386,8 +385,8 @@ def _dpi(jfif: bytes) -> tuple[float, float]:
     return int.from_bytes(jfif[8:10]) * per_inch, int.from_bytes(jfif[10:12]) * per_inch
 
 
-def _decode(data: bytes, colorspace: str) -> Plane:
-    samples: Plane = simplejpeg.decode_jpeg(data, colorspace=colorspace)
+def _decode(data: bytes, colorspace: str) -> Bytes:
+    samples: Bytes = simplejpeg.decode_jpeg(data, colorspace=colorspace)
     return samples
 
 

@@ -10,20 +10,16 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from photochrom import color
+from photochrom.color import BINS, Float
 from photochrom.errors import ModelError, OptionError, one_line
-
-Float = NDArray[np.float32]
 
 CARD_KEY = "photochrom"
 """Name of the metadata entry of the ONNX file that holds the card, as JSON."""
 CARD_FORMAT = 3
 """Format of the cards that are written; each adds fields to the one before, which are read with their defaults."""
 BUNDLED = "photochrom.onnx"
-BINS = 323
-"""Length of a palette: the number of bins of ``color.bins()``."""
 
 
 @dataclass(frozen=True)

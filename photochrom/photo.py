@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from photochrom import extended_xmp, iptc, jpeg, photo_jpeg, photo_pillow, photo_tiff, planes, png, pnm, tiff, vips
+from photochrom.color import Plane
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, Kind, contents, kind_of, same_file, save, unknown
 from photochrom.picture import MAX_PIXELS, SAMPLINGS, Compression, LumaChoice, LumaWay, Photo, Subsampling
-from photochrom.planes import Plane, stored, upright
+from photochrom.planes import stored, upright
 
 __all__ = [
     "FORMATS",
@@ -32,7 +33,6 @@ __all__ = [
     "LumaChoice",
     "LumaWay",
     "Photo",
-    "Plane",
     "Subsampling",
     "asked",
     "chroma_step",

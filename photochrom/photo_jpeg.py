@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from photochrom import dct, extended_xmp, icc, iptc, jpeg, planes, tiff
+from photochrom.color import Plane
 from photochrom.errors import OutputError, PhotoError
 from photochrom.picture import LumaWay, Photo, refuse_large
-from photochrom.planes import Plane
 
 
 def read(data: bytes, max_pixels: int) -> Photo:

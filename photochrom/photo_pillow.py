@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from photochrom import av1, heif, icc, jpeg, planes, png, pnm, tiff, vips, webp
+from photochrom.color import Bytes, Plane
 from photochrom.errors import PhotoError
 from photochrom.files import FORMATS, Kind, kind_of
 from photochrom.picture import LOSSY_QUALITY, Photo, refuse_large
-from photochrom.planes import Bytes, Plane
 
 NAMES = {"PNM": "PPM", "JPEG 2000": "JPEG2000"}
 """What Pillow calls some formats."""

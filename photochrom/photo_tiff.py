@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from photochrom import icc, photo_pillow, planes, tiff, vips
+from photochrom.color import Bytes, Plane
 from photochrom.errors import OutputError, PhotoError
 from photochrom.picture import COPIES_LEFT, Compression, Photo, refuse_large
-from photochrom.planes import Bytes, Plane
 
 COMPRESSIONS = {1: "raw", 5: "tiff_lzw", 6: "jpeg", 7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_adobe_deflate"}
 COMPRESSIONS |= {32773: "packbits", 50000: "zstd"}

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from photochrom import jpeg, planes
+from photochrom.color import Bytes, Plane
 from photochrom.dct import Coded
 from photochrom.errors import PhotoError
 from photochrom.files import Kind
-from photochrom.planes import Bytes, Plane
 
 LumaWay = Literal["lossless", "encoded"]
 """How a JPEG gets its luma: coefficient by coefficient from another, or encoded anew from the plane."""

@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photochrom import icc
-from photochrom.color import BLUE_CB, KB, KG, KR, RED_CR
+from photochrom.color import BLUE_CB, KB, KG, KR, RED_CR, Bytes, Plane
 from photochrom.errors import OptionError, PhotoError
 
-Bytes = NDArray[np.uint8]
-Plane = NDArray[np.unsignedinteger[Any]]
-"""Samples of 8 or 16 bits."""
 Size = tuple[int, int]
 """Height and width."""
 

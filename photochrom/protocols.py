@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from photochrom.color import Picture
 from photochrom.evaluate import cell
 from photochrom.goals import GOALS, SOURCES, Goal, Protocol
-from photochrom.metrics import Picture, Value
+from photochrom.metrics import Value
 from photochrom.shards import Split, members, shards
 
 Verdict = Literal["reached", "missed", "not measured", "too few photographs", ""]

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from photochrom import __version__
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
 from photochrom.extended_xmp import BEGIN, END, RDF, written
 from photochrom.files import FORMATS, Format
 from photochrom.hints import Hint
+from photochrom.version import __version__
 
 if TYPE_CHECKING:
     from xml.dom import minidom

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import bootstrap, metrics
-from photochrom.colorizer import Colorizer, Plane
+from photochrom import bootstrap, color, metrics
+from photochrom.color import Bytes, Picture
+from photochrom.colorizer import Colorizer
 from photochrom.evaluate import lay, luma_of
-from photochrom.metrics import Picture
 from photochrom.protocols import Figure, Measured, Photographs
 
 SCALES = (0.5, 2, 4)
@@ -37,9 +37,9 @@ def robustness(colorizer: Colorizer, photographs: Photographs) -> Measured:
     rows = []
     for picture in photographs:
         luma = luma_of(picture)
-        usual = metrics.lab(colorizer.paint(luma))
-        changed = [metrics.lab(way(luma)) for way in ways.values()]
-        rows.append([measure(usual, lab).mean() for measure in (metrics.delta_e_1976, metrics.delta_e_2000) for lab in changed])
+        usual = color.lab(colorizer.paint(luma))
+        changed = [color.lab(way(luma)) for way in ways.values()]
+        rows.append([measure(usual, lab).mean() for measure in (color.delta_e_1976, color.delta_e_2000) for lab in changed])
     found = np.array(rows)
     means = bootstrap.means(found[:, : len(ways)])
     return Measured(
@@ -52,19 +52,19 @@ def robustness(colorizer: Colorizer, photographs: Photographs) -> Measured:
     )
 
 
-def _ways(colorizer: Colorizer) -> dict[str, Callable[[Plane], Picture]]:
+def _ways(colorizer: Colorizer) -> dict[str, Callable[[Bytes], Picture]]:
     """Give the ways to color ``(H, W)`` luma that should make no difference, by their keys in ``GOALS``."""
 
-    def resized(scale: float) -> Callable[[Plane], Picture]:
-        def way(luma: Plane) -> Picture:
+    def resized(scale: float) -> Callable[[Bytes], Picture]:
+        def way(luma: Bytes) -> Picture:
             size = tuple(round(side * scale) for side in luma.shape)
             chroma = colorizer.chroma(_resize(luma, size))
             return lay(np.stack([_resize(plane, luma.shape) for plane in chroma]), luma)
 
         return way
 
-    def long(axis: int) -> Callable[[Plane], Picture]:
-        def way(luma: Plane) -> Picture:
+    def long(axis: int) -> Callable[[Bytes], Picture]:
+        def way(luma: Bytes) -> Picture:
             more = max(0, ASPECT * luma.shape[1 - axis] - luma.shape[axis])
             before = more // 2
             margins = [(0, 0), (0, 0)]

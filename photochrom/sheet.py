@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from photochrom.color import Picture
 from photochrom.errors import OptionError, OutputError, PhotoError, one_line
 from photochrom.judge import judge
-from photochrom.metrics import Picture, Predict
+from photochrom.metrics import Predict
 from photochrom.photo import SUFFIXES, from_array
 from photochrom.shards import evenly, members
 

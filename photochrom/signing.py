@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from photochrom import __version__
 from photochrom.errors import OptionError, OutputError, one_line
 from photochrom.files import Format, Kind
 from photochrom.provenance import SOURCE_TYPE
+from photochrom.version import __version__
 
 TYPES: dict[Kind, str] = {
     "JPEG": "image/jpeg",

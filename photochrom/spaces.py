@@ -13,14 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from photochrom import color, icc
-from photochrom.planes import Bytes
-
-Float = NDArray[np.float32]
-Double = NDArray[np.float64]
+from photochrom.color import Bytes, Double, Float
 
 STEPS = 4096
 """Of a tabulated tone curve: finer than 8 bits where the curve is steepest."""

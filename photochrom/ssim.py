@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.floating[Any]]
+from photochrom.color import Floats
 
 SIDE, SIGMA = 11, 1.5
 """The Gaussian window, in pixels."""
@@ -39,7 +38,7 @@ def ssim(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> float:
     return float(((2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))).mean(dtype=np.float64))
 
 
-def _blurred(planes: Float) -> Float:
+def _blurred(planes: Floats) -> Floats:
     """Weigh ``(C, H, W)`` planes by the window, at the positions where it lies inside."""
     for axis in (1, 2):
         side = min(SIDE, planes.shape[axis])

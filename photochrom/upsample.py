@@ -21,12 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import color
+from photochrom.color import Bytes, Float, Plane
 from photochrom.errors import OptionError
-
-Float = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
-Samples = NDArray[np.unsignedinteger[Any]]
-"""uint8 or uint16."""
 
 WINDOW = 0.8
 """Standard deviation of the window in which a slope is fitted, in chroma cells."""
@@ -58,7 +54,7 @@ THREAD_PIXELS = 1 << 20
 """Output pixels from which on threads pay: a smaller picture costs a fifth more processor time with them."""
 
 
-def upsample(chroma: NDArray[np.floating], luma: Samples, *, step: int) -> tuple[Samples, Samples]:
+def upsample(chroma: NDArray[np.floating], luma: Plane, *, step: int) -> tuple[Plane, Plane]:
     """Enlarge chroma to planes of the photograph's size or half of it, guided by its luma.
 
     Color stops where luma has its edge, and stays inside the RGB gamut with its hue kept. At half size that holds for every
@@ -151,7 +147,7 @@ def spaced(cells: tuple[int, ...], size: tuple[int, ...]) -> int:
     return spacing
 
 
-def excess(model: Model, luma: Samples, *, width: int, step: int = 1, spacing: int = 1) -> tuple[Float, Float]:
+def excess(model: Model, luma: Plane, *, width: int, step: int = 1, spacing: int = 1) -> tuple[Float, Float]:
     """Find how much blue and red exceed luma in a band of rows, not yet held in the gamut.
 
     Args:
@@ -176,7 +172,7 @@ def excess(model: Model, luma: Samples, *, width: int, step: int = 1, spacing: i
     return blue, red
 
 
-def shrink(luma: Samples, height: int, width: int) -> Float:
+def shrink(luma: Plane, height: int, width: int) -> Float:
     """Average luma over the cells of a grid that covers it, at hardly more than the cost of reading it.
 
     Args:
@@ -195,15 +191,15 @@ def shrink(luma: Samples, height: int, width: int) -> Float:
     return _area(_levels(luma).astype(np.float32), height, width, rows=rows, columns=columns)
 
 
-def _halved(luma: Samples) -> Samples:
+def _halved(luma: Plane) -> Plane:
     """Average squares of 2 x 2 pixels, an odd last row or column twice."""
     odd = luma.shape[0] % 2, luma.shape[1] % 2
     if any(odd):
-        luma = cast(Samples, cv2.copyMakeBorder(luma, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE))
-    return cast(Samples, cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA))
+        luma = cast(Plane, cv2.copyMakeBorder(luma, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE))
+    return cast(Plane, cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA))
 
 
-def _levels(luma: Samples) -> NDArray[Any]:
+def _levels(luma: Plane) -> NDArray[Any]:
     """Give luma in levels of 255: uint8 as it is, uint16 as float32."""
     return luma if luma.dtype == np.uint8 else luma * np.float32(1 / 257)
 
@@ -286,7 +282,7 @@ def _resize(plane: Float, height: int, width: int, kind: int = cv2.INTER_LINEAR)
     return cast(Float, cv2.resize(plane, (width, height), interpolation=kind))
 
 
-def _extremes(luma: Samples, rows: slice, *, step: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _extremes(luma: Plane, rows: slice, *, step: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give the darkest and brightest luma that each color of some output rows can meet, in levels of 255."""
     if step == 1:
         band = _levels(luma[rows])

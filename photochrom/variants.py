@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from photochrom import color
 from photochrom import photo as photos
+from photochrom.color import Float
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OptionError
 from photochrom.hints import Hint
 from photochrom.photo import Photo
-
-Float = NDArray[np.float32]
 
 MOST = 8
 """Variants that can be asked for."""

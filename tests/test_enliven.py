@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage import data
 
-from photochrom import color, metrics
+from photochrom import color
 from photochrom.model import Card, Model
 
 
@@ -50,7 +50,7 @@ def test_the_same_colorfulness_costs_less_change_than_a_plain_gain(name: str) ->
     dull = planes * np.float32(0.5)
 
     def reached(change: np.ndarray) -> float:
-        return metrics.colorfulness(color.join(luma, dull + change))
+        return color.colorfulness(color.join(luma, dull + change))
 
     plain = 0.5 * dull
     low, high = 1.0, 3.0

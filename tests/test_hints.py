@@ -14,10 +14,11 @@ from skimage import color as reference
 from skimage import data
 
 from photochrom import api, color, hints, photo
+from photochrom.color import BINS
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
 from photochrom.hints import Hint
-from photochrom.model import BINS, BUNDLED, Model
+from photochrom.model import BUNDLED, Model
 from photochrom.upsample import upsample
 from tests.support import testdata
 from tests.support.models import POINTER, pointer, run
@@ -144,7 +145,7 @@ def test_hints_reach_the_network_less_vivid_by_the_gain(model: Model) -> None:
 
 
 def test_a_palette_leads_to_its_colors_at_any_vividness(model: Model) -> None:
-    palette = hints.palette(np.full((2, 16, 16), 0.15, np.float32) * np.array([1, -1], np.float32)[:, None, None])
+    palette = color.palette(np.full((2, 16, 16), 0.15, np.float32) * np.array([1, -1], np.float32)[:, None, None])
     assert palette.sum() == pytest.approx(1) and palette.max() == 1
     grey = np.full((1, 1, 64, 64), 0.5, np.float32)
     for vividness, near in ((0, 0.001), (1, 0.04), (2, 0.06)):  # the bins are 0.05 apart, times the gain
@@ -155,11 +156,11 @@ def test_a_palette_leads_to_its_colors_at_any_vividness(model: Model) -> None:
 def test_a_palette_is_the_share_of_each_bin() -> None:
     chroma = np.zeros((2, 40, 44), np.float32)
     chroma[0, :, :11] = 0.2
-    palette = hints.palette(chroma)
+    palette = color.palette(chroma)
     bins = color.bins()
     assert palette[np.abs(bins).sum(1) < 1e-6] == pytest.approx(0.75, abs=0.07)
     assert palette @ bins == pytest.approx(chroma.mean((1, 2)), abs=0.012)
-    assert hints.palette(chroma[:, :3, :2]).sum() == pytest.approx(1)
+    assert color.palette(chroma[:, :3, :2]).sum() == pytest.approx(1)
 
 
 def test_confidence_is_read_from_the_curves(model: Model) -> None:

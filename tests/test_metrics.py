@@ -6,10 +6,11 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 import pytest
 from PIL import Image
-from skimage import color, data
+from skimage import color as reference
+from skimage import data
 from skimage import metrics as skimage_metrics
 
-from photochrom import bootstrap, metrics, ssim
+from photochrom import bootstrap, color, metrics, ssim
 from photochrom.errors import OptionError
 from photochrom.metrics import Scores, Truth
 
@@ -68,27 +69,27 @@ def rows(count: int, seed: int = 0) -> list[Scores]:
 
 def test_de2000_gives_the_published_values() -> None:
     table = np.array(SHARMA)
-    found = metrics.delta_e_2000(table[:, 0:3].T, table[:, 3:6].T)
+    found = color.delta_e_2000(table[:, 0:3].T, table[:, 3:6].T)
     assert len(table) == 34
     np.testing.assert_allclose(found, table[:, 6], atol=5e-5)
-    np.testing.assert_allclose(metrics.delta_e_2000(table[:, 3:6].T, table[:, 0:3].T), table[:, 6], atol=5e-5)
+    np.testing.assert_allclose(color.delta_e_2000(table[:, 3:6].T, table[:, 0:3].T), table[:, 6], atol=5e-5)
 
 
 def test_de2000_in_float32_equals_scikit_image_all_over_the_gamut() -> None:
     one, two = np.random.default_rng(0).integers(0, 256, (2, 200, 300, 3), dtype=np.uint8)
-    first, second = metrics.lab(one), metrics.lab(two)
-    found = metrics.delta_e_2000(first, second)
-    expected = color.deltaE_ciede2000(np.moveaxis(first, 0, -1).astype(float), np.moveaxis(second, 0, -1).astype(float))
+    first, second = color.lab(one), color.lab(two)
+    found = color.delta_e_2000(first, second)
+    expected = reference.deltaE_ciede2000(np.moveaxis(first, 0, -1).astype(float), np.moveaxis(second, 0, -1).astype(float))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-3)
-    assert not metrics.delta_e_2000(first, first).any()
+    assert not color.delta_e_2000(first, first).any()
 
 
 def test_lab_equals_scikit_image_and_grey_has_no_color() -> None:
     levels = np.linspace(0, 255, 18).astype(np.uint8)
     picture = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(18, -1, 3)
-    np.testing.assert_allclose(np.moveaxis(metrics.lab(picture), 0, -1), color.rgb2lab(picture), atol=0.01)
-    grey = metrics.lab(np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2))
+    np.testing.assert_allclose(np.moveaxis(color.lab(picture), 0, -1), reference.rgb2lab(picture), atol=0.01)
+    grey = color.lab(np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2))
     assert np.abs(grey[1:]).max() < 1e-3
     np.testing.assert_allclose(grey[0, [0, 255], 0], [0, 100], atol=1e-4)
 
@@ -97,20 +98,20 @@ def test_disparity_is_the_mean_absolute_difference_in_percent_of_the_full_range(
     truth = np.zeros((2, 2, 3), np.uint8)
     picture = truth.copy()
     picture[0, 0] = 255, 51, 0
-    assert metrics.disparity(truth, picture) == pytest.approx((25, 5, 0))
-    assert metrics.disparity(picture, truth) == pytest.approx((25, 5, 0)), "differences of uint8 must not wrap around"
+    assert color.disparity(truth, picture) == pytest.approx((25, 5, 0))
+    assert color.disparity(picture, truth) == pytest.approx((25, 5, 0)), "differences of uint8 must not wrap around"
     one, two = pictures()
     expected = np.abs(one.astype(int) - two).mean((0, 1)) / 2.55
-    assert metrics.disparity(one, two) == pytest.approx(tuple(expected))
+    assert color.disparity(one, two) == pytest.approx(tuple(expected))
 
 
 def test_psnr_equals_scikit_image_and_is_finite_for_equal_pictures() -> None:
     one, two = pictures()
-    assert metrics.psnr(one, two) == pytest.approx(skimage_metrics.peak_signal_noise_ratio(one, two), abs=1e-4)
-    assert metrics.psnr(one, one) == pytest.approx(10 * math.log10(255**2 * 12))
+    assert color.psnr(one, two) == pytest.approx(skimage_metrics.peak_signal_noise_ratio(one, two), abs=1e-4)
+    assert color.psnr(one, one) == pytest.approx(10 * math.log10(255**2 * 12))
     nearly = one.copy()
     nearly[0, 0, 0] ^= 1
-    assert metrics.psnr(one, nearly) == metrics.psnr(one, one), "a nearer picture must not score below an equal one"
+    assert color.psnr(one, nearly) == color.psnr(one, one), "a nearer picture must not score below an equal one"
 
 
 @pytest.mark.parametrize("side", [11, 40])
@@ -140,7 +141,7 @@ def test_rebalanced_auc_counts_every_class_alike() -> None:
     answer[0] = 101
     weights = metrics.class_weights([truth])
     found = metrics.score(Truth.of(truth, weights), answer)
-    red = metrics.auc(metrics.ab_error(metrics.lab(truth[:1]), metrics.lab(answer[:1])))
+    red = metrics.auc(color.ab_error(color.lab(truth[:1]), color.lab(answer[:1])))
     assert red < 70
     assert found.auc == pytest.approx(0.9 * 100 + 0.1 * red)
     assert found.auc_rebalanced == pytest.approx((100 + red) / 2)
@@ -164,12 +165,12 @@ def test_skill_is_one_for_the_truth_and_nothing_for_the_baseline() -> None:
 
 def test_auc_equals_the_area_under_the_swept_curve() -> None:
     one, two = pictures()
-    first, second = color.rgb2lab(one), color.rgb2lab(two)
+    first, second = reference.rgb2lab(one), reference.rgb2lab(two)
     error = np.linalg.norm(first[..., 1:] - second[..., 1:], axis=-1)
     thresholds = np.linspace(0, 150, 15001)
     share = np.searchsorted(np.sort(error.ravel()), thresholds, side="right") / error.size
     expected = 100 * ((share[1:] + share[:-1]) / 2).mean()
-    found = metrics.auc(metrics.ab_error(metrics.lab(one), metrics.lab(two)))
+    found = metrics.auc(color.ab_error(color.lab(one), color.lab(two)))
     assert 80 < expected < 95
     assert found == pytest.approx(expected, abs=0.005)
 
@@ -184,31 +185,31 @@ def test_colorfulness_by_hand() -> None:
     picture = np.zeros((2, 2, 3), np.uint8)
     picture[0, :, 0] = 255
     picture[1, :, 1] = 255
-    assert metrics.colorfulness(picture) == pytest.approx(255 + 0.3 * 127.5)
-    assert metrics.colorfulness(np.full((2, 2, 3), 90, np.uint8)) == 0
-    assert metrics.colorfulness(np.full((2, 2, 3), (0, 0, 255), np.uint8)) == pytest.approx(0.3 * 255)
+    assert color.colorfulness(picture) == pytest.approx(255 + 0.3 * 127.5)
+    assert color.colorfulness(np.full((2, 2, 3), 90, np.uint8)) == 0
+    assert color.colorfulness(np.full((2, 2, 3), (0, 0, 255), np.uint8)) == pytest.approx(0.3 * 255)
 
 
 def test_colorfulness_equals_the_plain_formula() -> None:
     red, green, blue = np.moveaxis(data.astronaut().astype(float), -1, 0)
     rg, yb = red - green, 0.5 * (red + green) - blue
     expected = math.hypot(rg.std(), yb.std()) + 0.3 * math.hypot(rg.mean(), yb.mean())
-    assert metrics.colorfulness(data.astronaut()) == pytest.approx(expected, rel=1e-5)
+    assert color.colorfulness(data.astronaut()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_score_puts_each_measure_in_its_place() -> None:
     one, two = pictures()
     found = metrics.score(Truth.of(one), two)
-    red, green, blue = metrics.disparity(one, two)
+    red, green, blue = color.disparity(one, two)
     assert (found.disparity_red, found.disparity_green, found.disparity_blue) == (red, green, blue)
     assert found.disparity == pytest.approx((red + green + blue) / 3)
-    assert found.psnr == metrics.psnr(one, two)
-    assert found.de2000 == pytest.approx(metrics.delta_e_2000(metrics.lab(one), metrics.lab(two)).mean(), rel=1e-4)
+    assert found.psnr == color.psnr(one, two)
+    assert found.de2000 == pytest.approx(color.delta_e_2000(color.lab(one), color.lab(two)).mean(), rel=1e-4)
     assert found.ssim == ssim.ssim(one, two)
-    assert found.auc == metrics.auc(metrics.ab_error(metrics.lab(one), metrics.lab(two)))
+    assert found.auc == metrics.auc(color.ab_error(color.lab(one), color.lab(two)))
     assert found.auc_rebalanced == found.auc, "there are no weights"
-    assert found.colorfulness == metrics.colorfulness(two)
-    assert found.colorfulness_true == metrics.colorfulness(one)
+    assert found.colorfulness == color.colorfulness(two)
+    assert found.colorfulness_true == color.colorfulness(one)
 
 
 def test_grey_of_a_color_photograph_keeps_lightness_and_loses_color() -> None:
@@ -216,7 +217,7 @@ def test_grey_of_a_color_photograph_keeps_lightness_and_loses_color() -> None:
     grey = np.asarray(Image.fromarray(truth).convert("L").convert("RGB"))
     found = metrics.score(Truth.of(truth), grey)
     assert found.colorfulness == 0
-    assert found.auc == pytest.approx(metrics.auc(np.hypot(*metrics.lab(truth)[1:])), abs=1e-3)
+    assert found.auc == pytest.approx(metrics.auc(np.hypot(*color.lab(truth)[1:])), abs=1e-3)
 
 
 @pytest.mark.parametrize("picture", [np.zeros((4, 5, 3), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3))])

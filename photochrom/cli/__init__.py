@@ -13,9 +13,9 @@ from contextlib import suppress
 
 import cyclopts
 
-from photochrom import __version__
 from photochrom.cli.tally import Terminated
 from photochrom.errors import OptionError, PhotochromError, one_line
+from photochrom.version import __version__
 
 app = cyclopts.App(
     name="photochrom",

@@ -36,9 +36,10 @@ def replay(
     overwrite
         Replace an output that exists.
     """
-    from photochrom import __version__, api, provenance
+    from photochrom import api, provenance
     from photochrom.colorizer import Colorizer
     from photochrom.errors import ModelError, OptionError, PhotoError
+    from photochrom.version import __version__
 
     record = api.recorded(result, max_pixels=max_pixels)
     options = provenance.options(record, max_pixels=max_pixels)

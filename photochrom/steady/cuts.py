@@ -11,11 +11,9 @@ from typing import final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from photochrom.color import Bytes
 from photochrom.steady.titles import Kind
-
-Plane = NDArray[np.uint8]
 
 SIDE = 32
 """Short side of the frames that are compared, in pixels: grain is averaged out."""
@@ -41,10 +39,10 @@ class Cuts:
     """Tell, frame by frame, where a new scene begins; memory is constant."""
 
     def __init__(self) -> None:
-        self._past: deque[Plane] | None = None
+        self._past: deque[Bytes] | None = None
         self._flashes = 0
 
-    def push(self, small: Plane, kind: Kind) -> bool:
+    def push(self, small: Bytes, kind: Kind) -> bool:
         """Take the next frame, ``(h, w)`` uint8 luma at the network's scale, and say whether a new scene starts with it.
 
         A blank frame starts none, unless it is the film's first; what follows is compared to what was seen before.
@@ -72,23 +70,23 @@ class Cuts:
         return first or starts
 
 
-def shrunk(luma: Plane) -> Plane:
+def shrunk(luma: Bytes) -> Bytes:
     """Scale ``(H, W)`` uint8 luma to the size at which frames are compared."""
     scale = SIDE / min(luma.shape)
     size = max(round(luma.shape[1] * scale), SIDE), max(round(luma.shape[0] * scale), SIDE)
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def similarity(frame: Plane, past: Plane) -> float:
+def similarity(frame: Bytes, past: Bytes) -> float:
     """Give the mean correlation in [0, 1] of two frames that ``shrunk`` scaled, whose parts may have moved a little."""
     return _compare(frame, past)[0]
 
 
-def _burnt(frame: Plane) -> float:
+def _burnt(frame: Bytes) -> float:
     return float((frame >= 250).mean())
 
 
-def _compare(frame: Plane, past: Plane) -> tuple[float, float]:
+def _compare(frame: Bytes, past: Bytes) -> tuple[float, float]:
     """Look for the parts of a frame in an earlier one, each not far from its place.
 
     Returns:

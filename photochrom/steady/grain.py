@@ -8,11 +8,9 @@ from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from photochrom.steady.motion import Float, Link, sample
-
-Plane = NDArray[np.uint8]
+from photochrom.color import Bytes, Float
+from photochrom.steady.motion import Link, sample
 
 LEAST = 1e-6
 """Weight of a pixel that nothing speaks for."""
@@ -23,7 +21,7 @@ Flow is never exact, so that averaging also blurs; films without grain measured 
 """
 
 
-def clean(frames: Sequence[Plane], links: Sequence[tuple[Link, Link]], index: int, *, reach: int) -> Plane:
+def clean(frames: Sequence[Bytes], links: Sequence[tuple[Link, Link]], index: int, *, reach: int) -> Bytes:
     """Average a frame with those around it along the motion, as far as that can be trusted.
 
     Args:
@@ -49,7 +47,7 @@ def clean(frames: Sequence[Plane], links: Sequence[tuple[Link, Link]], index: in
 
 
 def _along(
-    frames: Sequence[Plane], links: Sequence[tuple[Link, Link]], index: int, *, step: int, reach: int
+    frames: Sequence[Bytes], links: Sequence[tuple[Link, Link]], index: int, *, step: int, reach: int
 ) -> Iterator[tuple[Float, Float]]:
     """Move the frames after (step 1) or before (step -1) a frame onto it, with the weight that each pixel has then."""
     own = frames[index].astype(np.float32)

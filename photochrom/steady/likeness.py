@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from photochrom.color import Bytes
 from photochrom.steady.cuts import shrunk, similarity
-
-Plane = NDArray[np.uint8]
 
 SIDE = 180
 """Short side of the frames in which corners are looked for, in pixels."""
@@ -38,7 +37,7 @@ ALIKE = 0.65
 class Look:
     """Hold what a frame is known by."""
 
-    tiny: Plane
+    tiny: Bytes
     """``(h, w)`` uint8, as `Cuts` compares them."""
     places: NDArray[np.float32]
     """``(N, 2)`` columns and rows of its corners."""
@@ -46,7 +45,7 @@ class Look:
     """``(N, 32)``: what is around them; none where there are none."""
 
 
-def look(luma: Plane) -> Look:
+def look(luma: Bytes) -> Look:
     """Take in a frame, ``(H, W)`` uint8."""
     scale = SIDE / min(luma.shape)
     size = max(round(luma.shape[1] * scale), SIDE), max(round(luma.shape[0] * scale), SIDE)

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import bootstrap
+from photochrom.color import Bytes, Float, Picture, colorfulness, delta_e_2000, lab, psnr
 from photochrom.errors import OptionError
-from photochrom.metrics import Picture, Value, colorfulness, delta_e_2000, interval, lab, psnr
-from photochrom.steady.motion import Float, Plane, sample, search
+from photochrom.metrics import Value, interval
+from photochrom.steady.motion import sample, search
 
 GAPS = (1, 2, 4)
 """Distances in frames that `divergence` is averaged over (Liu et al. 2021)."""
@@ -109,12 +110,12 @@ class Watch:
         self._every = every
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._seen = 0
-        self._past: deque[tuple[Plane, dict[str, Picture], dict[str, NDArray[np.float64]]]] = deque(maxlen=max(GAPS))
+        self._past: deque[tuple[Bytes, dict[str, Picture], dict[str, NDArray[np.float64]]]] = deque(maxlen=max(GAPS))
         self._scores: dict[str, list[tuple[float, float, float, float]]] = {}
         self._divergence: dict[tuple[str, int], list[float]] = {}
         self._warp: dict[str, list[float]] = {}
 
-    def add(self, truth: Picture, pictures: Mapping[str, Picture], *, luma: Plane, cut: bool = False) -> None:
+    def add(self, truth: Picture, pictures: Mapping[str, Picture], *, luma: Bytes, cut: bool = False) -> None:
         """Take the next frame.
 
         Args:

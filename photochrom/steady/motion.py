@@ -13,10 +13,8 @@ from typing import cast, final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Plane = NDArray[np.uint8]
-Float = NDArray[np.float32]
+from photochrom.color import Bytes, Float
 
 FINEST = 1
 """Flow is found on planes halved so many times, and enlarged: going on to the last pixel takes long and adds nothing."""
@@ -51,7 +49,7 @@ class Motion:
         self._search.setFinestScale(FINEST)
         self._still = min(height, width) < SMALLEST
 
-    def links(self, one: Plane, two: Plane) -> tuple[Link, Link]:
+    def links(self, one: Bytes, two: Bytes) -> tuple[Link, Link]:
         """Link a frame to another, and the other to it."""
         if self._still:
             flows = [np.zeros((*one.shape, 2), np.float32) for _ in range(2)]
@@ -68,12 +66,12 @@ class Motion:
         return Link(flows[0], on, exposure), Link(flows[1], back, 1 / exposure)
 
 
-def search(method: cv2.DISOpticalFlow, here: Plane, there: Plane) -> Float:
+def search(method: cv2.DISOpticalFlow, here: Bytes, there: Bytes) -> Float:
     """Find where the pixels of ``(h, w)`` uint8 luma are in another: ``(h, w, 2)`` float32 offsets, x before y."""
     return np.asarray(method.calc(here, there, np.zeros((*here.shape, 2), np.float32)), np.float32)
 
 
-def _evened(frame: Plane, other: Plane) -> Plane:
+def _evened(frame: Bytes, other: Bytes) -> Bytes:
     """Give a frame the mean and the contrast of another: the search takes a change of light for motion."""
     (mean, deviation), (wanted, spread) = ((float(v[0, 0]) for v in cv2.meanStdDev(plane)) for plane in (frame, other))
     gain = spread / max(deviation, 1.0)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from photochrom import color
+from photochrom.color import Picture
 from photochrom.errors import OptionError
-from photochrom.metrics import Picture
 
 Move = Literal["pan", "zoom", "cuts", "fades", "grain"]
 MOVES: tuple[Move, ...] = get_args(Move)

@@ -8,12 +8,10 @@ from typing import IO, final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from photochrom.color import Bytes
 from photochrom.hints import Hint
 from photochrom.steady.motion import Link, Motion
-
-Plane = NDArray[np.uint8]
 
 LOST = 0.2
 """Trust below which a point is taken to have gone out of sight; it does not come back."""
@@ -41,7 +39,7 @@ class Point:
 
 
 def track(
-    places: Mapping[int, tuple[Point, ...]], frames: Sequence[Plane], links: Sequence[tuple[Link, Link]]
+    places: Mapping[int, tuple[Point, ...]], frames: Sequence[Bytes], links: Sequence[tuple[Link, Link]]
 ) -> list[tuple[Point, ...]]:
     """Carry points from some frames to all others.
 
@@ -74,7 +72,7 @@ def nearest_last(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(sorted(points, key=lambda point: -point.away))
 
 
-def move(point: Point, link: Link, here: Plane, there: Plane) -> Point | None:
+def move(point: Point, link: Link, here: Bytes, there: Bytes) -> Point | None:
     """Move a point along the link of its frame to another, of half the network's scale; none where it goes out of sight.
 
     Flow is off by a tenth of a pixel, always to the same side: over a scene that would add up. So the point's surroundings are
@@ -114,7 +112,7 @@ class Trail:
         self._file.seek(0)
         self._count, self._ends, self._points = 0, {}, {}
 
-    def add(self, frame: Plane, points: tuple[Point, ...]) -> None:
+    def add(self, frame: Bytes, points: tuple[Point, ...]) -> None:
         """Take the next frame, ``(h, w)`` uint8 at half the network's scale, and the points that are given in it."""
         self._file.write(frame.tobytes())
         self._shape = frame.shape
@@ -145,7 +143,7 @@ class Trail:
             points, later = (*points, *self._points.get(index, ())), frame
         return found
 
-    def _frame(self, index: int) -> Plane:
+    def _frame(self, index: int) -> Bytes:
         size = self._shape[0] * self._shape[1]
         self._file.seek(index * size)
         return np.frombuffer(self._file.read(size), np.uint8).reshape(self._shape)

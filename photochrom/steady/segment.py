@@ -14,17 +14,14 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from photochrom.color import Bytes, Float
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OptionError, one_line
 from photochrom.steady.grain import clean
 from photochrom.steady.motion import Link, Motion, sample
 from photochrom.steady.points import Point, nearest_last, track
 from photochrom.steady.titles import Kind
-
-Plane = NDArray[np.uint8]
-Float = NDArray[np.float32]
 
 LEAST = 1e-3
 """Weight of what nothing speaks for: it counts where there is nothing better."""
@@ -54,7 +51,7 @@ class Steadiness:
 class Carried:
     """Hold what crosses from one segment to the next of a scene."""
 
-    luma: Plane
+    luma: Bytes
     """``(h, w)`` uint8: the last frame that was no blank, at half the network's scale."""
     chroma: Float
     """``(h, w, 2)`` float32: its colors."""
@@ -89,14 +86,14 @@ class Carried:
         return cls(luma, chroma, weight, tuple(found))
 
 
-def small(luma: Plane, colorizer: Colorizer) -> Plane:
+def small(luma: Bytes, colorizer: Colorizer) -> Bytes:
     """Scale an upright ``(H, W)`` uint8 frame to the ``(h, w)`` uint8 that ``color_segment`` and ``Cuts`` take."""
     high, wide = colorizer.seen_size(luma.shape[0], luma.shape[1])
     return np.asarray(cv2.resize(luma, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def color_segment(
-    frames: Sequence[Plane],
+    frames: Sequence[Bytes],
     kinds: Sequence[Kind],
     colorizer: Colorizer,
     *,
@@ -160,14 +157,14 @@ def color_segment(
     return result, Carried(path[-1], colors[-1], (ahead[-1] + fresh[keys[-1]])[..., 2], known[-1])
 
 
-def half(frame: Plane) -> Plane:
+def half(frame: Bytes) -> Bytes:
     """Halve a small frame, to the size at which motion is followed and colors are carried."""
     height, width = frame.shape
     return np.asarray(cv2.resize(frame, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _predict(
-    colorizer: Colorizer, frames: Mapping[int, Plane], points: Sequence[tuple[Point, ...]]
+    colorizer: Colorizer, frames: Mapping[int, Bytes], points: Sequence[tuple[Point, ...]]
 ) -> tuple[dict[int, Float], tuple[int, int]]:
     """Ask the network about some frames.
 

@@ -9,11 +9,10 @@ from typing import Literal, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from photochrom.color import Bytes
 from photochrom.judge import CONTRAST, judge_picture
 
-Plane = NDArray[np.uint8]
 Kind = Literal["picture", "title", "blank"]
 
 DARK, WHITE = 60, 210
@@ -28,14 +27,14 @@ REST = 0.003
 """Share of the frame that may be neither thin strokes nor ground: dirt, a seal in a corner."""
 
 
-def kind_of(frame: Plane) -> Kind:
+def kind_of(frame: Bytes) -> Kind:
     """Tell pictures, whose colors can be found, from titles and blank frames: ``(h, w)`` uint8 luma, small and upright."""
     if judge_picture(frame, None).kind == "blank":
         return "blank"
     ground = float(np.median(frame))
     if DARK < ground < WHITE:
         return "picture"
-    smooth = cast(Plane, cv2.blur(frame, (3, 3), borderType=cv2.BORDER_REFLECT)).astype(np.float32)
+    smooth = cast(Bytes, cv2.blur(frame, (3, 3), borderType=cv2.BORDER_REFLECT)).astype(np.float32)
     reach = float(np.percentile((smooth - ground) * (1 if ground <= DARK else -1), 99.5))
     if reach < CONTRAST or float((np.abs(smooth - ground) <= max(EVEN * reach, 4)).mean()) < GROUND:
         return "picture"

@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from photochrom import evaluate
+from photochrom.color import Picture
 from photochrom.colorizer import Colorizer, Options
-from photochrom.metrics import Picture, Predict
+from photochrom.metrics import Predict
 from photochrom.shards import evenly
 from photochrom.study.experiments import Run, Study
 from photochrom.study.results import baseline_scores, photograph_scores

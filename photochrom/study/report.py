@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from photochrom import __version__
+from photochrom.color import Picture
 from photochrom.evaluate import GREY
-from photochrom.metrics import Picture, Value
+from photochrom.metrics import Value
 from photochrom.study import figures, findings, panels, prose
 from photochrom.study.experiments import Study
 from photochrom.study.figures import BLUE, GREEN, ORANGE, PURPLE, Branch, Line, Moment
@@ -18,6 +18,7 @@ from photochrom.study.findings import MARKS, against_grey, interval
 from photochrom.study.health import Columns, Numbers, read_columns
 from photochrom.study.results import Cell, Row, cells, rows
 from photochrom.study.worker import RUNS
+from photochrom.version import __version__
 
 REPORT = "report.html"
 

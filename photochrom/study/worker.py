@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from photochrom import color, evaluate, metrics
+from photochrom.color import Floats
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import PhotochromError, one_line
 from photochrom.evaluate import GREY, MEAN_CHROMA
@@ -154,7 +155,7 @@ def rounded(value: Any) -> Any:
     return [rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _score(photographs: Sequence[Member], weights: metrics.Float, predict: Predict, test: Test) -> tuple[list[Scores], float]:
+def _score(photographs: Sequence[Member], weights: Floats, predict: Predict, test: Test) -> tuple[list[Scores], float]:
     from photochrom.training.frechet import frechet_distance
 
     truths, pictures, scores = [], [], []

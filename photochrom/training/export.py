@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from photochrom import __version__, color
+from photochrom import color
 from photochrom.errors import TrainingError
 from photochrom.model import CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.shards import shards
@@ -26,6 +26,7 @@ from photochrom.training.encoders import Encoder
 from photochrom.training.generators import BinGenerator, Generator
 from photochrom.training.layers import InvertedResidual, silence
 from photochrom.training.start import generator_of
+from photochrom.version import __version__
 
 OPSET = 18
 TOLERANCE = 1 / 255

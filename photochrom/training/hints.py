@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from photochrom import color
-from photochrom.hints import palette
-from photochrom.model import BINS
-
-Float = NDArray[np.float32]
+from photochrom.color import BINS, Float, palette
 
 LAST_POINT = 1 / 8
 """Probability that a point is the last one: the number of points is geometric."""

@@ -27,12 +27,12 @@ from typing import BinaryIO, Literal, final
 
 import numpy as np
 
-from photochrom import __version__
 from photochrom.errors import DataError, OptionError, OutputError, PhotoError, one_line
 from photochrom.training.examine import Examined, examine
 from photochrom.training.lists import read_lists, take_listed
 from photochrom.training.manifest import REASONS, Kept, Manifest, Rejected, Shard, measure, to_json
 from photochrom.training.sources import READ_ERRORS, SPLITS, Member, Source, open_source
+from photochrom.version import __version__
 
 TWIN = 5.0
 """Mean difference of two 8 x 8 miniatures, in levels of 255, up to which pictures are copies. Of 20,691 photographs two pairs

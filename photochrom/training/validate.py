@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from photochrom import color, metrics
+from photochrom import color
 from photochrom.training import hints as hinting
 from photochrom.training.config import Config
 from photochrom.training.discriminators import PatchGAN
@@ -166,7 +166,7 @@ def colorfulness(luma: Tensor, chroma: Tensor) -> float:
     values = []
     for plane, planes in zip(luma.numpy(), chroma.numpy(), strict=True):
         factor = color.headroom(plane[0], planes[0], planes[1], minimum=np.minimum, maximum=np.maximum)
-        values.append(metrics.colorfulness(color.join(plane[0], planes * factor)))
+        values.append(color.colorfulness(color.join(plane[0], planes * factor)))
     return float(np.mean(values))
 
 
@@ -193,7 +193,7 @@ def calibrate_confidence(
             expected = generator.mean(share[None].to(device))[0].cpu().numpy()
             answer = color.enliven(expected, gain, cast=CAST, faint=FAINT if vividness else 0.0)
             answer = answer * color.headroom(luma[0], *answer, minimum=np.minimum, maximum=np.maximum)
-            ours, theirs = (metrics.lab(color.join(luma[0], chroma)) for chroma in (answer, truth))
+            ours, theirs = (color.lab(color.join(luma[0], chroma)) for chroma in (answer, truth))
             peaks.append(share.amax(0).numpy().ravel())
             near.append((np.square(ours - theirs).sum(0) <= NEAR**2).ravel())
         curves.append(_rising(np.concatenate(peaks), np.concatenate(near)))

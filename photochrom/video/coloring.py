@@ -11,6 +11,7 @@ from typing import IO
 import numpy as np
 
 from photochrom import planes
+from photochrom.color import Plane
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OptionError
 from photochrom.hints import Hint, parse
@@ -20,7 +21,7 @@ from photochrom.upsample import upsample
 from photochrom.video.encoding import put
 from photochrom.video.pieces import Piece
 from photochrom.video.reading import Traits, plane_of
-from photochrom.video.signal import Samples, guide, stored
+from photochrom.video.signal import guide, stored
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class Coloring:
         )
         signal = self.traits.signal
         for picture, low in zip(piece.pictures, lows, strict=True):
-            found: tuple[Samples | int, ...] = (signal.grey, signal.grey)
+            found: tuple[Plane | int, ...] = (signal.grey, signal.grey)
             if low.any():
                 luma = guide(plane_of(picture.frame.planes[0], signal.bits), signal)
                 turned = np.ascontiguousarray(planes.stored(low, self.traits.orientation))

@@ -14,10 +14,10 @@ from av.codec import Codec
 from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 
+from photochrom.color import Plane
 from photochrom.errors import OptionError, OutputError, one_line
 from photochrom.video.reading import PROGRESSIVE, TOP_FIRST, Traits, plane_of
 from photochrom.video.segments import Chunk
-from photochrom.video.signal import Samples
 
 CODECS = {
     "webm": ("libvpx-vp9",),
@@ -255,7 +255,7 @@ def writable(frame: av.VideoFrame) -> av.VideoFrame:
     return frame
 
 
-def put(frame: av.VideoFrame, number: int, samples: Samples | int, *, bits: int) -> None:
+def put(frame: av.VideoFrame, number: int, samples: Plane | int, *, bits: int) -> None:
     """Fill a plane of a frame."""
     view = plane_of(frame.planes[number], bits)
     if isinstance(samples, int):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import planes
+from photochrom.color import Bytes
 from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError
 from photochrom.judge import SIDE, judge_tone
@@ -29,8 +30,6 @@ SURE = 1.25
 FAINT = 1.5
 """Chroma that is less nearly everywhere, of 255, is noise."""
 
-Plane = NDArray[np.uint8]
-
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -38,7 +37,7 @@ class Picture:
 
     frame: av.VideoFrame
     """In the result's form: with its luma, and with its chroma where that is kept."""
-    small: Plane
+    small: Bytes
     """``(h, w)`` uint8 luma of full range, upright, at the network's scale."""
     kind: Kind
     time: int
@@ -70,7 +69,7 @@ class Tint:
         self._signal = signal
         self._color = False
 
-    def push(self, frame: Read, luma: Plane, kind: Kind, *, begins: bool) -> bool:
+    def push(self, frame: Read, luma: Bytes, kind: Kind, *, begins: bool) -> bool:
         """Take the next frame and say whether it is in color; a blank one is what the frame before it was.
 
         Args:

@@ -16,8 +16,9 @@ from av.filter import Graph
 from av.packet import Packet
 from numpy.typing import NDArray
 
+from photochrom.color import Plane
 from photochrom.errors import FilmError, one_line
-from photochrom.video.signal import BT709, BT2020, UNSTATED, WEIGHTS, Samples, Signal, assumed
+from photochrom.video.signal import BT709, BT2020, UNSTATED, WEIGHTS, Signal, assumed
 from photochrom.video.timing import Timing, clock
 
 RATE = Fraction(25)
@@ -80,9 +81,9 @@ class Read:
 
     frame: av.VideoFrame
     """In a form that has luma in a plane of its own."""
-    luma: Samples
+    luma: Plane
     """``(H, W)`` uint8 or uint16; lives as long as its frame."""
-    chroma: tuple[Samples, Samples] | None
+    chroma: tuple[Plane, Plane] | None
     """Planes of any size; none in a film without them."""
     time: int
     """Time stamp in units of ``Traits.time_base``."""
@@ -367,7 +368,7 @@ def _read(frame: av.VideoFrame, traits: Traits, time: int) -> Read:
     return Read(frame, planes[0], chroma, time, frame.duration or 0)
 
 
-def plane_of(plane: Any, bits: int) -> Samples:
+def plane_of(plane: Any, bits: int) -> Plane:
     """View a plane of a frame as an array; writes go into the frame."""
     dtype = np.dtype(np.uint8) if bits == 8 else np.dtype("<u2")
     width = plane.line_size // dtype.itemsize
@@ -375,7 +376,7 @@ def plane_of(plane: Any, bits: int) -> Samples:
     return rows.reshape(plane.height, width)[:, : plane.width]
 
 
-def halved(plane: Samples, height: int, width: int) -> Samples:
+def halved(plane: Plane, height: int, width: int) -> Plane:
     """Average a plane of chroma of any size to the size of a result's."""
     if plane.shape == (height, width):
         return plane

@@ -8,16 +8,14 @@ matrix of ITU-T H.273, section 8.3, whose rows for Cb and Cr do not take luma in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import color
-
-Samples = NDArray[np.unsignedinteger[Any]]
-"""uint8 or uint16."""
+from photochrom.color import Plane
 
 BT709, UNSTATED, BT470BG, BT601, BT2020 = 1, 2, 5, 6, 9
 """Codes of matrices, which primaries share (ITU-T H.273, tables 2 and 4)."""
@@ -90,18 +88,18 @@ def conversion(matrix: int) -> NDArray[np.float64]:
     return np.stack([moved[2] / (2 * (1 - blue)), moved[0] / (2 * (1 - red))])
 
 
-def guide(luma: Samples, signal: Signal) -> Samples:
+def guide(luma: Plane, signal: Signal) -> Plane:
     """Bring ``(H, W)`` luma as stored to full range: uint8 of a film of 8 bits, uint16 of others."""
     scale = 1 / signal.swing
     if signal.bits == 8:
         if signal.full:
             return luma
         levels = np.rint((np.arange(256) - signal.black) * (255 * scale)).clip(0, 255).astype(np.uint8)
-        return cast(Samples, cv2.LUT(luma, levels))
-    return cast(Samples, cv2.addWeighted(luma, 65535 * scale, luma, 0, -signal.black * 65535 * scale, dtype=cv2.CV_16U))
+        return cast(Plane, cv2.LUT(luma, levels))
+    return cast(Plane, cv2.addWeighted(luma, 65535 * scale, luma, 0, -signal.black * 65535 * scale, dtype=cv2.CV_16U))
 
 
-def stored(planes: tuple[Samples, Samples], signal: Signal) -> tuple[Samples, Samples]:
+def stored(planes: tuple[Plane, Plane], signal: Signal) -> tuple[Plane, Plane]:
     """Turn Cb and Cr of ``upsample`` into the film's own levels, uint8 of 8 bits and uint16 of more."""
     size = planes[0].dtype.itemsize
     grey = 128.0 if size == 1 else 32768.0
@@ -111,5 +109,5 @@ def stored(planes: tuple[Samples, Samples], signal: Signal) -> tuple[Samples, Sa
     for row in conversion(signal.matrix) * (signal.chroma_swing / UNIT[size]):
         offset = signal.grey - grey * float(row.sum())
         plane = cv2.addWeighted(planes[0], float(row[0]), planes[1], float(row[1]), offset, dtype=depth)
-        found.append(cast(Samples, np.minimum(plane, most) if most not in (255, 65535) else plane))
+        found.append(cast(Plane, np.minimum(plane, most) if most not in (255, 65535) else plane))
     return found[0], found[1]

@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import __version__, api, heif, jpeg, tiff, webp
+from photochrom import api, heif, jpeg, tiff, webp
 from photochrom.cli import main
 from photochrom.model import Model
+from photochrom.version import __version__
 from tests.support import testdata
 
 COMMAND = [sys.executable, "-m", "photochrom", "colorize"]

@@ -12,7 +12,8 @@ import pytest
 
 from photochrom import color
 from photochrom.cli import main
-from photochrom.model import BINS, CARD_FORMAT, CARD_KEY, Card
+from photochrom.color import BINS
+from photochrom.model import CARD_FORMAT, CARD_KEY, Card
 
 CARD = Card(
     name="small",

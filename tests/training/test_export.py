@@ -12,13 +12,13 @@ import onnxruntime
 import pytest
 import torch
 
-from photochrom import __version__
 from photochrom.cli import main
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import DataError, TrainingError
 from photochrom.model import CARD_KEY, Model
 from photochrom.training import checkpoint, config, dataset, export, loop, start, validate
 from photochrom.training.generators import build
+from photochrom.version import __version__
 
 TINY = config.from_table(
     {

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from photochrom import color, metrics
+from photochrom import color
+from photochrom.color import palette
 from photochrom.errors import ConfigError, TrainingError
-from photochrom.hints import palette
 from photochrom.training import checkpoint, config, dataset, hints, loop, start, validate
 from photochrom.training.generators import HintSpread, build
 
@@ -243,7 +243,7 @@ def test_a_calibrated_confidence_holds_on_its_own_photographs():
     def lab(planes):
         small = torch.nn.functional.interpolate(planes, (16, 16), mode="area").numpy()
         scale = [color.headroom(y, *c, minimum=np.minimum, maximum=np.maximum) for y, c in zip(unit, small, strict=True)]
-        return np.stack([metrics.lab(color.join(y, c * s)) for y, c, s in zip(unit, small, scale, strict=True)])
+        return np.stack([color.lab(color.join(y, c * s)) for y, c, s in zip(unit, small, scale, strict=True)])
 
     near = np.square(lab(answer) - lab(chroma)).sum(1) <= 100
     assert share == pytest.approx(near.mean(), abs=0.1)

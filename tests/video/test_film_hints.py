@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photochrom import color, hints
+from photochrom import color
 from photochrom.cli import main
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OptionError
@@ -47,7 +47,7 @@ def colorizer() -> Colorizer:
 
 def leading() -> tuple[float, ...]:
     """The palette of a photograph that is all blue."""
-    return tuple(hints.palette(color.split(np.full((8, 8, 3), (40, 70, 200), np.uint8))[1]).tolist())
+    return tuple(color.palette(color.split(np.full((8, 8, 3), (40, 70, 200), np.uint8))[1]).tolist())
 
 
 def run(source: Path, target: Path, colorizer: Colorizer, *hints: str, lead: Any = (), **more: Any) -> list[np.ndarray]:
@@ -117,7 +117,7 @@ def test_a_reference_leads_its_scene_from_cut_to_cut(tmp_path: Path, source: Pat
 
 
 def test_a_reference_of_a_scene_goes_before_that_of_the_film(tmp_path: Path, source: Path, colorizer: Colorizer) -> None:
-    shares = hints.palette(color.split(np.full((8, 8, 3), (200, 90, 30), np.uint8))[1])
+    shares = color.palette(color.split(np.full((8, 8, 3), (200, 90, 30), np.uint8))[1])
     warm = Colorizer(colorizer.model, replace(colorizer.options, palette=tuple(shares.tolist())))
     whole = run(source, tmp_path / "whole.mkv", warm)
     mixed = run(source, tmp_path / "mixed.mkv", warm, lead=[3])
