@@ -24,7 +24,7 @@ import photochrom
 from bench import pictures
 from photochrom.colorizer import Colorizer, Options
 from photochrom.model import Model
-from photochrom.picture import LumaChoice
+from photochrom.photo.photo import LumaChoice
 
 LAUNCH = Path(__file__).with_name("launch.py")
 PILLOW = (

@@ -13,18 +13,19 @@ from PIL import Image
 
 from bench import pictures
 from bench.batch import HEIGHT, WIDTH
-from photochrom import api, batch, colorizer, manifest, model, photo
+from photochrom import api, batch, colorizer, manifest, model
+from photochrom.photo import convert
 
 COUNT = 60
 STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
-    "reading": ((api, "read_contents"), (photo, "read")),
+    "reading": ((api, "read_contents"), (convert, "read")),
     "judging": ((colorizer, "judge"),),
     "averaging for the network": ((colorizer.Colorizer, "_seen"),),
     "the network": ((model.Model, "answer"),),
     "upsampling": ((colorizer, "upsample"),),
-    "encoding": ((photo, "encode"),),
+    "encoding": ((convert, "encode"),),
     "hashing": ((batch, "stamp"),),
-    "writing": ((photo, "save"), (manifest.Manifest, "add")),
+    "writing": ((convert, "save"), (manifest.Manifest, "add")),
 }
 """The functions of each stage; one that is called within another counts by itself."""
 

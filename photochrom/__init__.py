@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from photochrom.api import colorize
     from photochrom.colorizer import Colorizer, Options
     from photochrom.errors import PhotochromError
-    from photochrom.photo import Photo
+    from photochrom.photo.photo import Photo
 
 __all__ = ["Colorizer", "Options", "Photo", "PhotochromError", "__version__", "colorize"]
 
@@ -19,7 +19,7 @@ _HOMES = {
     "colorize": "photochrom.api",
     "Colorizer": "photochrom.colorizer",
     "Options": "photochrom.colorizer",
-    "Photo": "photochrom.photo",
+    "Photo": "photochrom.photo.convert",
     "PhotochromError": "photochrom.errors",
 }
 

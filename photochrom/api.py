@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import huge, provenance, signing
-from photochrom import photo as photos
+from photochrom import files, huge, provenance, signing
 from photochrom.color import Plane
 from photochrom.colorizer import Colorizer, Options, Result, in_color
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
-from photochrom.files import SUBSTITUTES, ending
 from photochrom.files import contents as read_contents
-from photochrom.photo import Format, Photo
+from photochrom.photo import convert
+from photochrom.photo.formats import FORMATS, SUBSTITUTES, SUFFIXES, Format, ending
+from photochrom.photo.photo import MAX_PIXELS, Photo
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,13 +75,13 @@ def colorize(photo: Any, *, options: Options | None = None, colorizer: Colorizer
         return target
     if isinstance(photo, bytes | bytearray | memoryview):
         data = bytes(photo)
-        return encoded(photos.read(data, max_pixels=options.max_pixels), colorizer, contents=data)
+        return encoded(convert.read(data, max_pixels=options.max_pixels), colorizer, contents=data)
     if isinstance(photo, np.ndarray):
-        read = photos.from_array(photo)
-        return photos.to_array(read, *_planes(read, colorizer))
+        read = convert.from_array(photo)
+        return convert.to_array(read, *_planes(read, colorizer))
     if hasattr(photo, "getexif") and hasattr(photo, "mode"):
-        read = photos.from_pil(photo)
-        return photos.to_pil(read, *_planes(read, colorizer))
+        read = convert.from_pil(photo)
+        return convert.to_pil(read, *_planes(read, colorizer))
     raise OptionError(f"{type(photo).__name__} is no photograph: expected a path, bytes, a Pillow image or an array")
 
 
@@ -122,7 +122,7 @@ def color_file(
         scan = found if found and options.format in (None, found.format) else None
         if scan is None:
             contents = read_contents(source) if contents is None else contents
-            result = colorizer.colorize(photos.read(contents, max_pixels=options.max_pixels, name=name))
+            result = colorizer.colorize(convert.read(contents, max_pixels=options.max_pixels, name=name))
         else:
             # Before the work: a key that does not fit is found out at once.
             signature = signing.signature(options.certificate, options.key) if options.certificate and options.key else None
@@ -152,7 +152,7 @@ def color_file(
         elif result.chroma is not None:
             data = _encode(result, colorizer, name=recorded_name, contents=contents, sha256=sha256)
             _make_folder(target.parent)
-            photos.save(data, target, overwrite=overwrite, announce=tell)
+            files.save(data, target, overwrite=overwrite, announce=tell)
     except PhotochromError as error:
         if str(error).startswith(f"{source}: "):
             raise
@@ -186,7 +186,7 @@ def with_ending(path: Path, format: Format | None) -> Path:
 
     No format leaves it as it is; but a kind that is read only gets the ending of what is written in its place.
     """
-    known = photos.SUFFIXES.get(path.suffix.lower())
+    known = SUFFIXES.get(path.suffix.lower())
     wanted = format or (SUBSTITUTES.get(known) if known else None)
     if wanted in (None, known):
         return path
@@ -200,8 +200,8 @@ def written_as(target: Path) -> Format | None:
     Raises:
         OptionError: it is one that is read only.
     """
-    kind = photos.SUFFIXES.get(target.suffix.lower())
-    format = next((format for format in photos.FORMATS if format == kind), None)
+    kind = SUFFIXES.get(target.suffix.lower())
+    format = next((format for format in FORMATS if format == kind), None)
     if kind and not format:
         raise OptionError(f"'{target}' is a {kind} by its name, which is read only; name a {SUBSTITUTES[kind]} instead")
     return format
@@ -214,12 +214,12 @@ def _encode(
     photo, options = result.photo, colorizer.options
     if sha256 is None:
         sha256 = hashlib.sha256(contents).hexdigest() if contents else ""
-    format = photos.target_of(photo, options.format)
+    format = convert.target_of(photo, options.format)
     record = provenance.record(colorizer, format=format, source=name, sha256=sha256)
     xmp = provenance.merged(photo.xmp, record)
     pages = [page.chroma for page in result.pages if page.chroma is not None]
     kept = replace(photo, xmp=xmp)
-    data = photos.encode(kept, *result.chroma, format=options.format, luma=options.luma, quality=options.quality, pages=pages)
+    data = convert.encode(kept, *result.chroma, format=options.format, luma=options.luma, quality=options.quality, pages=pages)
     if not options.certificate or not options.key:
         return data
     if contents is None or format is None or photo.format is None:
@@ -238,14 +238,14 @@ def _planes(photo: Photo, colorizer: Colorizer) -> tuple[Plane, Plane]:
     return result.chroma
 
 
-def recorded(path: Path, *, max_pixels: int = photos.MAX_PIXELS) -> provenance.Record:
+def recorded(path: Path, *, max_pixels: int = MAX_PIXELS) -> provenance.Record:
     """Read what a result says of its making.
 
     Raises:
         PhotoError: it cannot be read, or says nothing, or not all.
     """
     scan = huge.scan(path)
-    xmp = scan.xmp if scan else photos.read(path, max_pixels=max_pixels).xmp
+    xmp = scan.xmp if scan else convert.read(path, max_pixels=max_pixels).xmp
     try:
         if found := provenance.find(xmp):
             return found

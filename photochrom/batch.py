@@ -26,7 +26,7 @@ from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoEr
 from photochrom.files import sweep
 from photochrom.listing import Task, check_suffix, plan
 from photochrom.manifest import Manifest, Record, Stamp, recipe_of, stamp
-from photochrom.picture import LumaWay
+from photochrom.photo.photo import LumaWay
 
 __all__ = ["Outcome", "Status", "Task", "check_suffix", "default_jobs", "plan", "run"]
 

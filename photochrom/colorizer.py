@@ -9,14 +9,15 @@ from typing import Any, Literal, final, get_args
 import cv2
 import numpy as np
 
-from photochrom import photo as photos
-from photochrom import spaces
 from photochrom.color import BINS, Bytes, Float, Plane
 from photochrom.errors import OptionError, PhotoError
 from photochrom.hints import Hint, draw, settle
-from photochrom.judge import Judgement, judge
 from photochrom.model import Model, takes_none
-from photochrom.photo import Compression, Format, LumaChoice, LumaWay, Photo, Subsampling
+from photochrom.photo import color_management, convert
+from photochrom.photo.formats import Format
+from photochrom.photo.photo import MAX_PIXELS, Compression, LumaChoice, LumaWay, Photo, Subsampling
+from photochrom.photo.planes import stored, upright
+from photochrom.photo.toning import Judgement, judge
 from photochrom.upsample import shrink, upsample
 
 OnColor = Literal["skip", "recolor", "error"]
@@ -53,7 +54,7 @@ class Options:
     both sides ("420"); none follows the source."""
     compression: Compression | None = None
     """Of a result that is TIFF: "jpeg" loses luma and is for 8 bits without transparency; none follows the source."""
-    max_pixels: int = photos.MAX_PIXELS
+    max_pixels: int = MAX_PIXELS
     """Refuse photographs with more pixels than this."""
     certificate: str | None = None
     """PEM file of the certificates that a C2PA manifest of the result is signed with; none signs nothing."""
@@ -178,20 +179,20 @@ class Colorizer:
             if self.options.on_color == "error":
                 raise in_color(judgement)
             return Result(photo, judgement, None)
-        pages, notes = [], photos.notes(photo, self.options.format)
+        pages, notes = [], convert.notes(photo, self.options.format)
         for page in photo.pages:
             pages.append(self.colorize(page))
             if pages[-1].chroma is None:
                 return Result(photo, pages[-1].judgement, None)
         subsampling, compression = self.options.subsampling, self.options.compression
-        photo = photos.asked(photo, self.options.format, subsampling=subsampling, compression=compression)
-        luma = photos.luma_way(photo, self.options.format, asked=self.options.luma, quality=self.options.quality)
+        photo = convert.asked(photo, self.options.format, subsampling=subsampling, compression=compression)
+        luma = convert.luma_way(photo, self.options.format, asked=self.options.luma, quality=self.options.quality)
         if luma == "lossless" and photo.coded:
             photo.coded.begin()
         low, confidence = self.answer(photo.shown, photo.orientation, photo.icc)
-        step = photos.chroma_step(photo, self.options.format)
+        step = convert.chroma_step(photo, self.options.format)
         guide = photo.luma
-        if luma is None and guide.dtype == np.uint8 and not spaces.is_srgb(photo.icc):
+        if luma is None and guide.dtype == np.uint8 and not color_management.is_srgb(photo.icc):
             # The steps of a wide space are wide: chroma and then RGB rounded to 8 bits lose too much.
             guide = guide.astype(np.uint16) * np.uint16(257)
         return Result(photo, judgement, upsample(low, guide, step=step), luma, confidence, tuple(pages), notes)
@@ -208,7 +209,7 @@ class Colorizer:
 
     def distribution(self, photo: Photo) -> Float:
         """Predict the upright ``(323, h, w)`` share of each chroma bin; raises OptionError if the model states none."""
-        seen, hints, palette = self._shown(spaces.as_srgb(photo.shown, photo.icc), photo.orientation)
+        seen, hints, palette = self._shown(color_management.as_srgb(photo.shown, photo.icc), photo.orientation)
         found = self.model.distribution(seen, vividness=self.options.vividness, hints=hints, palette=palette)
         return np.asarray(found[0], np.float32)
 
@@ -231,21 +232,21 @@ class Colorizer:
             raise takes_none(self.model.card.name, "confidence")
         high, wide = luma.shape
         whole = cv2.resize(found * np.float32(255), (wide, high), interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(photos.upright(np.rint(whole).clip(0, 255).astype(np.uint8), orientation))
+        return np.ascontiguousarray(upright(np.rint(whole).clip(0, 255).astype(np.uint8), orientation))
 
     def answer(self, luma: Bytes, orientation: int = 1, profile: bytes | None = None) -> tuple[Float, Float | None]:
         """Predict small chroma as ``small_chroma`` does, and its ``(h, w)`` confidence if the model states one, as stored."""
-        luma = spaces.as_srgb(luma, profile)
+        luma = color_management.as_srgb(luma, profile)
         seen, hints, palette = self._shown(luma, orientation)
         chroma, confidence = self.model.answer(seen, vividness=self.options.vividness, hints=hints, palette=palette)
-        low = np.ascontiguousarray(photos.stored(chroma[0], orientation))
-        sure = None if confidence is None else np.ascontiguousarray(photos.stored(confidence[0], orientation))
-        return spaces.into(profile, settle(low, luma, self.options.hints, orientation=orientation), luma), sure
+        low = np.ascontiguousarray(stored(chroma[0], orientation))
+        sure = None if confidence is None else np.ascontiguousarray(stored(confidence[0], orientation))
+        return color_management.into(profile, settle(low, luma, self.options.hints, orientation=orientation), luma), sure
 
     def _shown(self, luma: Bytes, orientation: int) -> tuple[Float, Float | None, Float | None]:
         """Give what the network is shown: upright luma, hints and a palette."""
-        seen = photos.upright(self._seen(luma), orientation)
-        whole, options = photos.upright(luma, orientation).shape, self.options
+        seen = upright(self._seen(luma), orientation)
+        whole, options = upright(luma, orientation).shape, self.options
         hints = draw(options.hints, (whole[0], whole[1]), (seen.shape[0], seen.shape[1]))[None] if options.hints else None
         return seen[None, None], hints, None if options.palette is None else np.array(options.palette, np.float32)[None]
 
@@ -270,7 +271,7 @@ class Colorizer:
 
     def paint(self, luma: Bytes) -> Bytes:
         """Color ``(H, W)`` uint8 luma, without judging it first; gives ``(H, W, 3)`` uint8 RGB."""
-        return photos.to_array(Photo(luma=luma), *upsample(self.small_chroma(luma), luma, step=1))
+        return convert.to_array(Photo(luma=luma), *upsample(self.small_chroma(luma), luma, step=1))
 
     def seen_size(self, height: int, width: int) -> tuple[int, int]:
         """Give the height and width of what the network is shown of an upright picture."""

@@ -9,7 +9,7 @@ from photochrom import provenance
 from photochrom.api import digest, written_as
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OutputError, PhotoError
-from photochrom.photo_pillow import packet
+from photochrom.photo.codecs.pillow import packet
 from photochrom.provenance import Record
 
 

@@ -1,4 +1,4 @@
-"""Read a photograph's file, tell its format, and write a file whole or not at all."""
+"""Read a file, and write one whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,46 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, Any
 
 from photochrom.errors import OutputError, PhotoError
 
 if sys.platform != "win32":
     import fcntl
-
-Format = Literal["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "PNM"]
-"""What is read and written."""
-Kind = Literal["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "PNM", "GIF", "HEIC", "JPEG 2000"]
-"""What is read."""
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-SUBSTITUTES: dict[Kind, Format] = {"GIF": "PNG", "HEIC": "JPEG", "JPEG 2000": "PNG"}
-"""What is written for a photograph of a kind that is read only: PNG holds what a palette and JPEG 2000 hold, HEIC is lossy."""
-
-SUFFIXES: dict[str, Kind] = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
-    ".png": "PNG",
-    ".webp": "WEBP",
-    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
-    ".avif": "AVIF",
-    ".bmp": "BMP",
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PNM"),
-    ".gif": "GIF",
-    **dict.fromkeys((".heic", ".heif"), "HEIC"),
-    **dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx"), "JPEG 2000"),
-}
-"""File name endings that are read; the first of each format is the one to give a new file."""
-
-SIGNATURES: dict[bytes, Kind] = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
-    **dict.fromkeys((b"GIF87a", b"GIF89a"), "GIF"),
-    **dict.fromkeys((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "JPEG 2000"),
-    **dict.fromkeys((b"P%d" % number for number in range(1, 7)), "PNM"),
-    b"BM": "BMP",
-}
-HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
 DRAFT = re.compile(r"\.photochrom-(\d+)-[0-9a-f]{16}\.part")
 """Names of files that are being written: the process, and a random number."""
@@ -69,31 +35,6 @@ def contents(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a name that no system takes
         reason = getattr(error, "strerror", None) or str(error)
         raise PhotoError(f"{path}: cannot be read ({reason}); check the path and its permissions") from error
-
-
-def kind_of(data: bytes) -> Kind | None:
-    """Tell the format of a file by its first bytes; none for one that is not read."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[4:8] == b"ftyp":  # the main brand, a version, then all that the file is compatible with (ISO 14496-12, 4.3)
-        brands = {data[place : place + 4] for place in (8, *range(16, min(int.from_bytes(data[:4]), 256), 4))}
-        if brands & {b"avif", b"avis"}:
-            return "AVIF"
-        return "HEIC" if brands & HEIC_BRANDS else None
-    return next((kind for head, kind in SIGNATURES.items() if data.startswith(head)), None)
-
-
-def unknown(data: bytes) -> str:
-    """Say what a file of no known format is, and what to do."""
-    if not data:
-        return "the file is empty; restore it from a good copy"
-    *names, last = get_args(Kind)
-    return f"not a photograph of a known kind; {', '.join(names)} and {last} are read, so convert it to one of them first"
-
-
-def ending(format: Format) -> str:
-    """Give the ending that a new file of a format gets."""
-    return next(suffix for suffix, kind in SUFFIXES.items() if kind == format)
 
 
 def save(data: bytes, path: Path, *, overwrite: bool = False, announce: Announce | None = None) -> None:

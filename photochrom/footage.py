@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import photo as photos
 from photochrom.color import Float, Picture
 from photochrom.colorizer import Colorizer
 from photochrom.errors import DataError, FilmError, OptionError
 from photochrom.metrics import Value
-from photochrom.photo import Photo
-from photochrom.planes import luma_of
+from photochrom.photo import convert
+from photochrom.photo.photo import Photo
+from photochrom.photo.planes import luma_of
 from photochrom.shards import Split, evenly, members, shards
 from photochrom.steady import Carried, Cuts, Kind, Steadiness, color_segment, kind_of, small
 from photochrom.steady.measures import Comparison, FilmScores, Watch, compare
@@ -142,7 +142,7 @@ def watch(film: Iterable[tuple[Picture, bool | None]], colorizer: Colorizer, *, 
 
 def _laid(luma: NDArray[np.uint8], chroma: Float) -> Picture:
     """Lay chroma over luma as film stores it, at half size."""
-    return photos.to_array(Photo(luma=luma), *upsample(chroma, luma, step=2))
+    return convert.to_array(Photo(luma=luma), *upsample(chroma, luma, step=2))
 
 
 def _read(path: Path) -> Iterator[tuple[Picture, None]]:

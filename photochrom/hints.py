@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import color
-from photochrom import photo as photos
 from photochrom.color import Bytes, Float
 from photochrom.errors import OptionError, PhotoError
-from photochrom.judge import judge
+from photochrom.photo import convert
+from photochrom.photo.toning import judge
 from photochrom.upsample import shrink, upsample
 
 PATCH = 3
@@ -162,7 +162,7 @@ def reference(path: Path) -> tuple[float, ...]:
     Raises:
         PhotoError: it cannot be read, or has no color.
     """
-    found = photos.read(path)
+    found = convert.read(path)
     if found.thumbnail is None or judge(found).kind in ("grey", "blank"):
         raise PhotoError(f"{path}: has no color that could lead; name a color photograph as reference")
     return tuple(color.palette(color.split(found.thumbnail)[1]).tolist())

@@ -20,12 +20,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import icc, jpeg, planes, png, scans, stand_in, tiff, upsample, vips
+from photochrom import stand_in, upsample
 from photochrom.color import KB, KG, KR
 from photochrom.colorizer import Colorizer, Result
 from photochrom.errors import OutputError, PhotoError
 from photochrom.files import Announce, drafted
-from photochrom.scans import EXTRA, HEIGHT, SAMPLES, TILE_HEIGHT, TILE_WIDTH, WIDTH, Scan
+from photochrom.photo import planes, vips
+from photochrom.photo import scan as scan_files
+from photochrom.photo.codecs import jpeg_segments, png
+from photochrom.photo.metadata import exif, icc
+from photochrom.photo.scan import EXTRA, HEIGHT, SAMPLES, TILE_HEIGHT, TILE_WIDTH, WIDTH, Scan
 
 HUGE = 1 << 24
 """Scans of more pixels are streamed."""
@@ -46,8 +50,8 @@ PREDICTED = frozenset({"lzw", "deflate"})
 STRIP_OFFSETS, STRIP_ROWS_TAG, STRIP_BYTES = 273, 278, 279
 TILE_OFFSETS, TILE_BYTES = 324, 325
 PLANAR, PREDICTOR, JPEG_TABLES, SUBSAMPLING, REFERENCE = 284, 317, 347, 530, 532
-LAYOUT = frozenset({WIDTH, tiff.BITS, SAMPLES, EXTRA, tiff.SAMPLE_FORMAT, tiff.PHOTOMETRIC, PLANAR, TILE_WIDTH, TILE_HEIGHT})
-LAYOUT |= {tiff.COMPRESSION, PREDICTOR, JPEG_TABLES, SUBSAMPLING, REFERENCE}
+LAYOUT = frozenset({WIDTH, exif.BITS, SAMPLES, EXTRA, exif.SAMPLE_FORMAT, exif.PHOTOMETRIC, PLANAR, TILE_WIDTH, TILE_HEIGHT})
+LAYOUT |= {exif.COMPRESSION, PREDICTOR, JPEG_TABLES, SUBSAMPLING, REFERENCE}
 """Tags of the first band that hold for the whole file."""
 Samples = NDArray[Any]
 
@@ -57,7 +61,7 @@ def scan(path: Path) -> Scan | None:
 
     Every other file gives none, missing and damaged ones too; ``scans.read`` says which can be streamed.
     """
-    found = scans.read(path, least=HUGE)
+    found = scan_files.read(path, least=HUGE)
     return found if found and all(icc.is_neutral(page.profile) for page in (found, *found.pages)) else None
 
 
@@ -133,7 +137,7 @@ def _painted(scan: Scan, result: Result, colorizer: Colorizer) -> Iterator[_Band
     """Color a page of a scan band by band, each compressed."""
     photo, factor = result.photo, stand_in.factor_of(scan)
     scan = replace(scan, compression=colorizer.options.compression or scan.compression)
-    quality = colorizer.options.quality or jpeg.KEEPING
+    quality = colorizer.options.quality or jpeg_segments.KEEPING
     luma, colorizer = photo.shown, stand_in.scaled(colorizer, factor)
     chroma = colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc)
     model = upsample.fit(chroma, luma)
@@ -178,7 +182,7 @@ class _Band:
     rows: int
     parts: list[memoryview]
     """The strip, or the row of tiles; of a PNG the rows before they are deflated, and after."""
-    tags: tiff.Directory
+    tags: exif.Directory
 
 
 def _bands(image: Any, scan: Scan) -> Iterator[_Read]:
@@ -248,33 +252,33 @@ def _compressed(rgb: Samples, scan: Scan, *, quality: int, tags: bool) -> _Band:
     if scan.tile:
         options |= {"tile": True, "tile_height": scan.tile[0], "tile_width": scan.tile[1]}
     data = image.tiffsave_buffer(**options)
-    directory, view = tiff.read(data), memoryview(data)
+    directory, view = exif.read(data), memoryview(data)
     places = [
-        tiff.numbers(directory, tag) for tag in ((TILE_OFFSETS, TILE_BYTES) if scan.tile else (STRIP_OFFSETS, STRIP_BYTES))
+        exif.numbers(directory, tag) for tag in ((TILE_OFFSETS, TILE_BYTES) if scan.tile else (STRIP_OFFSETS, STRIP_BYTES))
     ]
     parts = [view[place : place + count] for place, count in zip(*places, strict=True)]
-    return _Band(height, parts, tiff.carried(directory, LAYOUT) if tags else {})
+    return _Band(height, parts, exif.carried(directory, LAYOUT) if tags else {})
 
 
 def _write_tiff(file: BinaryIO, pages: Iterable[tuple[Scan, Iterable[_Band]]], *, xmp: bytes | None) -> None:
     """Write the bands of all pages as they come, then the directories, then the header, which was left open."""
     position = 16
     file.write(bytes(position))
-    directories: list[tiff.Directory] = []
+    directories: list[exif.Directory] = []
     for scan, bands in pages:
         position, directory = _write_page(file, scan, bands, position)
-        directories.append({**directory, tiff.XMP: tiff.Value(tiff.BYTES, xmp)} if xmp and not directories else directory)
-    head, body = tiff.head(directories, position)
+        directories.append({**directory, exif.XMP: exif.Value(exif.BYTES, xmp)} if xmp and not directories else directory)
+    head, body = exif.head(directories, position)
     file.write(body)
     file.seek(0)
     file.write(head)
 
 
-def _write_page(file: BinaryIO, scan: Scan, bands: Iterable[_Band], position: int) -> tuple[int, tiff.Directory]:
+def _write_page(file: BinaryIO, scan: Scan, bands: Iterable[_Band], position: int) -> tuple[int, exif.Directory]:
     """Write bands from a position of the file on; gives the even one behind them, and the directory that tells of them."""
     offsets: list[int] = []
     counts: list[int] = []
-    layout: tiff.Directory = {}
+    layout: exif.Directory = {}
     rows = 0
     with ThreadPoolExecutor(1) as pool:
         syncing: Future[None] | None = None
@@ -293,16 +297,16 @@ def _write_page(file: BinaryIO, scan: Scan, bands: Iterable[_Band], position: in
                 syncing = pool.submit(os.fsync, file.fileno())
         if syncing:
             syncing.result()
-    number = tiff.LONG if position < 1 << 32 else tiff.LONG8
-    places, sizes = (tiff.Value(number, np.array(values, f"<u{tiff.SIZES[number]}").tobytes()) for values in (offsets, counts))
+    number = exif.LONG if position < 1 << 32 else exif.LONG8
+    places, sizes = (exif.Value(number, np.array(values, f"<u{exif.SIZES[number]}").tobytes()) for values in (offsets, counts))
     tags = {HEIGHT: _long(scan.height)}
     if scan.tile:
         tags |= {TILE_OFFSETS: places, TILE_BYTES: sizes}
     else:
         tags |= {STRIP_OFFSETS: places, STRIP_BYTES: sizes, STRIP_ROWS_TAG: _long(rows)}
     if profile := icc.for_color(scan.profile, "L" if scan.grey else "RGB"):
-        tags[tiff.ICC] = tiff.Value(tiff.UNDEFINED, profile)
-    kept = tiff.carried(scan.directory or {}, tiff.CARRIED | tiff.BLOCKS | tiff.PAGE | {tiff.XMP})
+        tags[exif.ICC] = exif.Value(exif.UNDEFINED, profile)
+    kept = exif.carried(scan.directory or {}, exif.CARRIED | exif.BLOCKS | exif.PAGE | {exif.XMP})
     file.write(bytes(position % 2))
     return position + position % 2, {**kept, **layout, **tags}
 
@@ -316,5 +320,5 @@ def _write_png(file: BinaryIO, scan: Scan, bands: Iterable[_Band], *, xmp: bytes
         file.write(piece)
 
 
-def _long(number: int) -> tiff.Value:
-    return tiff.Value(tiff.LONG, number.to_bytes(4, "little"))
+def _long(number: int) -> exif.Value:
+    return exif.Value(exif.LONG, number.to_bytes(4, "little"))

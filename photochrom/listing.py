@@ -12,7 +12,8 @@ from pathlib import Path
 from photochrom.api import MARK, beside, with_ending
 from photochrom.earlier import recorded
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
-from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, is_folder
+from photochrom.files import is_folder
+from photochrom.photo.formats import FORMATS, SUBSTITUTES, SUFFIXES, Format
 
 
 @dataclass(frozen=True)

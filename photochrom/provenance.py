@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
-from photochrom.extended_xmp import BEGIN, END, RDF, written
-from photochrom.files import FORMATS, Format
 from photochrom.hints import Hint
+from photochrom.photo.codecs.jpeg_xmp import BEGIN, END, RDF, written
+from photochrom.photo.formats import FORMATS, Format
 from photochrom.version import __version__
 
 if TYPE_CHECKING:

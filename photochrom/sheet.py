@@ -11,9 +11,10 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from photochrom.color import Picture
 from photochrom.errors import OptionError, OutputError, PhotoError, one_line
-from photochrom.judge import judge
 from photochrom.metrics import Predict
-from photochrom.photo import SUFFIXES, from_array
+from photochrom.photo.convert import from_array
+from photochrom.photo.formats import SUFFIXES
+from photochrom.photo.toning import judge
 from photochrom.shards import evenly, members
 
 GAP_PIXELS, SEAM_PIXELS = 10, 2

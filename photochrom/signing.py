@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from photochrom.errors import OptionError, OutputError, one_line
-from photochrom.files import Format, Kind
+from photochrom.photo.formats import Format, Kind
 from photochrom.provenance import SOURCE_TYPE
 from photochrom.version import __version__
 

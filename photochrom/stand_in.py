@@ -11,14 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from photochrom import icc, planes, tiff, vips
 from photochrom import variants as different
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OutputError, PhotoError
 from photochrom.files import drafted
 from photochrom.hints import Hint
-from photochrom.picture import COPIES_LEFT, Photo, refuse_large
-from photochrom.scans import Scan
+from photochrom.photo import planes, vips
+from photochrom.photo.metadata import exif, icc
+from photochrom.photo.photo import COPIES_LEFT, Photo, refuse_large
+from photochrom.photo.scan import Scan
 
 MORE = 10
 """A scan that is streamed may have so many times the pixels of one that is not: its size costs time and disk, no memory."""
@@ -50,14 +51,14 @@ def read(scan: Scan, *, max_pixels: int) -> Photo:
     return Photo(
         luma=luma,
         thumbnail=thumbnail,
-        orientation=tiff.orientation(scan.exif),
+        orientation=exif.orientation(scan.exif),
         format=scan.format,
         bits=scan.bits,
         exif=scan.exif,
         xmp=scan.xmp,
         icc=icc.for_color(scan.profile, "L" if scan.grey else "RGB"),
-        iptc=directory[tiff.IPTC].data if tiff.IPTC in directory else None,
-        notes=(COPIES_LEFT,) if tiff.COPIES in directory else (),
+        iptc=directory[exif.IPTC].data if exif.IPTC in directory else None,
+        notes=(COPIES_LEFT,) if exif.COPIES in directory else (),
     )
 
 

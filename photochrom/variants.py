@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import color
-from photochrom import photo as photos
 from photochrom.color import Float
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OptionError
 from photochrom.hints import Hint
-from photochrom.photo import Photo
+from photochrom.photo import planes
+from photochrom.photo.photo import Photo
 
 MOST = 8
 """Variants that can be asked for."""
@@ -86,7 +86,7 @@ def _click(likely: Float, chroma: Float, photo: Photo) -> Hint:
     """Give a color to the point around which it is the likeliest."""
     smooth = np.lib.stride_tricks.sliding_window_view(np.pad(likely, 1), (3, 3)).sum((2, 3))
     row, column = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
-    luma = photos.upright(photo.shown, photo.orientation)
+    luma = planes.upright(photo.shown, photo.orientation)
     y, x = (int((place + 0.5) * many / few) for place, many, few in zip((row, column), luma.shape, smooth.shape, strict=True))
     unit = np.float32(luma[y, x]) / 255
     wanted = chroma * color.headroom(unit, *chroma, minimum=np.minimum, maximum=np.maximum)

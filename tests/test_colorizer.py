@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import photo
 from photochrom.colorizer import LONGEST, Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
 from photochrom.model import Model
+from photochrom.photo import convert, formats, photo, planes
 from tests.support import testdata
 
 
@@ -66,11 +66,11 @@ def test_planes_of_every_size(colorizer: Colorizer, size: tuple[int, int]) -> No
     result = colorizer.colorize(photo.Photo(luma=grey, format="JPEG"))
     assert result.chroma is not None
     assert all(plane.shape == ((height + 1) // 2, (width + 1) // 2) for plane in result.chroma)
-    for kind in photo.FORMATS:
-        read = photo.read(testdata.file(grey, kind, {"lossless": True} if kind == "WEBP" else {}))
+    for kind in formats.FORMATS:
+        read = convert.read(testdata.file(grey, kind, {"lossless": True} if kind == "WEBP" else {}))
         result = colorizer.colorize(read)
         assert result.chroma is not None
-        assert testdata.opened(photo.encode(read, *result.chroma)).size == (width, height)
+        assert testdata.opened(convert.encode(read, *result.chroma)).size == (width, height)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -108,25 +108,25 @@ def test_the_network_sees_all_of_the_picture(colorizer: Colorizer) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_network_sees_the_picture_upright(colorizer: Colorizer, orientation: int) -> None:
     picture = luma("coffee")[:, :560]  # 400 x 560
-    stored = np.ascontiguousarray(photo.stored(picture, orientation))
+    stored = np.ascontiguousarray(planes.stored(picture, orientation))
     small, seen = watched(colorizer)
     small.small_chroma(stored, orientation=orientation)
     small.small_chroma(picture)
     assert np.allclose(*seen, atol=1e-5)
     expected = np.stack(colorizer.colorize(photo.Photo(luma=picture)).chroma or ())
     turned = colorizer.colorize(photo.Photo(luma=stored, orientation=orientation)).chroma
-    found = photo.upright(np.stack(turned or ()), orientation)
+    found = planes.upright(np.stack(turned or ()), orientation)
     assert np.abs(found.astype(int) - expected).max() <= 2
 
 
 def test_a_file_turned_by_its_tag_gets_the_colors_of_the_upright_one(colorizer: Colorizer) -> None:
     picture = luma("coffee")[:, :560]
-    upright = photo.read(testdata.file(picture, "PNG"))
-    stored = np.ascontiguousarray(photo.stored(picture, 6))
-    turned = photo.read(testdata.file(stored, "PNG", {"exif": testdata.exif(6)}))
+    upright = convert.read(testdata.file(picture, "PNG"))
+    stored = np.ascontiguousarray(planes.stored(picture, 6))
+    turned = convert.read(testdata.file(stored, "PNG", {"exif": testdata.exif(6)}))
     assert turned.orientation == 6
-    found = [photo.to_array(each, *(colorizer.colorize(each).chroma or ())) for each in (upright, turned)]  # type: ignore[arg-type]
-    back = np.moveaxis(photo.upright(np.moveaxis(found[1], -1, 0), 6), 0, -1)
+    found = [convert.to_array(each, *(colorizer.colorize(each).chroma or ())) for each in (upright, turned)]  # type: ignore[arg-type]
+    back = np.moveaxis(planes.upright(np.moveaxis(found[1], -1, 0), 6), 0, -1)
     assert np.abs(back.astype(int) - found[0]).max() <= 6
     assert np.abs(back.astype(int) - found[0]).mean() <= 0.2
 
@@ -172,7 +172,7 @@ def test_vividness_makes_vivid(colorizer: Colorizer) -> None:
 
 
 def test_what_is_in_color_already(colorizer: Colorizer) -> None:
-    colored = photo.from_array(data.astronaut())
+    colored = convert.from_array(data.astronaut())
     result = colorizer.colorize(colored)
     assert result.chroma is None
     assert result.judgement.kind == "color"
@@ -181,7 +181,7 @@ def test_what_is_in_color_already(colorizer: Colorizer) -> None:
     result = Colorizer(colorizer.model, Options(on_color="recolor")).colorize(colored)
     assert result.chroma is not None
     for option in ("skip", "recolor", "error"):
-        grey = Colorizer(colorizer.model, Options(on_color=option)).colorize(photo.from_array(luma("astronaut")))  # type: ignore[arg-type]
+        grey = Colorizer(colorizer.model, Options(on_color=option)).colorize(convert.from_array(luma("astronaut")))  # type: ignore[arg-type]
         assert grey.chroma is not None
         assert all(np.array_equal(one, other) for one, other in zip(grey.chroma, result.chroma, strict=True))
 
@@ -211,10 +211,10 @@ def test_the_same_photograph_gets_the_same_colors(colorizer: Colorizer, make: Ca
 
 
 def test_the_result_says_how_luma_is_written(colorizer: Colorizer) -> None:
-    grey = photo.read(testdata.file(testdata.grey(40, 60), "JPEG"))
+    grey = convert.read(testdata.file(testdata.grey(40, 60), "JPEG"))
     assert colorizer.colorize(grey).luma == "lossless"
     assert Colorizer(colorizer.model, Options(luma="fast")).colorize(grey).luma == "lossless"
     assert Colorizer(colorizer.model, Options(luma="encoded")).colorize(grey).luma == "encoded"
     assert Colorizer(colorizer.model, Options(format="PNG")).colorize(grey).luma is None
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG"):
-        Colorizer(colorizer.model, Options(luma="lossless")).colorize(photo.read(testdata.file(testdata.grey(40, 60), "PNG")))
+        Colorizer(colorizer.model, Options(luma="lossless")).colorize(convert.read(testdata.file(testdata.grey(40, 60), "PNG")))

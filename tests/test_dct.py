@@ -16,9 +16,10 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import dct, jpeg, photo, planes, vips
 from photochrom.errors import OptionError, OutputError, PhotoError
-from photochrom.picture import LumaChoice
+from photochrom.photo import convert, planes, vips
+from photochrom.photo.codecs import jpeg_lossless, jpeg_segments
+from photochrom.photo.photo import LumaChoice
 from tests.support import testdata
 
 PICTURES = {"grey": testdata.grey, "color": testdata.scene}
@@ -48,13 +49,13 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
 
 
 def recolored(content: bytes, luma: LumaChoice | None = None) -> bytes:
-    source = photo.read(content)
-    return photo.encode(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
+    source = convert.read(content)
+    return convert.encode(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
 
 
 def assert_same_luma(content: bytes, out: bytes, folder: Path) -> None:
     assert np.array_equal(coefficients(out, folder), coefficients(content, folder))
-    assert jpeg.parse(out).luma_table == jpeg.parse(content).luma_table
+    assert jpeg_segments.parse(out).luma_table == jpeg_segments.parse(content).luma_table
     assert np.array_equal(simplejpeg.decode_jpeg(out, colorspace="GRAY")[..., 0], decoded(content))
     image = testdata.opened(out)
     assert image.mode == "RGB"
@@ -92,10 +93,10 @@ def test_every_real_photograph(tmp_path: Path) -> None:
     for path in sorted(testdata.data().glob("*/*.jp*g")):
         content = path.read_bytes()
         try:
-            source = photo.read(content)
+            source = convert.read(content)
         except PhotoError:
             continue
-        if photo.luma_way(source) == "lossless":
+        if convert.luma_way(source) == "lossless":
             out = recolored(content)
             assert_same_luma(content, out, tmp_path)
             ratios.append(len(out) / len(content))
@@ -109,7 +110,7 @@ def test_every_real_photograph(tmp_path: Path) -> None:
 
 def test_coded_data_of_a_grey_file_are_copied_byte_for_byte() -> None:
     content = testdata.file(testdata.grey(90, 130), "JPEG", {"quality": 91})
-    start = content.index(jpeg.SCAN) + 10
+    start = content.index(jpeg_segments.SCAN) + 10
     assert len(content[start:-2]) > 2000
     assert content[start:-2] in recolored(content)
 
@@ -118,7 +119,7 @@ def test_the_colors_are_those_given() -> None:
     blue, red = testdata.chroma((60, 45)), testdata.scene(60, 45)
     cb, cr = cv2.GaussianBlur(blue[0], (9, 9), 4), np.ascontiguousarray(red[..., 1] // 4 + 90)
     for content in (testdata.file(PICTURES[name](119, 90), "JPEG", {"quality": 98}) for name in PICTURES):
-        out = dct.encode(dct.Coded(content), cb, cr, segments=[])
+        out = jpeg_lossless.encode(jpeg_lossless.Coded(content), cb, cr, segments=[])
         # 4:2:0 planes as a decoder of coefficients alone sees them: the mean of each block.
         for plane, given in zip(chroma_blocks(out), (cb, cr), strict=True):
             whole = given[: given.shape[0] // 8 * 8, : given.shape[1] // 8 * 8].astype(float)
@@ -146,30 +147,30 @@ def test_other_decoders_agree(kind: str, luma: LumaChoice) -> None:
     by_libvips = vips.library().Image.new_from_buffer(out, "").numpy().astype(int)
     for other in (by_opencv, by_libvips, simplejpeg.decode_jpeg(out).astype(int)):
         assert np.abs(by_pillow - other).max() <= 4
-    assert jpeg.parse(out).frame == jpeg.parse(content).frame
+    assert jpeg_segments.parse(out).frame == jpeg_segments.parse(content).frame
 
 
 def test_a_result_colored_again_is_the_same_file(monkeypatch: pytest.MonkeyPatch) -> None:
     content = testdata.file(testdata.scene(80, 120), "JPEG", {"restart_marker_rows": 1})
     out = recolored(content)
-    monkeypatch.setattr(dct, "_recoded", None)  # luma has its scan to itself now
+    monkeypatch.setattr(jpeg_lossless, "_recoded", None)  # luma has its scan to itself now
     assert recolored(out) == out
 
 
 def test_faults_that_lose_nothing_are_taken() -> None:
     for paint in PICTURES.values():
         content = testdata.file(paint(200, 300), "JPEG", {"quality": 90})
-        place = content.index(jpeg.SCAN) + 2
+        place = content.index(jpeg_segments.SCAN) + 2
         place += int.from_bytes(content[place : place + 2])
         for odd in (
             content[:-2],  # no end marker
-            content[:-2] + b"\0" * 40 + jpeg.END,  # padding in the scan
+            content[:-2] + b"\0" * 40 + jpeg_segments.END,  # padding in the scan
             content + b"a film" * 1000,  # something appended
             content[:2] + b"\xff" + content[2:],  # a fill byte
             content[: place - 2] + b"\0" + content[place - 1 :],  # a wrong end of the spectrum
         ):
-            again = photo.read(recolored(odd))
-            assert photo.luma_way(again) == "lossless"
+            again = convert.read(recolored(odd))
+            assert convert.luma_way(again) == "lossless"
             assert np.array_equal(again.luma, decoded(content))
 
 
@@ -209,19 +210,19 @@ def test_no_room_for_temporary_files_is_said(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_rule_and_what_is_asked() -> None:
-    grey, color = (photo.read(testdata.file(PICTURES[name](40, 60), "JPEG")) for name in PICTURES)
+    grey, color = (convert.read(testdata.file(PICTURES[name](40, 60), "JPEG")) for name in PICTURES)
     for source in (grey, color):
-        assert photo.luma_way(source) == photo.luma_way(source, asked="lossless") == "lossless"
-        assert photo.luma_way(source, asked="encoded") == "encoded"
-        assert photo.luma_way(source, "PNG") is None
+        assert convert.luma_way(source) == convert.luma_way(source, asked="lossless") == "lossless"
+        assert convert.luma_way(source, asked="encoded") == "encoded"
+        assert convert.luma_way(source, "PNG") is None
         with pytest.raises(PhotoError, match="this is JPEG to PNG"):
-            photo.luma_way(source, "PNG", asked="lossless")
-    assert photo.luma_way(grey, asked="fast") == "lossless"
-    assert photo.luma_way(color, asked="fast") == "encoded"
-    drawn = photo.read(testdata.file(testdata.scene(40, 60), "PNG"))
-    assert photo.luma_way(drawn, "JPEG") == "encoded"
+            convert.luma_way(source, "PNG", asked="lossless")
+    assert convert.luma_way(grey, asked="fast") == "lossless"
+    assert convert.luma_way(color, asked="fast") == "encoded"
+    drawn = convert.read(testdata.file(testdata.scene(40, 60), "PNG"))
+    assert convert.luma_way(drawn, "JPEG") == "encoded"
     with pytest.raises(PhotoError, match="this is PNG to JPEG"):
-        photo.luma_way(drawn, "JPEG", asked="lossless")
+        convert.luma_way(drawn, "JPEG", asked="lossless")
 
 
 def arithmetic(folder: Path) -> bytes:
@@ -229,7 +230,7 @@ def arithmetic(folder: Path) -> bytes:
     file.write_bytes(testdata.file(testdata.grey(40, 60), "JPEG"))
     with jpeglib.version("turbo210"):
         jpeglib.read_dct(str(file)).write_dct(str(file), flags=["+ARITH_CODE"])
-    assert jpeg.parse(file.read_bytes()).frame == b"\xff\xc9"
+    assert jpeg_segments.parse(file.read_bytes()).frame == b"\xff\xc9"
     return file.read_bytes()
 
 
@@ -242,8 +243,8 @@ def test_luma_that_cannot_be_kept(kind: str, tmp_path: Path) -> None:
         "arithmetic": lambda: arithmetic(tmp_path),
         "profile": lambda: testdata.data("odd", "libvips__sample-xyb.jpg").read_bytes(),
     }[kind]()
-    source = photo.read(content)
-    assert photo.luma_way(source) == "encoded"
+    source = convert.read(content)
+    assert convert.luma_way(source) == "encoded"
     assert testdata.opened(recolored(content)).mode == "RGB"
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG") as caught:
         recolored(content, "lossless")
@@ -251,17 +252,17 @@ def test_luma_that_cannot_be_kept(kind: str, tmp_path: Path) -> None:
 
 
 def test_luma_coarser_than_chroma_is_not_kept() -> None:
-    header = jpeg.parse(testdata.file(testdata.scene(40, 60), "JPEG"))
-    assert dct.obstacle(header, "YCbCr") is None
+    header = jpeg_segments.parse(testdata.file(testdata.scene(40, 60), "JPEG"))
+    assert jpeg_lossless.obstacle(header, "YCbCr") is None
     for sampling in (((1, 1), (2, 2), (1, 1)), ((2, 1), (1, 1), (1, 2))):
-        assert dct.obstacle(replace(header, sampling=sampling), "YCbCr") == "its luma is coarser than its chroma"
+        assert jpeg_lossless.obstacle(replace(header, sampling=sampling), "YCbCr") == "its luma is coarser than its chroma"
 
 
 def test_without_the_library_grey_luma_is_still_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dct, "find_spec", lambda _: None)
-    assert photo.luma_way(photo.read(testdata.file(testdata.grey(40, 60), "JPEG"))) == "lossless"
+    monkeypatch.setattr(jpeg_lossless, "find_spec", lambda _: None)
+    assert convert.luma_way(convert.read(testdata.file(testdata.grey(40, 60), "JPEG"))) == "lossless"
     color = testdata.file(testdata.scene(40, 60), "JPEG")
-    assert photo.luma_way(photo.read(color)) == "encoded"
+    assert convert.luma_way(convert.read(color)) == "encoded"
     with pytest.raises(PhotoError, match="jpeglib"):
         recolored(color, "lossless")
 
@@ -278,8 +279,8 @@ def test_fast_copies_where_luma_has_scans_of_its_own() -> None:
 def test_encoded_is_an_ordinary_baseline_file() -> None:
     content = testdata.file(testdata.grey(40, 60), "JPEG", {"progressive": True})
     out = recolored(content, "encoded")
-    assert jpeg.parse(out).frame == b"\xff\xc0"
-    assert out.count(jpeg.SCAN) == 1
+    assert jpeg_segments.parse(out).frame == b"\xff\xc0"
+    assert out.count(jpeg_segments.SCAN) == 1
 
 
 def test_options_refuse_what_contradicts() -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from photochrom import api, batch, earlier, photo, png, provenance
+from photochrom import api, batch, earlier, provenance
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError
-from photochrom.photo_pillow import packet
+from photochrom.photo import convert
+from photochrom.photo.codecs import png
+from photochrom.photo.codecs.pillow import packet
 from tests.support import testdata
 
 Run = Callable[..., dict[str, tuple[batch.Status, str]]]
@@ -145,7 +147,7 @@ def test_a_result_that_is_overwritten_is_made_anew(run: Run) -> None:
         xmp = image.info["xmp"]
     retouched = testdata.file(testdata.scene(24, 32), "PNG")
     Path("a.color.png").write_bytes(png.splice(retouched, png.build((), exif=None, xmp=xmp, icc=None, dpi=None)))
-    assert photo.read(Path("a.color.png")).xmp == xmp
+    assert convert.read(Path("a.color.png")).xmp == xmp
     assert run("a.png") == {"a.png": ("kept", "")}
     assert run("a.png", overwrite=True) == {"a.png": ("colored", "")}
     assert Path("a.color.png").read_bytes() == whole

@@ -13,9 +13,10 @@ import simplejpeg
 import skimage
 from PIL import Image
 
-from photochrom import api, photo
+from photochrom import api
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import PhotoError
+from photochrom.photo import convert
 from tests.support import testdata
 
 INSTALLED = sorted(path for path in (Path(skimage.__file__).parent / "data").iterdir() if path.suffix in (".png", ".jpg"))
@@ -47,13 +48,13 @@ def share(found: np.ndarray, source: np.ndarray, *, within: int) -> float:
 
 def check_lossless(picture: Image.Image, kind: str, colorizer: Colorizer, name: str) -> None:
     source = testdata.file(picture, kind, dict(LOSSLESS[kind]))
-    found = testdata.luma(api.encoded(photo.read(source), colorizer))
+    found = testdata.luma(api.encoded(convert.read(source), colorizer))
     assert share(found, testdata.luma(source), within=0) == 1, (name, kind, colorizer.options.vividness)
 
 
 def check_jpeg(source: bytes, colorizer: Colorizer, name: str) -> None:
     """Compare what anybody sees, RGB turned to grey, and the plane of luma itself."""
-    found = api.encoded(photo.read(source), colorizer)
+    found = api.encoded(convert.read(source), colorizer)
     expected = testdata.luma(source)
     seen = share(np.asarray(testdata.opened(found).convert("RGB").convert("L")), expected, within=2)
     stored = share(simplejpeg.decode_jpeg(found, colorspace="GRAY")[..., 0], expected, within=2)
@@ -113,7 +114,7 @@ def test_odd_files(colorizers: list[Colorizer], photographs: Path) -> None:
     tried = 0
     for path in sorted((photographs / "odd").iterdir()):
         try:
-            source = photo.read(path)
+            source = convert.read(path)
         except PhotoError:
             continue
         if source.format not in ("JPEG", "JPEG 2000") and not source.lossless:
@@ -124,6 +125,6 @@ def test_odd_files(colorizers: list[Colorizer], photographs: Path) -> None:
         tried += 1
         for colorizer in colorizers:
             content = api.encoded(source, colorizer)
-            found = testdata.luma(content) if source.format == "JPEG" else photo.read(content).luma
+            found = testdata.luma(content) if source.format == "JPEG" else convert.read(content).luma
             assert share(found, source.luma, within=within) >= least, (path.name, colorizer.options.vividness)
     assert tried >= 14

@@ -11,6 +11,7 @@ import pytest
 
 from photochrom import files
 from photochrom.errors import OutputError, PhotoError
+from photochrom.photo import formats
 
 
 def names(folder: Path) -> list[str]:
@@ -126,17 +127,17 @@ def test_what_is_no_photograph_to_read(tmp_path: Path) -> None:
     ],
 )
 def test_files_are_told_apart_by_their_first_bytes(head: bytes, kind: str | None) -> None:
-    assert files.kind_of(head) == kind
+    assert formats.kind_of(head) == kind
 
 
 def test_what_is_no_photograph_is_said() -> None:
-    assert "empty" in files.unknown(b"")
-    assert "HEIC and JPEG 2000 are read" in files.unknown(b"Dear")
+    assert "empty" in formats.unknown(b"")
+    assert "HEIC and JPEG 2000 are read" in formats.unknown(b"Dear")
 
 
 def test_every_kind_has_an_ending_and_one_to_be_written_as() -> None:
-    kinds = set(get_args(files.Kind))
-    assert set(files.SUFFIXES.values()) == kinds
-    assert set(files.FORMATS) | set(files.SUBSTITUTES) == kinds
-    assert not set(files.FORMATS) & set(files.SUBSTITUTES)
-    assert all(files.SUFFIXES[files.ending(format)] == format for format in files.FORMATS)
+    kinds = set(get_args(formats.Kind))
+    assert set(formats.SUFFIXES.values()) == kinds
+    assert set(formats.FORMATS) | set(formats.SUBSTITUTES) == kinds
+    assert not set(formats.FORMATS) & set(formats.SUBSTITUTES)
+    assert all(formats.SUFFIXES[formats.ending(format)] == format for format in formats.FORMATS)

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photochrom import api, photo, tiff, vips
+from photochrom import api
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, OutputError, PhotoError
+from photochrom.photo import convert, vips
+from photochrom.photo.formats import Format
+from photochrom.photo.metadata import exif
 from tests.support import formats, rendering, testdata, tools
 
 PAGE = (Path(__file__).parents[1] / "docs" / "formats.md").read_text("utf-8")
@@ -49,7 +52,7 @@ def test_a_format_keeps_what_it_holds(colorizer: Colorizer, case: formats.Case) 
     assert {name for name, kept in row.kept.items() if kept} == set(case.carries)
     assert (row.right is not None) == ("ICC" in case.carries)
     assert row.right is None or row.right < 1
-    kind = str(photo.read(case.make()).format)
+    kind = str(convert.read(case.make()).format)
     assert row.written == SUBSTITUTES.get(kind, kind)
 
 
@@ -78,7 +81,7 @@ def test_exiftool_finds_in_the_result_what_it_wrote_into_the_source(colorizer: C
     (case,) = (case for case in formats.BY_TOOLS if case.name == name)
     source = case.make()
     told = []
-    for index, content in enumerate((source, api.encoded(photo.read(source), colorizer))):
+    for index, content in enumerate((source, api.encoded(convert.read(source), colorizer))):
         (tmp_path / f"{index}").write_bytes(content)
         command = [
             str(tools.found("exiftool")),
@@ -104,13 +107,13 @@ def test_exiftool_finds_in_the_result_what_it_wrote_into_the_source(colorizer: C
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PNM"])
 @pytest.mark.parametrize("scale", [1, 4000, 65536])
-def test_sixteen_bits_of_luma_come_back_exactly(colorizer: Colorizer, kind: photo.Format, scale: int) -> None:
+def test_sixteen_bits_of_luma_come_back_exactly(colorizer: Colorizer, kind: Format, scale: int) -> None:
     """Dark, a part of the range, and noise over all of it, at the most vivid; other tools read the same."""
     vivid = Colorizer(colorizer.model, Options(vividness=2, on_color="recolor", format=kind))
     luma = np.random.default_rng(scale).integers(0, scale, (90, 130)).astype(np.uint16)
     luma[:30] += np.uint16(65536 - scale)
-    content = api.encoded(photo.from_array(luma), vivid)
-    assert np.array_equal(photo.read(content).luma, luma)
+    content = api.encoded(convert.from_array(luma), vivid)
+    assert np.array_equal(convert.read(content).luma, luma)
     if kind != "PNM":
         load = {"PNG": vips.library().Image.pngload_buffer, "TIFF": vips.library().Image.tiffload_buffer}[kind]
         red, green, blue = np.moveaxis(load(content).numpy().astype(np.int64), -1, 0)
@@ -122,7 +125,7 @@ def test_an_array_of_sixteen_bits(colorizer: Colorizer) -> None:
     grey = np.random.default_rng(0).integers(0, 65536, (40, 50)).astype(np.uint16)
     rgb = api.colorize(grey, colorizer=colorizer)
     assert (rgb.dtype, rgb.shape) == (np.uint16, (40, 50, 3))
-    assert np.array_equal(photo.from_array(rgb).luma, grey)
+    assert np.array_equal(convert.from_array(rgb).luma, grey)
 
 
 def test_smooth_sixteen_bit_colors_do_not_band(colorizer: Colorizer) -> None:
@@ -137,25 +140,25 @@ def test_layouts_of_deep_tiff(compression: str, tile: bool) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (70, 90, 3)).astype(np.uint16)
     image = vips.library().Image.new_from_array(deep).copy(interpretation="rgb16")
     options = {"compression": compression, "tile": tile, "tile_width": 16, "tile_height": 16}
-    source = photo.read(bytes(image.tiffsave_buffer(**options)))
-    assert np.array_equal(source.luma, photo.from_array(deep).luma)
-    back = photo.read(photo.encode(source, *testdata.chroma((70, 90))))
+    source = convert.read(bytes(image.tiffsave_buffer(**options)))
+    assert np.array_equal(source.luma, convert.from_array(deep).luma)
+    back = convert.read(convert.encode(source, *testdata.chroma((70, 90))))
     assert np.array_equal(back.luma, source.luma)
     assert back.compression == source.compression
 
 
 def test_white_may_be_zero() -> None:
     image = testdata.file(testdata.grey(9, 12), "TIFF")
-    directory = {**tiff.read(image), 262: tiff.Value(tiff.SHORT, b"\0\0")}
-    assert np.array_equal(photo.read(tiff.splice(image, directory)).luma, 255 - testdata.grey(9, 12))
+    directory = {**exif.read(image), 262: exif.Value(exif.SHORT, b"\0\0")}
+    assert np.array_equal(convert.read(exif.splice(image, directory)).luma, 255 - testdata.grey(9, 12))
 
 
 def test_pages_are_kept_with_their_sizes_depths_and_names(colorizer: Colorizer) -> None:
-    named = [tiff.splice(testdata.file(testdata.grey(20 + i, 30), "TIFF"), name(f"page {i}")) for i in range(2)]
-    source = photo.read(tiff.join([*named, formats.deep_tiff(1)]))
+    named = [exif.splice(testdata.file(testdata.grey(20 + i, 30), "TIFF"), name(f"page {i}")) for i in range(2)]
+    source = convert.read(exif.join([*named, formats.deep_tiff(1)]))
     assert [page.luma.shape for page in (source, *source.pages)] == [(20, 30), (21, 30), (48, 64)]
     content = api.encoded(source, colorizer)
-    back = photo.read(content)
+    back = convert.read(content)
     for before, after in zip((source, *source.pages), (back, *back.pages), strict=True):
         assert np.array_equal(before.luma, after.luma)
         assert before.exif == after.exif
@@ -166,34 +169,34 @@ def test_pages_are_kept_with_their_sizes_depths_and_names(colorizer: Colorizer) 
         assert (image.mode, image.size, image.tag_v2[270]) == ("RGB", (30, 21), "page 1")
 
 
-def name(text: str) -> tiff.Directory:
-    return {270: tiff.Value(2, text.encode() + b"\0")}
+def name(text: str) -> exif.Directory:
+    return {270: exif.Value(2, text.encode() + b"\0")}
 
 
 def test_a_page_in_color_is_not_recolored_unasked(colorizer: Colorizer) -> None:
-    content = tiff.join([testdata.file(testdata.grey(60, 80), "TIFF"), testdata.file(testdata.scene(60, 80), "TIFF")])
+    content = exif.join([testdata.file(testdata.grey(60, 80), "TIFF"), testdata.file(testdata.scene(60, 80), "TIFF")])
     for on_color in ("skip", "error"):
         with pytest.raises(PhotoError, match="in color already"):
-            api.encoded(photo.read(content), Colorizer(colorizer.model, Options(on_color=on_color)))  # type: ignore[arg-type]
+            api.encoded(convert.read(content), Colorizer(colorizer.model, Options(on_color=on_color)))  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="2 pages, of which PNG holds one"):
-        api.encoded(photo.read(content), Colorizer(colorizer.model, Options(on_color="recolor", format="PNG")))
+        api.encoded(convert.read(content), Colorizer(colorizer.model, Options(on_color="recolor", format="PNG")))
     with pytest.raises(OptionError, match="1 pages of 2"):
-        photo.encode(photo.read(content), *testdata.chroma((60, 80)))
+        convert.encode(convert.read(content), *testdata.chroma((60, 80)))
     with pytest.raises(PhotoError, match="2 pages of 9,600 pixels"):
-        photo.read(content, max_pixels=5000)
+        convert.read(content, max_pixels=5000)
 
 
 def test_a_damaged_fax_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     """A bit that flips breaks its line; 90 % and more are noticed, and nothing but our one line is said."""
     content = testdata.file(Image.fromarray(testdata.grey(120, 160)).convert("1"), "TIFF", {"compression": "group4"})
-    (start,) = tiff.numbers(tiff.read(content), 273)
-    (length,) = tiff.numbers(tiff.read(content), 279)
+    (start,) = exif.numbers(exif.read(content), 273)
+    (length,) = exif.numbers(exif.read(content), 279)
     rng, refused = np.random.default_rng(0), 0
     for _ in range(60):
         damaged = bytearray(content)
         damaged[start + int(rng.integers(length))] ^= 1 << int(rng.integers(8))
         try:
-            photo.read(bytes(damaged))
+            convert.read(bytes(damaged))
         except PhotoError as error:
             refused += "\n" not in str(error)
     assert refused >= 54
@@ -208,7 +211,7 @@ def test_libraries_say_nothing_of_damaged_tiffs(compression: str, capfd: pytest.
         damaged = bytearray(content)
         damaged[int(rng.integers(8, len(content)))] ^= 255
         try:
-            photo.read(bytes(damaged), max_pixels=1_000_000)
+            convert.read(bytes(damaged), max_pixels=1_000_000)
         except PhotoError as error:
             assert "\n" not in str(error)
     assert capfd.readouterr() == ("", "")
@@ -220,19 +223,19 @@ def test_depths_between_eight_and_sixteen_are_widened_without_loss(white: int, a
     samples = np.random.default_rng(white).integers(0, white + 1, (20, 30))
     head = f"P{2 if ascii else 5}\n30 20\n{white}\n".encode()
     body = " ".join(map(str, samples.ravel())).encode() if ascii else samples.astype(">u2").tobytes()
-    source = photo.read(head + body)
+    source = convert.read(head + body)
     assert (source.luma.dtype, source.bits) == (np.uint16, white.bit_length())
     assert np.array_equal(np.rint(source.luma / 65535 * white), samples)
     for length in (len(head) - 3, len(head) + 3):
         with pytest.raises(PhotoError, match=r"truncated|damaged"):
-            photo.read((head + body)[:length])
+            convert.read((head + body)[:length])
 
 
 def test_a_gif_says_that_it_is_the_first_frame() -> None:
     frames = {"save_all": True, "append_images": [Image.fromarray(255 - testdata.grey(9, 9))]}
-    source = photo.read(testdata.file(testdata.grey(9, 9), "GIF", frames))
+    source = convert.read(testdata.file(testdata.grey(9, 9), "GIF", frames))
     assert np.array_equal(source.luma, testdata.grey(9, 9))
-    assert photo.notes(source) == ("the first of 2 frames", "GIF is read only, so PNG is written")
+    assert convert.notes(source) == ("the first of 2 frames", "GIF is read only, so PNG is written")
     assert api.beside(Path("a.gif")) == Path("a.color.png")
     assert api.beside(Path("a.heic")) == Path("a.color.jpg")
     with pytest.raises(OptionError, match="read only; name a PNG"):
@@ -240,62 +243,63 @@ def test_a_gif_says_that_it_is_the_first_frame() -> None:
 
 
 def test_a_shallow_format_says_what_it_drops() -> None:
-    source = photo.read(formats.deep_png(1))
-    assert photo.notes(source) == ()
-    assert photo.notes(source, "WEBP") == ("8 of 16 bits a channel, WEBP holds no more",)
+    source = convert.read(formats.deep_png(1))
+    assert convert.notes(source) == ()
+    assert convert.notes(source, "WEBP") == ("8 of 16 bits a channel, WEBP holds no more",)
     for kind in ("WEBP", "JPEG", "BMP"):
-        back = photo.read(photo.encode(source, *testdata.chroma((48, 64)), format=kind))
+        back = convert.read(convert.encode(source, *testdata.chroma((48, 64)), format=kind))
         assert np.abs(back.luma.astype(int) - source.shown).mean() < 4
 
 
 def test_high_dynamic_range_is_refused() -> None:
     with pytest.raises(PhotoError, match=r"high dynamic range \(PQ\)"):
-        photo.read(testdata.data("odd", "libavif__cosmos1650_yuv444_10bpc_p3pq.avif"))
+        convert.read(testdata.data("odd", "libavif__cosmos1650_yuv444_10bpc_p3pq.avif"))
 
 
 def test_a_heic() -> None:
     pytest.importorskip("pi_heif")
-    source = photo.read(testdata.data("odd", "libheif__example.heic"))
-    assert (source.format, source.luma.shape, photo.target_of(source)) == ("HEIC", (854, 1280), "JPEG")
+    source = convert.read(testdata.data("odd", "libheif__example.heic"))
+    assert (source.format, source.luma.shape, convert.target_of(source)) == ("HEIC", (854, 1280), "JPEG")
 
 
 def test_an_avif_of_ten_bits_stays_one() -> None:
-    source = photo.read(testdata.data("odd", "avif-sample-images__fox.profile1.10bpc.yuv444.avif"))
+    source = convert.read(testdata.data("odd", "avif-sample-images__fox.profile1.10bpc.yuv444.avif"))
     assert (source.bits, source.luma.dtype, source.avif_sampling) == (10, np.uint16, (1, 1))
     assert source.luma.max() <= 65535
-    back = photo.read(photo.encode(source, *testdata.chroma(source.luma.shape)))
+    back = convert.read(convert.encode(source, *testdata.chroma(source.luma.shape)))
     assert (back.bits, back.exif, back.avif_sampling) == (10, None, (1, 1))
     assert np.abs(back.luma.astype(int) - source.luma).mean() < 600
 
 
 @pytest.mark.parametrize("target", ["JPEG", "TIFF"])
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-def test_iptc_crosses_formats(kind: photo.Format, target: photo.Format) -> None:
-    from photochrom import iptc, jpeg
+def test_iptc_crosses_formats(kind: Format, target: Format) -> None:
+    from photochrom.photo.codecs import jpeg_segments
+    from photochrom.photo.metadata import iptc
 
     records = b"\x1c\x02\x78\x00\x04Ada!"
     content = testdata.file(testdata.grey(20, 30), kind)
     if kind == "JPEG":
-        content = content[:2] + jpeg.lay_out([(jpeg.APP13, iptc.wrap(records))]) + content[2:]
+        content = content[:2] + jpeg_segments.lay_out([(jpeg_segments.APP13, iptc.wrap(records))]) + content[2:]
     else:
-        content = tiff.splice(content, {tiff.IPTC: tiff.Value(tiff.UNDEFINED, records)})
-    source = photo.read(content)
+        content = exif.splice(content, {exif.IPTC: exif.Value(exif.UNDEFINED, records)})
+    source = convert.read(content)
     assert source.iptc == records
-    assert photo.read(photo.encode(source, *testdata.chroma((20, 30)), format=target)).iptc == records
+    assert convert.read(convert.encode(source, *testdata.chroma((20, 30)), format=target)).iptc == records
     if target == "JPEG":
-        back = testdata.opened(photo.encode(source, *testdata.chroma((20, 30)), format=target))
+        back = testdata.opened(convert.encode(source, *testdata.chroma((20, 30)), format=target))
         assert back.info["photoshop"][0x0404] == records
 
 
 def test_resolution_reaches_formats_that_state_it_in_exif() -> None:
-    source = photo.read(testdata.file(testdata.grey(20, 30), "PNG", {"dpi": (300, 300)}))
+    source = convert.read(testdata.file(testdata.grey(20, 30), "PNG", {"dpi": (300, 300)}))
     for kind in ("WEBP", "AVIF"):
-        back = testdata.opened(photo.encode(source, *testdata.chroma((20, 30)), format=kind))
+        back = testdata.opened(convert.encode(source, *testdata.chroma((20, 30)), format=kind))
         assert float(back.getexif()[282]) == pytest.approx(300, abs=0.1)
 
 
 def test_the_dates_of_a_damaged_iptc_block_do_not_matter() -> None:
-    from photochrom import iptc
+    from photochrom.photo.metadata import iptc
 
     whole = iptc.wrap(b"\x1c\x02\x78\x00\x04Ada!")
     assert iptc.unwrap(whole) == b"\x1c\x02\x78\x00\x04Ada!"

@@ -13,12 +13,15 @@ from PIL import Image
 from skimage import color as reference
 from skimage import data
 
-from photochrom import api, color, hints, photo
+from photochrom import api, color, hints
 from photochrom.color import BINS
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
 from photochrom.hints import Hint
 from photochrom.model import BUNDLED, Model
+from photochrom.photo import convert, photo
+from photochrom.photo.planes import stored as stored_planes
+from photochrom.photo.planes import upright
 from photochrom.upsample import upsample
 from tests.support import testdata
 from tests.support.models import POINTER, pointer, run
@@ -83,9 +86,9 @@ def test_a_hint_is_drawn_where_the_network_sees_it() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_point_of_the_upright_photograph_is_found_in_the_stored_one(orientation: int) -> None:
     stored = np.arange(5 * 7).reshape(5, 7)
-    upright = photo.upright(stored, orientation)
-    for y, x in np.ndindex(*upright.shape):
-        assert stored[hints.stored_place(Hint(x, y, "#000000"), stored.shape, orientation)] == upright[y, x]
+    shown = upright(stored, orientation)
+    for y, x in np.ndindex(*shown.shape):
+        assert stored[hints.stored_place(Hint(x, y, "#000000"), stored.shape, orientation)] == shown[y, x]
 
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket"])
@@ -98,10 +101,10 @@ def test_a_hinted_point_has_its_color(name: str, count: int) -> None:
     places = [(int(rng.integers(grey.shape[1])), int(rng.integers(grey.shape[0]))) for _ in range(count)]
     points = [Hint(x, y, "#{:02x}{:02x}{:02x}".format(*truth[y, x])) for x, y in places]
     planes = upsample(hints.settle(chroma, grey, points), grey, step=1)
-    painted = photo.to_array(photo.Photo(luma=grey), *planes)
+    painted = convert.to_array(photo.Photo(luma=grey), *planes)
     errors = [difference(painted[y, x], truth[y, x]) for x, y in places]
     assert max(errors) < 3
-    before = photo.to_array(photo.Photo(luma=grey), *upsample(chroma, grey, step=1))
+    before = convert.to_array(photo.Photo(luma=grey), *upsample(chroma, grey, step=1))
     assert max(difference(before[y, x], truth[y, x]) for x, y in places) > 10
     # Far from the points nothing changes by more than one level of chroma, which is 1.8 levels of blue.
     far = np.ones(grey.shape, bool)
@@ -122,14 +125,14 @@ def test_points_that_contradict_each_other_do_no_harm() -> None:
 @pytest.mark.parametrize("orientation", [1, 6, 7])
 def test_the_product_gives_a_click_its_color(model: Model, vividness: float, orientation: int) -> None:
     truth, grey = data.coffee(), luma("coffee")
-    stored = np.ascontiguousarray(photo.stored(grey, orientation))
+    stored = np.ascontiguousarray(stored_planes(grey, orientation))
     x, y = 150, 290
     wanted = "#{:02x}{:02x}{:02x}".format(*truth[y, x])
     options = Options(vividness=vividness, hints=(Hint(x, y, wanted),))
     taken = photo.Photo(luma=stored, orientation=orientation)
     result = Colorizer(model, options).colorize(taken)
     assert result.chroma is not None and result.confidence is not None
-    painted = photo.upright(np.moveaxis(photo.to_array(taken, *result.chroma), -1, 0), orientation)
+    painted = upright(np.moveaxis(convert.to_array(taken, *result.chroma), -1, 0), orientation)
     assert difference(painted[:, y, x], truth[y, x]) < 3
     assert result.confidence.shape == ((16, 24) if orientation == 1 else (24, 16))
 

@@ -15,13 +15,17 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import huge, photo, png, scans, stand_in, tiff, upsample, vips
+from photochrom import huge, stand_in, upsample
 from photochrom.api import color_file, colorize, recorded
 from photochrom.cli import main
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
 from photochrom.hints import Hint
-from photochrom.photo import to_array
+from photochrom.photo import convert, photo, planes, vips
+from photochrom.photo import scan as scan_files
+from photochrom.photo.codecs import png
+from photochrom.photo.convert import to_array
+from photochrom.photo.metadata import exif
 from tests.support import testdata
 
 SIZE = 407, 635
@@ -67,8 +71,8 @@ def read(path: Path) -> Any:
     return image.numpy().reshape(image.height, image.width, -1)
 
 
-def tags(path: Path) -> tiff.Directory:
-    return tiff.read(path.read_bytes())
+def tags(path: Path) -> exif.Directory:
+    return exif.read(path.read_bytes())
 
 
 def luma(array: Any) -> Any:
@@ -136,11 +140,11 @@ def test_layout_and_compression_stay(kind: str, tmp_path: Path, colorizer: Color
     source = write(tmp_path / "scan.tif", samples(bits, channels), **options)
     color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     before, after = tags(source), tags(tmp_path / "out.tif")
-    assert tiff.numbers(after, tiff.COMPRESSION) == tiff.numbers(before, tiff.COMPRESSION)
+    assert exif.numbers(after, exif.COMPRESSION) == exif.numbers(before, exif.COMPRESSION)
     assert (huge.TILE_WIDTH in after) == (huge.TILE_WIDTH in before) == ("tile" in options)
-    assert all(side <= scans.TILE_SIDE for tag in (huge.TILE_WIDTH, huge.TILE_HEIGHT) for side in tiff.numbers(after, tag))
+    assert all(side <= scan_files.TILE_SIDE for tag in (huge.TILE_WIDTH, huge.TILE_HEIGHT) for side in exif.numbers(after, tag))
     predicted = options["compression"] in huge.PREDICTED
-    assert tiff.numbers(after, huge.PREDICTOR) == ((2,) if predicted else ())
+    assert exif.numbers(after, huge.PREDICTOR) == ((2,) if predicted else ())
 
 
 PNGS = [(bits, channels) for bits in (8, 16) for channels in (1, 2, 3, 4)]
@@ -188,7 +192,7 @@ def test_a_streamed_png_carries_what_describes_it(tmp_path: Path, colorizer: Col
     chunks = png.build([(b"tEXt", b"Author\0Ada")], exif=testdata.exif(6)[6:], xmp=packet, icc=profile, dpi=None)
     source = write_png(tmp_path / "scan.png", samples(16, 1), *chunks)
     color_file(source, tmp_path / "out.png", colorizer=colorizer)
-    before, after = photo.read(source), photo.read(tmp_path / "out.png")
+    before, after = convert.read(source), convert.read(tmp_path / "out.png")
     assert (after.exif, after.orientation) == (before.exif, 6)
     assert after.dpi == pytest.approx((600, 600), abs=0.1)
     assert after.icc is not None
@@ -214,9 +218,9 @@ def test_a_row_too_long_for_bands_is_read_as_every_other_photograph(
     suffix: str, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = (write if suffix == "tif" else write_png)(tmp_path / f"scan.{suffix}", samples(8, 1))
-    monkeypatch.setattr(scans, "WIDEST", SIZE[1])
+    monkeypatch.setattr(scan_files, "WIDEST", SIZE[1])
     assert huge.scan(source)
-    monkeypatch.setattr(scans, "WIDEST", SIZE[1] - 1)
+    monkeypatch.setattr(scan_files, "WIDEST", SIZE[1] - 1)
     assert huge.scan(source) is None
     fitting = Colorizer(colorizer.model, replace(colorizer.options, max_pixels=SIZE[0] * SIZE[1] - 1))
     with pytest.raises(PhotoError, match=r"635 x 407 = 258,445 pixels, over the limit of 258,444; raise it with --max-pixels"):
@@ -237,10 +241,10 @@ def test_a_png_that_breaks_off_or_is_damaged_is_refused(left: float, tmp_path: P
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_inside_stays_jpeg(channels: int, tmp_path: Path, colorizer: Colorizer) -> None:
     source = write(tmp_path / "scan.tif", samples(8, channels), compression="jpeg", Q=80)
-    assert tiff.numbers(tags(source), tiff.PHOTOMETRIC) == ((1,) if channels == 1 else (6,))
+    assert exif.numbers(tags(source), exif.PHOTOMETRIC) == ((1,) if channels == 1 else (6,))
     assert huge.scan(source)
     color_file(source, tmp_path / "out.tif", colorizer=colorizer)
-    assert tiff.numbers(tags(tmp_path / "out.tif"), tiff.COMPRESSION) == (7,)
+    assert exif.numbers(tags(tmp_path / "out.tif"), exif.COMPRESSION) == (7,)
     assert np.abs(luma(read(tmp_path / "out.tif")) - luma(read(source)).astype(float)).mean() < 1
 
 
@@ -254,8 +258,8 @@ def test_compression_is_that_asked_for(
     asked = Colorizer(colorizer.model, replace(colorizer.options, compression=compression))
     color_file(source, tmp_path / "out.tif", colorizer=asked)
     after = tags(tmp_path / "out.tif")
-    assert tiff.numbers(after, tiff.COMPRESSION) == (value,)
-    assert tiff.numbers(after, huge.PREDICTOR) == ((2,) if compression in huge.PREDICTED else ())
+    assert exif.numbers(after, exif.COMPRESSION) == (value,)
+    assert exif.numbers(after, huge.PREDICTOR) == ((2,) if compression in huge.PREDICTED else ())
     away = np.abs(testdata.luma((tmp_path / "out.tif").read_bytes()) - given[..., 0])
     assert away.max() == 0 if compression != "jpeg" else away.mean() < 1
 
@@ -300,18 +304,18 @@ def test_what_describes_the_scan_is_carried(tmp_path: Path, colorizer: Colorizer
     xmp += b"</rdf:Description></rdf:RDF>"
     plain = write(tmp_path / "plain.tif", samples(16, 1), **{"icc-profile-data": profile, "xmp-data": xmp})
     extra = {
-        **tiff.read(testdata.exif(6)[6:]),
-        **tiff.resolution(600, 600),
-        33723: tiff.Value(tiff.UNDEFINED, b"\x1c\x02\x05\0\1A"),
+        **exif.read(testdata.exif(6)[6:]),
+        **exif.resolution(600, 600),
+        33723: exif.Value(exif.UNDEFINED, b"\x1c\x02\x05\0\1A"),
     }
     source = tmp_path / "scan.tif"
-    source.write_bytes(tiff.splice(plain.read_bytes(), extra))
+    source.write_bytes(exif.splice(plain.read_bytes(), extra))
     color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     before, after = tags(source), tags(tmp_path / "out.tif")
     for tag in (271, 274, 282, 283, 296, 33723, 34665, 34853):
         assert after[tag] == before[tag], tag
-    assert note in after[tiff.XMP].data
-    assert after[tiff.ICC].data[16:20] == b"RGB "
+    assert note in after[exif.XMP].data
+    assert after[exif.ICC].data[16:20] == b"RGB "
     assert testdata.opened((tmp_path / "out.tif").read_bytes()).size == (SIZE[0], SIZE[1])  # which Pillow turns
 
 
@@ -319,7 +323,7 @@ def test_the_network_sees_a_turned_scan_upright(tmp_path: Path, colorizer: Color
     upright = samples(16, 1)
     write(tmp_path / "upright.tif", upright)
     turned = write(tmp_path / "turned.tif", np.ascontiguousarray(np.rot90(upright)))
-    turned.write_bytes(tiff.splice(turned.read_bytes(), {tiff.ORIENTATION: tiff.Value(tiff.SHORT, b"\6\0")}))
+    turned.write_bytes(exif.splice(turned.read_bytes(), {exif.ORIENTATION: exif.Value(exif.SHORT, b"\6\0")}))
     for name in ("upright", "turned"):
         color_file(tmp_path / f"{name}.tif", tmp_path / f"{name}.color.tif", colorizer=colorizer)
     expected, found = read(tmp_path / "upright.color.tif"), read(tmp_path / "turned.color.tif")
@@ -328,17 +332,17 @@ def test_the_network_sees_a_turned_scan_upright(tmp_path: Path, colorizer: Color
 
 
 def test_past_four_gigabytes_it_is_a_bigtiff() -> None:
-    long, offsets = tiff.Value(tiff.LONG, b"\1\2\3\4"), np.array([16, 1 << 33], "<u8").tobytes()
-    directory = {256: long, 273: tiff.Value(tiff.LONG8, offsets), 34665: tiff.Value(tiff.LONG, b"", {33434: long})}
-    head, body = tiff.head([directory], 1 << 33)
+    long, offsets = exif.Value(exif.LONG, b"\1\2\3\4"), np.array([16, 1 << 33], "<u8").tobytes()
+    directory = {256: long, 273: exif.Value(exif.LONG8, offsets), 34665: exif.Value(exif.LONG, b"", {33434: long})}
+    head, body = exif.head([directory], 1 << 33)
     assert head[:4] == b"II+\0"
     assert int.from_bytes(head[8:], "little") == 1 << 33
     # Read at the front of a file, the same bytes hold every offset that fits there.
-    moved = tiff._write(directory, 16, order="<", big=True)
-    found = tiff.read(b"II+\0\x08\0\0\0" + (16).to_bytes(8, "little") + moved)
+    moved = exif._write(directory, 16, order="<", big=True)
+    found = exif.read(b"II+\0\x08\0\0\0" + (16).to_bytes(8, "little") + moved)
     assert found == directory
     assert len(body) == len(moved)
-    small, _ = tiff.head([directory], 16)
+    small, _ = exif.head([directory], 16)
     assert small[:4] == b"II*\0"
 
 
@@ -346,13 +350,13 @@ def test_only_plain_pages_are_streamed(tmp_path: Path, monkeypatch: pytest.Monke
     source = write(tmp_path / "scan.tif", samples(16, 1))
     assert huge.scan(source) is not None
     pages = tmp_path / "pages.tif"
-    pages.write_bytes(tiff.join([source.read_bytes()] * 2))
+    pages.write_bytes(exif.join([source.read_bytes()] * 2))
     assert huge.scan(pages) is not None
     one = testdata.file(Image.fromarray(testdata.grey(60, 80)).convert("1"), "TIFF", {"compression": "group4"})
-    pages.write_bytes(tiff.join([source.read_bytes(), one]))
+    pages.write_bytes(exif.join([source.read_bytes(), one]))
     assert huge.scan(pages) is None
-    mask = tiff.splice(source.read_bytes(), {scans.SUBFILE: tiff.Value(tiff.LONG, b"\4\0\0\0")})
-    pages.write_bytes(tiff.join([source.read_bytes(), mask]))
+    mask = exif.splice(source.read_bytes(), {scan_files.SUBFILE: exif.Value(exif.LONG, b"\4\0\0\0")})
+    pages.write_bytes(exif.join([source.read_bytes(), mask]))
     assert huge.scan(pages) is None
     table = write(tmp_path / "table.tif", samples(8, 3), **{"icc-profile-data": testdata.srgb_profile()})
     assert huge.scan(table) is not None
@@ -361,7 +365,7 @@ def test_only_plain_pages_are_streamed(tmp_path: Path, monkeypatch: pytest.Monke
     assert huge.scan(floats) is None
     tiles = write(tmp_path / "tiles.tif", samples(16, 1), tile=True)
     assert huge.scan(tiles)
-    tiles.write_bytes(tiff.splice(tiles.read_bytes(), {huge.TILE_HEIGHT: tiff.Value(tiff.SHORT, b"\0\0")}))
+    tiles.write_bytes(exif.splice(tiles.read_bytes(), {huge.TILE_HEIGHT: exif.Value(exif.SHORT, b"\0\0")}))
     assert huge.scan(tiles) is None
     empty, text = tmp_path / "empty.tif", tmp_path / "text.tif"
     empty.touch()
@@ -376,11 +380,11 @@ def pages_of(path: Path) -> Path:
     files = []
     for number, array in enumerate((samples(16, 1), samples(16, 1)[::4, ::4], samples(8, 3)[:201], samples(8, 1)[:30, :20])):
         part = write(path.with_suffix(f".{number}"), np.ascontiguousarray(array), compression=("lzw", "none")[number % 2])
-        named = {270: tiff.Value(2, f"page {number}".encode() + b"\0")}
-        reduced = {scans.SUBFILE: tiff.Value(tiff.LONG, bytes([number == 1, 0, 0, 0]))}
-        files.append(tiff.splice(part.read_bytes(), named | reduced))
+        named = {270: exif.Value(2, f"page {number}".encode() + b"\0")}
+        reduced = {scan_files.SUBFILE: exif.Value(exif.LONG, bytes([number == 1, 0, 0, 0]))}
+        files.append(exif.splice(part.read_bytes(), named | reduced))
         part.unlink()
-    path.write_bytes(tiff.join(files))
+    path.write_bytes(exif.join(files))
     return path
 
 
@@ -389,13 +393,13 @@ def test_streamed_pages_are_what_memory_makes_of_them(
 ) -> None:
     source = pages_of(tmp_path / "scan.tif")
     with monkeypatch.context() as patch:
-        patch.delattr(photo, "read")
+        patch.delattr(convert, "read")
         streamed = color_file(source, tmp_path / "streamed.tif", colorizer=colorizer)
     assert len(streamed.pages) == 3
     monkeypatch.setattr(huge, "HUGE", 1 << 24)
     color_file(source, tmp_path / "whole.tif", colorizer=colorizer)
-    given = photo.read(source)
-    found, expected = (photo.read(tmp_path / f"{name}.tif") for name in ("streamed", "whole"))
+    given = convert.read(source)
+    found, expected = (convert.read(tmp_path / f"{name}.tif") for name in ("streamed", "whole"))
     assert len(found.pages) == len(expected.pages) == 3
     for number, (one, two, own) in enumerate(zip(*((each, *each.pages) for each in (found, expected, given)), strict=True)):
         assert (one.bits, one.exif, one.extras, one.compression) == (two.bits, two.exif, two.extras, two.compression)
@@ -431,14 +435,14 @@ def test_smaller_copies_inside_a_page_are_left_out_and_that_is_said(
     assert (huge.scan(source) is not None) == streamed
     result = color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     assert result.notes == ("the smaller copies inside it left out",)
-    assert tiff.COPIES not in tags(tmp_path / "out.tif")
+    assert exif.COPIES not in tags(tmp_path / "out.tif")
     assert read(tmp_path / "out.tif").shape == (*SIZE, 3)
 
 
 def test_past_four_gigabytes_pages_are_linked_in_a_bigtiff() -> None:
-    one = {256: tiff.Value(tiff.LONG, b"\1\2\3\4"), 270: tiff.Value(2, b"a text that no entry holds\0")}
+    one = {256: exif.Value(exif.LONG, b"\1\2\3\4"), 270: exif.Value(2, b"a text that no entry holds\0")}
     for base in (16, 1 << 33):
-        head, body = tiff.head([one, {}, one], base)
+        head, body = exif.head([one, {}, one], base)
         assert len(head) == 16
         order = "<Q" if base > 16 else "<I"
         count, entry = (8, 20) if base > 16 else (2, 12)
@@ -468,12 +472,12 @@ def test_a_scan_that_breaks_off_is_refused_and_nothing_is_written(
 ) -> None:
     whole = write(tmp_path / "scan.tif", samples(16, 1), compression=compression).read_bytes()
     # With its directory in front, as scanners write it, the file still says how large it should be.
-    moved = dict(tiff.read(whole))
-    _, directory = tiff.head([moved], 16)
+    moved = dict(exif.read(whole))
+    _, directory = exif.head([moved], 16)
     shift = 16 + len(directory) + len(directory) % 2
-    offsets = [offset + shift for offset in tiff.numbers(moved, huge.STRIP_OFFSETS)]
-    moved[huge.STRIP_OFFSETS] = tiff.Value(tiff.LONG, np.array(offsets, "<u4").tobytes())
-    head, directory = tiff.head([moved], 16)
+    offsets = [offset + shift for offset in exif.numbers(moved, huge.STRIP_OFFSETS)]
+    moved[huge.STRIP_OFFSETS] = exif.Value(exif.LONG, np.array(offsets, "<u4").tobytes())
+    head, directory = exif.head([moved], 16)
     content = (head + directory).ljust(shift, b"\0") + whole
     source = tmp_path / "cut.tif"
     source.write_bytes(content)
@@ -490,7 +494,7 @@ def test_damage_met_while_painting_leaves_nothing(tmp_path: Path, colorizer: Col
     scan = huge.scan(source)
     assert scan
     result = huge.look(scan, colorizer)
-    last = tiff.numbers(tags(source), huge.STRIP_OFFSETS)[-1]
+    last = exif.numbers(tags(source), huge.STRIP_OFFSETS)[-1]
     damaged = bytearray(source.read_bytes())
     damaged[last : last + 100] = bytes(100)
     source.write_bytes(damaged)
@@ -551,14 +555,14 @@ def test_info_says_of_a_scan_what_it_says_of_it_in_memory(
         write(
             source, samples(bits, channels), **{"icc-profile-data": testdata.srgb_profile()} if channels > 2 else {}, **options
         )
-        extra = {**tiff.read(testdata.exif(6)[6:]), 33723: tiff.Value(tiff.UNDEFINED, b"\x1c\x02\x05\0\1A")}
-        source.write_bytes(tiff.splice(source.read_bytes(), extra))
+        extra = {**exif.read(testdata.exif(6)[6:]), 33723: exif.Value(exif.UNDEFINED, b"\x1c\x02\x05\0\1A")}
+        source.write_bytes(exif.splice(source.read_bytes(), extra))
     pixels = SIZE[0] * SIZE[1]
     with monkeypatch.context() as patch:
         patch.setattr(huge, "HUGE", 1 << 24)
         whole, _ = told(capsys, "info", source)
     with monkeypatch.context() as patch:
-        patch.delattr(photo, "read")
+        patch.delattr(convert, "read")
         streamed, _ = told(capsys, "info", source, "--max-pixels", -(-pixels // 10))
     assert "635 x 407" in streamed
     assert streamed.partition("(")[0] == whole.partition("(")[0]
@@ -582,13 +586,13 @@ def test_the_map_of_confidence_of_a_scan_has_its_size_and_is_upright(
     orientation: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 1))
-    source.write_bytes(tiff.splice(source.read_bytes(), tiff.read(testdata.exif(orientation)[6:])))
+    source.write_bytes(exif.splice(source.read_bytes(), exif.read(testdata.exif(orientation)[6:])))
     options = "--hint", "600,390=#806040" if orientation == 1 else "390,600=#806040"
     with monkeypatch.context() as patch:
         patch.setattr(huge, "HUGE", 1 << 24)
         told(capsys, "colorize", source, "-o", tmp_path / "1.tif", "--confidence", tmp_path / "whole.png", *options)
     with monkeypatch.context() as patch:
-        patch.delattr(photo, "read")
+        patch.delattr(convert, "read")
         command = "colorize", source, "-o", tmp_path / "2.tif", "--confidence", tmp_path / "map.png", *options
         assert told(capsys, *command)[1] == ""
         assert "exists already" in told(capsys, *command, "--verify")[1]
@@ -606,7 +610,7 @@ def test_the_hints_of_variants_of_a_scan_are_in_its_pixels(
     orientation: int, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 1))
-    source.write_bytes(tiff.splice(source.read_bytes(), tiff.read(testdata.exif(orientation)[6:])))
+    source.write_bytes(exif.splice(source.read_bytes(), exif.read(testdata.exif(orientation)[6:])))
     wide, high = SIZE[::-1] if orientation == 1 else SIZE
     given = Hint(wide - 4, high - 2, "#806040")
     hinted = Colorizer(colorizer.model, replace(colorizer.options, hints=(given,)))
@@ -615,7 +619,7 @@ def test_the_hints_of_variants_of_a_scan_are_in_its_pixels(
         assert count == 2
         small = colorizer.options.hints
         assert (small[0].x, small[0].y) == ((wide - 4) // 2, (high - 2) // 2)
-        shown = photo.upright(picture.luma, picture.orientation)
+        shown = planes.upright(picture.luma, picture.orientation)
         return small, (*small, Hint(0, 10, "#102030"), Hint(shown.shape[1] - 1, shown.shape[0] - 1, "#405060"))
 
     monkeypatch.setattr(stand_in.different, "variants", found)
@@ -628,7 +632,7 @@ def test_the_hints_of_variants_of_a_scan_are_in_its_pixels(
 def test_variants_of_a_scan_are_written_without_reading_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.asarray(Image.fromarray(data.coffee()).convert("L"))[..., None]
     source = write(tmp_path / "scan.tif", picture)
-    monkeypatch.delattr(photo, "read")
+    monkeypatch.delattr(convert, "read")
     with pytest.raises(SystemExit) as left:
         main(["colorize", str(source), "-o", str(tmp_path / "out.tif"), "--variants", "2", "--vividness", "2"])
     assert left.value.code == 0
@@ -652,7 +656,7 @@ def test_memory_stays_bounded(command: str, tmp_path: Path) -> None:
         row.replicate(1, side // SIZE[0] + 1).crop(0, 0, side, side).copy(interpretation="grey16").tiffsave(str(source))
         if command.endswith("pages"):  # the large one first, as scanners write them, then a small copy of it
             small = write(tmp_path / "small.tif", samples(16, 1)[::4, ::4].copy()).read_bytes()
-            source.write_bytes(tiff.join([source.read_bytes(), small]))
+            source.write_bytes(exif.join([source.read_bytes(), small]))
         name, *more = command.removesuffix(" of pages").split()
         more += [tmp_path / "map.png"] if more else []
         arguments = [name, source, *more, *(["-o", tmp_path / "out.tif"] if name == "colorize" else [])]

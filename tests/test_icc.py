@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from photochrom import icc
+from photochrom.photo.metadata import icc
 from tests.support import testdata
 
 RAMP = np.arange(256, dtype=np.uint8)[None]

@@ -13,15 +13,16 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from photochrom import jpeg, photo, planes
 from photochrom.errors import OutputError, PhotoError
-from photochrom.picture import LumaWay
+from photochrom.photo import convert, planes
+from photochrom.photo.codecs import jpeg_segments
+from photochrom.photo.photo import LumaWay
 from tests.support import testdata
 
 
 def recolored(content: bytes, luma: LumaWay = "encoded") -> bytes:
-    source = photo.read(content)
-    return photo.encode(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
+    source = convert.read(content)
+    return convert.encode(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
 
 
 def insert(content: bytes, *segments: tuple[bytes, bytes]) -> bytes:
@@ -43,7 +44,7 @@ def test_luma_is_kept_within_two(quality: int, options: dict[str, Any]) -> None:
     for picture in (testdata.scene(403, 501), testdata.grey(403, 501)):
         content = testdata.file(picture, "JPEG", {"quality": quality, **options})
         stored = simplejpeg.decode_jpeg(content, colorspace="GRAY")[..., 0]
-        assert np.array_equal(photo.read(content).luma, stored)
+        assert np.array_equal(convert.read(content).luma, stored)
         written = simplejpeg.decode_jpeg(recolored(content), colorspace="GRAY")[..., 0]
         assert np.mean(np.abs(written.astype(int) - stored) <= 2) >= 0.99
         # What anybody sees who converts to grey, with gentle chroma inside the gamut.
@@ -57,51 +58,51 @@ def test_luma_is_kept_within_two(quality: int, options: dict[str, Any]) -> None:
 def test_chroma_is_as_fine_as_in_the_source(subsampling: str, down: int, across: int, luma: LumaWay) -> None:
     for size in ((61, 83), (1, 1), (1, 40), (200, 64)):
         content = simplejpeg.encode_jpeg(testdata.scene(*size), quality=96, colorsubsampling=subsampling)
-        source = photo.read(content)
+        source = convert.read(content)
         assert source.sampling == (down, across)
         edge = np.full(size, 128, np.uint8)
         edge[:, 1::2] = 100  # what chroma of half the width cannot hold
-        out = photo.encode(source, edge, np.full(size, 128, np.uint8), luma=luma)
-        first, *others = jpeg.parse(out).sampling
+        out = convert.encode(source, edge, np.full(size, 128, np.uint8), luma=luma)
+        first, *others = jpeg_segments.parse(out).sampling
         assert (first, set(others)) == ((across, down) if min(size) > 1 else first, {(1, 1)})
         assert testdata.opened(out).size == size[::-1]
         if min(size) > 1:
             seen = np.asarray(testdata.opened(out).convert("YCbCr"))[..., 1].astype(int)
             assert (np.abs(np.diff(seen)).mean() > 12) == (across == 1)
-    assert photo.read(testdata.file(testdata.grey(9, 9), "JPEG")).sampling == (2, 2)
+    assert convert.read(testdata.file(testdata.grey(9, 9), "JPEG")).sampling == (2, 2)
 
 
 def test_the_colors_are_those_given() -> None:
-    source = photo.read(testdata.file(testdata.grey(64, 96), "JPEG", {"quality": 95}))
-    out = testdata.opened(photo.encode(source, np.full((32, 48), 100, np.uint8), np.full((32, 48), 160, np.uint8)))
+    source = convert.read(testdata.file(testdata.grey(64, 96), "JPEG", {"quality": 95}))
+    out = testdata.opened(convert.encode(source, np.full((32, 48), 100, np.uint8), np.full((32, 48), 160, np.uint8)))
     out.draft("YCbCr", None)
-    pixels = np.asarray(testdata.opened(photo.encode(source, *(np.full((32, 48), value, np.uint8) for value in (100, 160)))))
+    pixels = np.asarray(testdata.opened(convert.encode(source, *(np.full((32, 48), value, np.uint8) for value in (100, 160)))))
     blueness = pixels[..., 2].astype(float) - np.asarray(out.convert("L"))
     assert abs(np.median(blueness) / 1.772 + 28) < 2
 
 
 @pytest.mark.parametrize("quality", [75, 80, 90, 92, 96, 100])
 def test_quality_follows_the_source(quality: int) -> None:
-    assert photo.read(testdata.file(testdata.grey(16, 16), "JPEG", {"quality": quality})).quality == quality
+    assert convert.read(testdata.file(testdata.grey(16, 16), "JPEG", {"quality": quality})).quality == quality
 
 
 @pytest.mark.parametrize("quality", [93, 94, 95])
 def test_where_the_encoder_is_rough_a_finer_quality_is_taken(quality: int) -> None:
-    assert photo.read(testdata.file(testdata.grey(16, 16), "JPEG", {"quality": quality})).quality == jpeg.KEEPING
+    assert convert.read(testdata.file(testdata.grey(16, 16), "JPEG", {"quality": quality})).quality == jpeg_segments.KEEPING
 
 
 def test_quality_has_a_floor_and_is_never_coarser() -> None:
-    assert photo.read(testdata.file(testdata.grey(16, 16), "JPEG", {"quality": 30})).quality == jpeg.LOWEST_QUALITY
+    assert convert.read(testdata.file(testdata.grey(16, 16), "JPEG", {"quality": 30})).quality == jpeg_segments.LOWEST_QUALITY
     foreign = tuple(range(10, 74))
-    quality = jpeg.quality_of(foreign)
+    quality = jpeg_segments.quality_of(foreign)
     assert quality < 90
-    assert all(ours <= theirs for ours, theirs in zip(jpeg._luma_table(quality), foreign, strict=True))
-    assert any(ours > theirs for ours, theirs in zip(jpeg._luma_table(quality - 1), foreign, strict=True))
+    assert all(ours <= theirs for ours, theirs in zip(jpeg_segments._luma_table(quality), foreign, strict=True))
+    assert any(ours > theirs for ours, theirs in zip(jpeg_segments._luma_table(quality - 1), foreign, strict=True))
 
 
 def test_fine_tables_of_another_program_and_no_table_are_kept() -> None:
-    assert jpeg.quality_of((6,) * 64) == 98
-    assert jpeg.quality_of(()) == 98
+    assert jpeg_segments.quality_of((6,) * 64) == 98
+    assert jpeg_segments.quality_of(()) == 98
     content = testdata.file(testdata.grey(200, 304), "JPEG", {"qtables": [[5] * 64] * 2})
     assert np.mean(np.abs(testdata.luma(recolored(content)) - testdata.luma(content)) <= 2) >= 0.99
 
@@ -147,22 +148,24 @@ def test_odd_sizes_are_filled_by_their_last_row_and_column(size: tuple[int, int]
     luma = testdata.grey(*size)
     cb, cr = testdata.chroma(planes.half(size))
     even = np.pad(luma, ((0, height % 2), (0, width % 2)), "edge")
-    expected = simplejpeg.decode_jpeg(jpeg.encode(even, cb, cr, quality=95, segments=[]), colorspace="GRAY")[:height, :width]
+    expected = simplejpeg.decode_jpeg(jpeg_segments.encode(even, cb, cr, quality=95, segments=[]), colorspace="GRAY")[
+        :height, :width
+    ]
     for value in range(0, 256, 51):
         # What lies behind the plane in memory must not reach the file.
         memory = np.full(luma.size + 4 * width, value, np.uint8)
         memory[: luma.size] = luma.ravel()
-        content = jpeg.encode(memory[: luma.size].reshape(size), cb, cr, quality=95, segments=[])
+        content = jpeg_segments.encode(memory[: luma.size].reshape(size), cb, cr, quality=95, segments=[])
         assert np.array_equal(simplejpeg.decode_jpeg(content, colorspace="GRAY"), expected)
 
 
 @pytest.mark.parametrize("size", [(500, 701), (16 * 70, 64), (33, 900), (49, 1), (1, 90)])
 def test_bands_are_joined_without_a_trace(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     luma, (cb, cr) = testdata.grey(*size), testdata.chroma(planes.half(size))
-    whole = jpeg.encode(luma, cb, cr, quality=90, segments=[])
-    monkeypatch.setattr(jpeg, "BAND_PIXELS", 1)  # each row of blocks by itself, so that restarts are counted round
-    bands = jpeg.encode(luma, cb, cr, quality=90, segments=[])
-    assert len(jpeg.parse(bands).segments) == len(jpeg.parse(whole).segments) + (size[0] > 16)
+    whole = jpeg_segments.encode(luma, cb, cr, quality=90, segments=[])
+    monkeypatch.setattr(jpeg_segments, "BAND_PIXELS", 1)  # each row of blocks by itself, so that restarts are counted round
+    bands = jpeg_segments.encode(luma, cb, cr, quality=90, segments=[])
+    assert len(jpeg_segments.parse(bands).segments) == len(jpeg_segments.parse(whole).segments) + (size[0] > 16)
     assert np.array_equal(testdata.opened(bands), testdata.opened(whole))
     assert np.array_equal(simplejpeg.decode_jpeg(bands), simplejpeg.decode_jpeg(whole))
 
@@ -172,25 +175,32 @@ def test_segments_are_carried_in_legal_order(luma: LumaWay) -> None:
     profile = testdata.srgb_profile() + b"\0" * 70_000  # two segments
     pieces = [profile[:65519], profile[65519:]]
     head = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>mine</x:xmpmeta>"
-    extended = jpeg.EXTENDED_XMP + hashlib.md5(head).hexdigest().encode() + b"\0\0\0\x09\0\0\0\0" + b"extension"
+    extended = jpeg_segments.EXTENDED_XMP + hashlib.md5(head).hexdigest().encode() + b"\0\0\0\x09\0\0\0\0" + b"extension"
     iptc = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x02\x1c\x02"
     content = insert(
         testdata.file(testdata.grey(40, 50), "JPEG", {"quality": 90, "dpi": (300, 200)}),
-        (jpeg.COMMENT, b"Aunt Ada, 1912"),
-        (jpeg.APP13, iptc),
-        *((jpeg.APP2, jpeg.ICC + bytes([number, 2]) + piece) for number, piece in reversed(list(enumerate(pieces, 1)))),
-        (jpeg.APP1, extended),
-        (jpeg.APP1, jpeg.XMP + head),
-        (jpeg.APP1, testdata.exif(orientation=6)),
-        (jpeg.APP2, b"MPF\0" + b"\0" * 40),
+        (jpeg_segments.COMMENT, b"Aunt Ada, 1912"),
+        (jpeg_segments.APP13, iptc),
+        *(
+            (jpeg_segments.APP2, jpeg_segments.ICC + bytes([number, 2]) + piece)
+            for number, piece in reversed(list(enumerate(pieces, 1)))
+        ),
+        (jpeg_segments.APP1, extended),
+        (jpeg_segments.APP1, jpeg_segments.XMP + head),
+        (jpeg_segments.APP1, testdata.exif(orientation=6)),
+        (jpeg_segments.APP2, b"MPF\0" + b"\0" * 40),
         (b"\xff\xeb", b"JP\0\1signed"),
     )
     out = recolored(content, luma)
-    found = [(marker, body) for marker, body in jpeg.parse(out).segments if 0xE0 <= marker[1] <= 0xEF or marker == jpeg.COMMENT]
+    found = [
+        (marker, body)
+        for marker, body in jpeg_segments.parse(out).segments
+        if 0xE0 <= marker[1] <= 0xEF or marker == jpeg_segments.COMMENT
+    ]
     assert [marker[1] for marker, _ in found] == [0xE0, 0xE1, 0xE1, 0xE2, 0xE2, 0xFE, 0xED, 0xE1]
     assert found[0][1][7:12] == b"\x01\x01\x2c\x00\xc8"  # 300 by 200 dots an inch
     assert found[1][1] == testdata.exif(orientation=6)
-    assert found[2][1] == jpeg.XMP + head
+    assert found[2][1] == jpeg_segments.XMP + head
     assert found[3][1][12:14] + found[4][1][12:14] == b"\1\2\2\2"
     assert [body for _, body in found[5:]] == [b"Aunt Ada, 1912", iptc, extended]
     image = testdata.opened(out)
@@ -201,10 +211,10 @@ def test_segments_are_carried_in_legal_order(luma: LumaWay) -> None:
 
 def test_adobes_segment_is_not_carried() -> None:
     content = testdata.file(testdata.scene(40, 50), "JPEG", {"quality": 95, "keep_rgb": True})
-    assert jpeg.color_space(content) == "RGB"
+    assert jpeg_segments.color_space(content) == "RGB"
     out = recolored(content)
-    assert jpeg.color_space(out) == "YCbCr"
-    assert not [marker for marker, _ in jpeg.parse(out).segments if marker == jpeg.APP14]
+    assert jpeg_segments.color_space(out) == "YCbCr"
+    assert not [marker for marker, _ in jpeg_segments.parse(out).segments if marker == jpeg_segments.APP14]
     assert np.mean(np.abs(testdata.luma(out) - testdata.luma(content)) <= 2) >= 0.99
 
 
@@ -230,13 +240,13 @@ def test_the_grey_thumbnail_is_unlinked_and_nothing_else_moves() -> None:
 
 
 def test_what_xmp_says_of_a_gain_map_is_cut_out() -> None:
-    source = photo.read(testdata.data("odd", "sharp__gain-map.jpg"))
+    source = convert.read(testdata.data("odd", "sharp__gain-map.jpg"))
     assert source.xmp is not None
     for gone in (b"hdrgm:Version", b"Directory", b"Item:Length"):
         assert gone not in source.xmp
     assert source.xmp.count(b"<rdf:Description") == source.xmp.count(b"</rdf:Description>") == 1
     kept = b"<rdf:Description dc:title='hdrgm' GCamera:MicroVideoOffset='77' xmp:Rating=\"5\"/>"
-    assert jpeg.DEAD_LINKS.sub(b"", kept) == b"<rdf:Description dc:title='hdrgm' xmp:Rating=\"5\"/>"
+    assert jpeg_segments.DEAD_LINKS.sub(b"", kept) == b"<rdf:Description dc:title='hdrgm' xmp:Rating=\"5\"/>"
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
@@ -244,41 +254,41 @@ def test_what_xmp_says_of_a_gain_map_is_cut_out() -> None:
 def test_a_truncated_file_is_refused(options: dict[str, Any], share: float) -> None:
     content = testdata.file(testdata.scene(200, 300), "JPEG", {"quality": 90, **options})
     with pytest.raises(PhotoError, match="truncated JPEG"):
-        photo.read(content[: int(len(content) * share)])
+        convert.read(content[: int(len(content) * share)])
     with pytest.raises(PhotoError, match="damaged JPEG"):
-        photo.read(content[: int(len(content) * share)] + jpeg.END)
+        convert.read(content[: int(len(content) * share)] + jpeg_segments.END)
 
 
 def test_a_lost_stretch_is_refused() -> None:
     content = testdata.file(testdata.scene(200, 300), "JPEG", {"quality": 90, "restart_marker_rows": 1})
     with pytest.raises(PhotoError, match="damaged JPEG"):
-        photo.read(content[: len(content) // 2] + content[len(content) // 2 + 900 :])
+        convert.read(content[: len(content) // 2] + content[len(content) // 2 + 900 :])
 
 
 def test_a_cut_in_the_header_is_refused() -> None:
     content = testdata.file(testdata.scene(200, 300), "JPEG")
     for length in (3, 20, 100, 170, content.index(b"\xff\xda")):
         with pytest.raises(PhotoError, match="JPEG"):
-            photo.read(content[:length])
+            convert.read(content[:length])
 
 
 def test_faults_that_lose_nothing_are_taken() -> None:
     content = testdata.file(testdata.scene(200, 300), "JPEG", {"quality": 90})
-    whole = photo.read(content).luma
+    whole = convert.read(content).luma
     for odd in (
         content[:-2],  # no end marker
-        content[:-2] + b"\0" * 40 + jpeg.END,  # padding in the scan
+        content[:-2] + b"\0" * 40 + jpeg_segments.END,  # padding in the scan
         content + b"a film" * 1000,  # something appended
         insert(content[:2] + b"\xff\xff" + content[2:]),  # fill bytes
         scan_from_zero_to_zero(content),
     ):
-        assert np.array_equal(photo.read(odd).luma, whole)
+        assert np.array_equal(convert.read(odd).luma, whole)
 
 
 def test_a_progressive_file_without_its_end_is_refused() -> None:
     content = testdata.file(testdata.scene(64, 64), "JPEG", {"progressive": True})
     with pytest.raises(PhotoError, match="truncated"):
-        photo.read(content[:-2])
+        convert.read(content[:-2])
 
 
 def test_what_a_scan_leaves_over_is_a_fault_unless_it_is_empty() -> None:
@@ -287,26 +297,26 @@ def test_what_a_scan_leaves_over_is_a_fault_unless_it_is_empty() -> None:
     place = content.index(b"\xff\xda") + 14
     for odd in (content[:-2] + content[-400:], content[:place] + content[place : place + 900] + content[place:]):
         with pytest.raises(PhotoError, match="extraneous bytes"):
-            photo.read(odd)
+            convert.read(odd)
 
 
 def test_a_harmless_fault_does_not_hide_a_cut() -> None:
     content = scan_from_zero_to_zero(testdata.file(testdata.scene(200, 300), "JPEG"))
     with pytest.raises(PhotoError, match="truncated"):
-        photo.read(content[: len(content) // 2])
+        convert.read(content[: len(content) // 2])
 
 
 def test_twelve_bits_are_refused() -> None:
     content = bytearray(testdata.file(testdata.grey(16, 16), "JPEG"))
     content[content.index(b"\xff\xc0") + 4] = 12
     with pytest.raises(PhotoError, match="12 bits a channel"):
-        photo.read(bytes(content))
+        convert.read(bytes(content))
 
 
 @pytest.mark.parametrize("name", ["Pillow__pil_sample_cmyk.jpg", "sharp__Channel_digital_image_CMYK_color_no_profile.jpg"])
 def test_ink(name: str) -> None:
     path = testdata.data("odd", name)
-    source = photo.read(path)
+    source = convert.read(path)
     with Image.open(path) as image:
         plain = np.asarray(image.convert("RGB").convert("L")).astype(int)
     assert np.abs(source.luma.astype(int) - plain).max() <= 1
@@ -319,13 +329,13 @@ def test_a_cmyk_file_is_read_by_its_profile() -> None:
     inks = np.zeros((32, 48, 4), np.uint8)
     inks[..., 3] = np.arange(48) * 5
     content = testdata.file(Image.fromarray(inks, "CMYK"), "JPEG", {"quality": 95, "icc_profile": testdata.srgb_profile()})
-    source = photo.read(content)
+    source = convert.read(content)
     assert source.icc is None
     assert np.abs(source.luma[16].astype(int) - (255 - np.arange(48) * 5)).max() <= 4
 
 
 def test_xyb_is_converted_by_its_profile() -> None:
-    source = photo.read(testdata.data("odd", "libvips__sample-xyb.jpg"))
+    source = convert.read(testdata.data("odd", "libvips__sample-xyb.jpg"))
     with Image.open(testdata.data("odd", "libvips__sample-xyb.jpg")) as image:
         assert np.abs(source.luma.astype(int) - np.asarray(image.convert("L"))).mean() > 10  # what the raw samples would say
     assert source.icc is None
@@ -333,15 +343,15 @@ def test_xyb_is_converted_by_its_profile() -> None:
 
 def test_metadata_too_large_for_a_segment_is_refused() -> None:
     content = testdata.file(testdata.grey(8, 8), "WEBP", {"lossless": True, "xmp": b"x" * 70_000})
-    source = photo.read(content)
+    source = convert.read(content)
     with pytest.raises(OutputError, match="70000 bytes of XMP"):
-        photo.encode(source, *testdata.chroma((4, 4)), format="JPEG")
+        convert.encode(source, *testdata.chroma((4, 4)), format="JPEG")
 
 
 def test_sides_too_long_for_jpeg_are_refused() -> None:
-    source = photo.from_array(np.zeros((1, 70_000), np.uint8))
+    source = convert.from_array(np.zeros((1, 70_000), np.uint8))
     with pytest.raises(OutputError, match="70000 x 1"):
-        photo.encode(source, *testdata.chroma((1, 35_000)), format="JPEG")
+        convert.encode(source, *testdata.chroma((1, 35_000)), format="JPEG")
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -362,5 +372,5 @@ def test_flipped_bytes_end_in_a_photograph_or_one_clear_line(seed: int) -> None:
 def test_arithmetic_of_density() -> None:
     buffer = io.BytesIO()
     Image.fromarray(testdata.grey(8, 8)).save(buffer, "PNG", dpi=(600, 300))
-    out = photo.encode(photo.read(buffer.getvalue()), *testdata.chroma((4, 4)), format="JPEG")
+    out = convert.encode(convert.read(buffer.getvalue()), *testdata.chroma((4, 4)), format="JPEG")
     assert testdata.opened(out).info["dpi"] == (600, 300)

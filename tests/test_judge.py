@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from photochrom import photo
-from photochrom.judge import _percentiles, judge, judge_picture
+from photochrom.photo import convert
+from photochrom.photo.toning import _percentiles, judge, judge_picture
 from tests.support import testdata, toning
 
 
@@ -21,11 +21,11 @@ def toned(luma: NDArray[np.uint8], cb: float, cr: float) -> NDArray[np.uint8]:
 
 
 def kind(picture: NDArray[np.uint8], quality: int = 75) -> str:
-    return judge(photo.read(testdata.file(picture, "JPEG", {"quality": quality}))).kind
+    return judge(convert.read(testdata.file(picture, "JPEG", {"quality": quality}))).kind
 
 
 def test_one_channel_is_grey_by_itself() -> None:
-    found = judge(photo.from_array(testdata.grey(60, 80)))
+    found = judge(convert.from_array(testdata.grey(60, 80)))
     assert (found.kind, found.figure) == ("grey", 0)
 
 
@@ -47,7 +47,7 @@ def test_a_stamp_on_a_print_changes_nothing() -> None:
 
 
 def test_a_color_photograph_is_color() -> None:
-    found = judge(photo.from_array(testdata.scene(200, 300)))
+    found = judge(convert.from_array(testdata.scene(200, 300)))
     assert found.kind == "color"
     assert found.figure >= 1
     assert "\n" not in found.reason
@@ -63,7 +63,7 @@ def test_a_pale_color_photograph_is_color() -> None:
 def test_an_empty_page_is_blank(level: int) -> None:
     rng = np.random.default_rng(0)
     page = np.clip(rng.normal(level, 2, (600, 800)), 0, 255).astype(np.uint8)
-    assert judge(photo.from_array(page)).kind == "blank"
+    assert judge(convert.from_array(page)).kind == "blank"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 2)])
@@ -73,7 +73,7 @@ def test_tiny_pictures_are_judged(shape: tuple[int, int]) -> None:
 
 
 def test_old_photographs_are_not_called_color() -> None:
-    kinds = [judge(photo.read(path)).kind for path in testdata.old()]
+    kinds = [judge(convert.read(path)).kind for path in testdata.old()]
     assert len(kinds) > 40
     assert kinds.count("color") + kinds.count("blank") <= 1, kinds
 

@@ -14,8 +14,10 @@ import pytest
 from PIL import Image, PngImagePlugin
 from skimage import data
 
-from photochrom import av1, jpeg, photo, planes, png, tiff, vips, webp
 from photochrom.errors import OptionError, OutputError, PhotoError
+from photochrom.photo import convert, formats, photo, planes, vips
+from photochrom.photo.codecs import av1, jpeg_segments, png, webp
+from photochrom.photo.metadata import exif
 from tests.support import testdata
 
 LOSSLESS: dict[str, dict[str, Any]] = {
@@ -39,12 +41,12 @@ def samples(mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def recolored(source: photo.Photo, format: photo.Format | None = None) -> bytes:
+def recolored(source: photo.Photo, format: formats.Format | None = None) -> bytes:
     """Write with gentle chroma where there is room for it, and none near black and white."""
     cb, cr = testdata.chroma(source.luma.shape)
     edge = (source.luma < 8) | (source.luma > 247)
     cb[edge] = cr[edge] = 128
-    return photo.encode(source, cb, cr, format=format)
+    return convert.encode(source, cb, cr, format=format)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
@@ -54,7 +56,7 @@ def test_lossless_formats_keep_every_luma_and_alpha(kind: str, mode: str) -> Non
     if kind == "WEBP" and mode in ("1", "LA", "P"):
         image = image.convert("RGBA" if mode == "LA" else "RGB")
     content = testdata.file(image, kind, LOSSLESS[kind])
-    source = photo.read(content)
+    source = convert.read(content)
     assert source.format == kind
     grey = np.asarray(
         testdata.opened(content).convert("L") if mode != "P" else testdata.opened(content).convert("RGB").convert("L")
@@ -77,12 +79,12 @@ def test_lossless_formats_keep_every_luma_and_alpha(kind: str, mode: str) -> Non
 def test_transparency_of_a_palette_and_of_one_value() -> None:
     palette = samples("P")
     palette.info["transparency"] = 3
-    source = photo.read(testdata.file(palette, "PNG"))
+    source = convert.read(testdata.file(palette, "PNG"))
     assert source.alpha is not None
     assert np.array_equal(source.alpha == 0, np.asarray(palette) == 3)
     grey = samples("L")
     value = int(np.asarray(grey)[0, 0])
-    source = photo.read(testdata.file(grey, "PNG", {"transparency": value}))
+    source = convert.read(testdata.file(grey, "PNG", {"transparency": value}))
     assert source.alpha is not None
     assert source.thumbnail is None
     assert np.array_equal(source.alpha == 0, np.asarray(grey) == value)
@@ -96,11 +98,11 @@ def test_other_spaces_in_tiff(mode: str) -> None:
         grey = testdata.grey(45, 38)
         image = Image.merge("LAB", [Image.fromarray(grey), *[Image.new("L", (38, 45), 0)] * 2])
         content = testdata.file(image, "TIFF")
-        source = photo.read(content)
+        source = convert.read(content)
         assert np.corrcoef(source.luma.ravel(), grey.ravel())[0, 1] > 0.99
     else:
         content = testdata.file(image.convert(mode), "TIFF")
-        source = photo.read(content)
+        source = convert.read(content)
         assert np.abs(source.luma.astype(int) - testdata.grey(45, 38)).max() <= 1
     assert testdata.opened(recolored(source)).mode == "RGB"
     assert np.array_equal(testdata.luma(recolored(source)), source.luma)
@@ -109,14 +111,14 @@ def test_other_spaces_in_tiff(mode: str) -> None:
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "group4"])
 def test_the_compression_of_a_tiff_is_kept(compression: str) -> None:
     image = samples("1" if compression == "group4" else "L")
-    source = photo.read(testdata.file(image, "TIFF", {"compression": compression}))
+    source = convert.read(testdata.file(image, "TIFF", {"compression": compression}))
     out = testdata.opened(recolored(source))
     assert out.info["compression"] == ("tiff_adobe_deflate" if compression == "group4" else compression)
 
 
 def test_a_lossy_webp_stays_lossy() -> None:
     scene = testdata.scene(200, 300)
-    source = photo.read(testdata.file(scene, "WEBP", {"quality": 80}))
+    source = convert.read(testdata.file(scene, "WEBP", {"quality": 80}))
     assert not source.lossless
     out = recolored(source)
     assert b"VP8 " in out[:64] or b"VP8 " in out
@@ -129,14 +131,14 @@ def test_the_quality_of_a_webp_stays_from_85_on_and_is_90_below(quality: int, al
     image = Image.fromarray(data.astronaut())
     if alpha:
         image.putalpha(Image.fromarray(testdata.grey(*image.size)))
-    source = photo.read(testdata.file(image, "WEBP", {"quality": quality}))
+    source = convert.read(testdata.file(image, "WEBP", {"quality": quality}))
     assert source.webp_quality == (quality if quality >= 85 else 90)
     grey = np.full(source.luma.shape, 128, np.uint8)
     away = {}
     for written in (source.webp_quality, 90):
-        out = photo.encode(source, grey, grey, quality=written)
+        out = convert.encode(source, grey, grey, quality=written)
         away[written] = np.square(testdata.luma(out) - source.luma.astype(int)).mean()
-    assert photo.encode(source, grey, grey) == photo.encode(source, grey, grey, quality=source.webp_quality)
+    assert convert.encode(source, grey, grey) == convert.encode(source, grey, grey, quality=source.webp_quality)
     assert away[source.webp_quality] <= away[90] / (3 if quality > 90 else 1)
 
 
@@ -144,14 +146,14 @@ def test_the_quality_of_a_webp_stays_from_85_on_and_is_90_below(quality: int, al
 @pytest.mark.parametrize("quality", [40, 80, 85, 88, 90, 95, 98, 100])
 def test_the_quality_of_an_avif_stays_from_85_on_and_is_90_below(quality: int, subsampling: str) -> None:
     image = Image.fromarray(data.astronaut()[:300, :300])
-    source = photo.read(testdata.file(image, "AVIF", {"quality": quality, "subsampling": subsampling}))
+    source = convert.read(testdata.file(image, "AVIF", {"quality": quality, "subsampling": subsampling}))
     assert av1._written(source.avif_quality) == av1._written(quality if quality >= 85 else 90)
     grey = np.full(source.luma.shape, 128, np.uint8)
     away = {}
     for written in (source.avif_quality, 90):
-        out = photo.encode(source, grey, grey, quality=written)
+        out = convert.encode(source, grey, grey, quality=written)
         away[written] = np.square(testdata.luma(out) - source.luma.astype(int)).mean()
-    assert photo.encode(source, grey, grey) == photo.encode(source, grey, grey, quality=source.avif_quality)
+    assert convert.encode(source, grey, grey) == convert.encode(source, grey, grey, quality=source.avif_quality)
     assert away[source.avif_quality] <= away[90] / (1 if source.avif_quality == 90 else 1.4)
 
 
@@ -160,10 +162,10 @@ def test_a_deep_avif_keeps_its_quality(bits: int) -> None:
     deep = testdata.scene(90, 130).astype(np.uint16) * 257
     for quality in (80, 96):
         content = vips.avif(deep, bits=bits, quality=quality, subsampled=False, carried={})
-        source = photo.read(content)
+        source = convert.read(content)
         assert av1.quantizer(content) == av1._written(quality)
         assert av1._written(source.avif_quality) == av1._written(96 if quality == 96 else 90)
-        out = photo.encode(source, *testdata.chroma((90, 130)))
+        out = convert.encode(source, *testdata.chroma((90, 130)))
         assert av1.quantizer(out) == av1._written(source.avif_quality)
 
 
@@ -205,60 +207,60 @@ def test_the_quality_of_every_webp_of_libwebp_is_told() -> None:
 @pytest.mark.parametrize("own", [False, True])
 def test_a_quality_that_is_asked_for_is_written(kind: str, own: bool) -> None:
     grey = testdata.grey(120, 90)
-    format = next(format for format in photo.FORMATS if kind.startswith(format))
+    format = next(format for format in formats.FORMATS if kind.startswith(format))
     if "12" in kind:
-        source = photo.from_array(grey.astype(np.uint16) * 257)
+        source = convert.from_array(grey.astype(np.uint16) * 257)
     else:
-        source = photo.read(testdata.file(grey, format if own else "PNG"))
+        source = convert.read(testdata.file(grey, format if own else "PNG"))
     none = np.full(grey.shape, 128, np.uint8)
     sizes = []
     for quality in (20, 60, 95):
-        out = photo.encode(source, none, none, format=format, quality=quality)
+        out = convert.encode(source, none, none, format=format, quality=quality)
         sizes.append(len(out))
         if format == "JPEG":
-            assert jpeg.parse(out).luma_table == jpeg._luma_table(quality)
+            assert jpeg_segments.parse(out).luma_table == jpeg_segments._luma_table(quality)
         if format == "WEBP":
             assert b"VP8 " in webp.chunks(out)
     assert sizes[0] < 0.8 * sizes[1] < 0.6 * sizes[2]
     with pytest.raises(PhotoError, match=r"luma can be lossless only|this is"):
-        photo.encode(source, none, none, format="JPEG", luma="lossless", quality=80)
+        convert.encode(source, none, none, format="JPEG", luma="lossless", quality=80)
 
 
 def test_what_a_format_has_no_place_for_is_said() -> None:
     records = b"\x1c\x02\x05\0\1A"
-    plain = photo.read(testdata.file(testdata.grey(20, 20), "JPEG"))
-    every: tuple[photo.Format, ...] = ("JPEG", "TIFF", "PNG", "WEBP", "AVIF")
-    assert [photo.notes(plain, format) for format in every] == [()] * 5
+    plain = convert.read(testdata.file(testdata.grey(20, 20), "JPEG"))
+    every: tuple[formats.Format, ...] = ("JPEG", "TIFF", "PNG", "WEBP", "AVIF")
+    assert [convert.notes(plain, format) for format in every] == [()] * 5
     source = replace(plain, iptc=records)
-    assert [photo.notes(source, format) for format in ("JPEG", "TIFF")] == [(), ()]
+    assert [convert.notes(source, format) for format in ("JPEG", "TIFF")] == [(), ()]
     for format in every[2:]:
-        assert photo.notes(source, format) == (f"IPTC left out, {format} has no place for it",)
+        assert convert.notes(source, format) == (f"IPTC left out, {format} has no place for it",)
         assert records not in recolored(source, format)
-    assert photo.notes(photo.read(testdata.file(testdata.grey(20, 20), "BMP"))) == (
+    assert convert.notes(convert.read(testdata.file(testdata.grey(20, 20), "BMP"))) == (
         "the record of the run left out, BMP has no place for it",
     )
     rich = replace(source, exif=testdata.exif()[6:], xmp=XMP, icc=testdata.srgb_profile(), dpi=(300.0, 300.0))
     carried = "EXIF, XMP, the profile, IPTC"
-    assert photo.notes(rich, "BMP") == (f"{carried} and the record of the run left out, BMP has no place for them",)
-    assert photo.notes(rich, "PNM") == (
+    assert convert.notes(rich, "BMP") == (f"{carried} and the record of the run left out, BMP has no place for them",)
+    assert convert.notes(rich, "PNM") == (
         f"{carried}, the resolution and the record of the run left out, PNM has no place for them",
     )
 
 
 def test_the_quality_of_jpeg_inside_a_tiff_is_that_asked_for() -> None:
-    source = photo.read(testdata.file(testdata.grey(120, 90), "TIFF", {"compression": "jpeg", "quality": 70}))
+    source = convert.read(testdata.file(testdata.grey(120, 90), "TIFF", {"compression": "jpeg", "quality": 70}))
     none = np.full((120, 90), 128, np.uint8)
     tables = {}
     for quality in (None, 60, 95):
-        tables[quality] = jpeg_tables(photo.encode(source, none, none, quality=quality))
-    assert tables[60][:64] == jpeg._luma_table(60)
-    assert tables[95][:64] == jpeg._luma_table(95)
-    assert tables[None][:64] == jpeg._luma_table(98)
+        tables[quality] = jpeg_tables(convert.encode(source, none, none, quality=quality))
+    assert tables[60][:64] == jpeg_segments._luma_table(60)
+    assert tables[95][:64] == jpeg_segments._luma_table(95)
+    assert tables[None][:64] == jpeg_segments._luma_table(98)
 
 
 def jpeg_tables(content: bytes) -> tuple[int, ...]:
     """Read the quantization steps that a TIFF shares among its strips."""
-    block = tiff.read(content)[347].data
+    block = exif.read(content)[347].data
     return tuple(block[block.index(b"\xff\xdb") + 5 :][:64])
 
 
@@ -266,15 +268,15 @@ def jpeg_tables(content: bytes) -> tuple[int, ...]:
 @pytest.mark.parametrize(("subsampling", "sampling"), [("444", (1, 1)), ("422", (1, 2)), ("420", (2, 2))])
 @pytest.mark.parametrize("kind", ["JPEG", "AVIF", "PNG"])
 def test_subsampling_is_that_asked_for(
-    kind: str, format: photo.Format, subsampling: photo.Subsampling, sampling: tuple[int, int]
+    kind: str, format: formats.Format, subsampling: photo.Subsampling, sampling: tuple[int, int]
 ) -> None:
     for own in ("4:4:4", "4:2:0"):
-        source = photo.read(testdata.file(testdata.scene(61, 83), kind, {} if kind == "PNG" else {"subsampling": own}))
-        asked = photo.asked(source, format, subsampling=subsampling)
+        source = convert.read(testdata.file(testdata.scene(61, 83), kind, {} if kind == "PNG" else {"subsampling": own}))
+        asked = convert.asked(source, format, subsampling=subsampling)
         edges = np.full((61, 83), 128, np.uint8)
         edges[:, 1::2] = 100  # what chroma of half the width cannot hold
-        out = photo.encode(asked, edges, edges, format=format)
-        found = photo.read(out)
+        out = convert.encode(asked, edges, edges, format=format)
+        found = convert.read(out)
         assert (found.sampling if format == "JPEG" else found.avif_sampling) == sampling
         assert found.luma.shape == source.luma.shape
         seen = np.asarray(testdata.opened(out).convert("YCbCr"))[..., 1].astype(int)
@@ -283,20 +285,20 @@ def test_subsampling_is_that_asked_for(
 
 @pytest.mark.parametrize("subsampling", ["444", "422", "420"])
 def test_luma_of_a_jpeg_stays_lossless_whatever_the_subsampling(subsampling: photo.Subsampling) -> None:
-    source = photo.read(testdata.file(testdata.scene(61, 83), "JPEG", {"subsampling": 0, "quality": 90}))
-    out = photo.encode(photo.asked(source, subsampling=subsampling), *testdata.chroma((61, 83)), luma="lossless")
-    assert np.array_equal(photo.read(out).luma, source.luma)
+    source = convert.read(testdata.file(testdata.scene(61, 83), "JPEG", {"subsampling": 0, "quality": 90}))
+    out = convert.encode(convert.asked(source, subsampling=subsampling), *testdata.chroma((61, 83)), luma="lossless")
+    assert np.array_equal(convert.read(out).luma, source.luma)
 
 
 def test_an_avif_of_four_two_two_stays_one() -> None:
-    source = photo.read(testdata.file(testdata.scene(60, 80), "AVIF", {"subsampling": "4:2:2"}))
-    assert photo.read(photo.encode(source, *testdata.chroma((60, 80)))).avif_sampling == (1, 2)
-    deep = photo.from_array(testdata.grey(60, 80).astype(np.uint16) * 257)
+    source = convert.read(testdata.file(testdata.scene(60, 80), "AVIF", {"subsampling": "4:2:2"}))
+    assert convert.read(convert.encode(source, *testdata.chroma((60, 80)))).avif_sampling == (1, 2)
+    deep = convert.from_array(testdata.grey(60, 80).astype(np.uint16) * 257)
     with pytest.raises(OutputError, match="an AVIF of more than 8 bits is written with subsampling 444 or 420"):
-        photo.asked(deep, "AVIF", subsampling="422")
+        convert.asked(deep, "AVIF", subsampling="422")
     for subsampling in ("444", "420"):
-        out = photo.encode(photo.asked(deep, "AVIF", subsampling=subsampling), *testdata.chroma((60, 80)), format="AVIF")
-        assert photo.read(out).avif_sampling == ((1, 1) if subsampling == "444" else (2, 2))
+        out = convert.encode(convert.asked(deep, "AVIF", subsampling=subsampling), *testdata.chroma((60, 80)), format="AVIF")
+        assert convert.read(out).avif_sampling == ((1, 1) if subsampling == "444" else (2, 2))
 
 
 @pytest.mark.parametrize(("compression", "value"), [("none", 1), ("lzw", 5), ("deflate", 8), ("jpeg", 7)])
@@ -304,30 +306,30 @@ def test_an_avif_of_four_two_two_stays_one() -> None:
 def test_compression_is_that_asked_for(kind: str, compression: photo.Compression, value: int) -> None:
     grey = testdata.grey(60, 80)
     if kind == "16 bits":
-        source = photo.from_array(grey.astype(np.uint16) * 257)
+        source = convert.from_array(grey.astype(np.uint16) * 257)
     elif kind == "two pages":
         pages = [testdata.file(grey, "TIFF", {"compression": own}) for own in ("packbits", "tiff_lzw")]
-        source = photo.read(tiff.join(pages))
+        source = convert.read(exif.join(pages))
     else:
-        source = photo.read(testdata.file(grey, kind))
+        source = convert.read(testdata.file(grey, kind))
     if (kind, compression) == ("16 bits", "jpeg"):
         with pytest.raises(OutputError, match="JPEG inside a TIFF does not keep 16 bits a channel; choose"):
-            photo.asked(source, "TIFF", compression=compression)
+            convert.asked(source, "TIFF", compression=compression)
         return
-    asked = photo.asked(source, "TIFF", compression=compression)
+    asked = convert.asked(source, "TIFF", compression=compression)
     chroma = testdata.chroma((60, 80))
-    out = photo.encode(asked, *chroma, format="TIFF", pages=[chroma] * len(source.pages))
-    found = [tiff.numbers(page, tiff.COMPRESSION) for page in tiff.every(out)]
+    out = convert.encode(asked, *chroma, format="TIFF", pages=[chroma] * len(source.pages))
+    found = [exif.numbers(page, exif.COMPRESSION) for page in exif.every(out)]
     assert found == [(value,)] * (1 + len(source.pages))
-    away = np.abs(photo.read(out).luma.astype(int) - source.luma)
+    away = np.abs(convert.read(out).luma.astype(int) - source.luma)
     assert away.max() == 0 if compression != "jpeg" else away.mean() < 2
-    assert photo.asked(source, "PNG", compression=compression) is source
+    assert convert.asked(source, "PNG", compression=compression) is source
 
 
 def test_jpeg_inside_a_tiff_is_refused_to_what_is_transparent() -> None:
-    source = photo.read(testdata.file(Image.fromarray(np.dstack([testdata.grey(60, 80)] * 2), "LA"), "PNG"))
+    source = convert.read(testdata.file(Image.fromarray(np.dstack([testdata.grey(60, 80)] * 2), "LA"), "PNG"))
     with pytest.raises(OutputError, match=r"does not keep transparency; choose compression deflate \(--compression deflate\)"):
-        photo.asked(source, "TIFF", compression="jpeg")
+        convert.asked(source, "TIFF", compression="jpeg")
 
 
 def test_texts_of_a_png_that_another_format_leaves_out_are_named() -> None:
@@ -336,19 +338,19 @@ def test_texts_of_a_png_that_another_format_leaves_out_are_named() -> None:
         texts.add_text(keyword, "Ada", zip=number == 1)
     texts.add_itxt("Copyright", "© Ada")
     texts.add_itxt("XML:com.adobe.xmp", "<a/>")
-    source = photo.read(testdata.file(testdata.grey(9, 9), "PNG", {"pnginfo": texts}))
+    source = convert.read(testdata.file(testdata.grey(9, 9), "PNG", {"pnginfo": texts}))
     told = "its texts (Author, Title, Description, Copyright)"
     for kind in ("JPEG", "WEBP", "TIFF", "AVIF"):
-        assert photo.notes(source, kind) == (f"{told} left out, {kind} has no place for them",)
-    assert photo.notes(source, "BMP") == (f"XMP, {told} and the record of the run left out, BMP has no place for them",)
-    assert photo.notes(source) == photo.notes(source, "PNG") == ()
+        assert convert.notes(source, kind) == (f"{told} left out, {kind} has no place for them",)
+    assert convert.notes(source, "BMP") == (f"XMP, {told} and the record of the run left out, BMP has no place for them",)
+    assert convert.notes(source) == convert.notes(source, "PNG") == ()
     assert png.texts([(b"tEXt", b"A\n\x1bb\0c"), *((b"tEXt", b"%d\0" % number) for number in range(9))])[:2] == ["Ab", "0"]
     many = replace(source, extras=tuple((b"tEXt", b"%d\0" % number) for number in range(9)))
-    assert photo.notes(many, "JPEG") == ("its texts (0, 1, 2, 3, 4, ...) left out, JPEG has no place for them",)
+    assert convert.notes(many, "JPEG") == ("its texts (0, 1, 2, 3, 4, ...) left out, JPEG has no place for them",)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_what_a_photograph_carries_comes_along(kind: photo.Format) -> None:
+def test_what_a_photograph_carries_comes_along(kind: formats.Format) -> None:
     profile = testdata.srgb_profile()
     options: dict[str, Any] = {"exif": testdata.exif(), "icc_profile": profile, "dpi": (300, 300)}
     text = PngImagePlugin.PngInfo()
@@ -359,10 +361,10 @@ def test_what_a_photograph_carries_comes_along(kind: photo.Format) -> None:
         del options["dpi"]
     content = testdata.file(testdata.grey(40, 50), kind, options)
     if kind == "TIFF":  # Pillow writes either tiffinfo or EXIF, so that the latter is added here
-        from photochrom import tiff
+        from photochrom.photo.metadata import exif
 
-        content = tiff.splice(content, tiff.carried(tiff.read(testdata.exif()[6:])))
-    before, out = testdata.opened(content), testdata.opened(recolored(photo.read(content)))
+        content = exif.splice(content, exif.carried(exif.read(testdata.exif()[6:])))
+    before, out = testdata.opened(content), testdata.opened(recolored(convert.read(content)))
     assert out.info["icc_profile"] == profile
     assert out.getexif()[271] == "Kodak"
     assert out.getexif().get_ifd(0x8769)[33434] == 1 / 125
@@ -375,11 +377,11 @@ def test_what_a_photograph_carries_comes_along(kind: photo.Format) -> None:
 
 @pytest.mark.parametrize("target", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_another_format_carries_it_too(kind: photo.Format, target: photo.Format) -> None:
+def test_another_format_carries_it_too(kind: formats.Format, target: formats.Format) -> None:
     options = {"exif": testdata.exif(orientation=8), "icc_profile": testdata.srgb_profile()}
-    source = photo.read(testdata.file(testdata.grey(40, 50), kind, options))
+    source = convert.read(testdata.file(testdata.grey(40, 50), kind, options))
     assert source.orientation == 8
-    back = photo.read(recolored(source, target))
+    back = convert.read(recolored(source, target))
     assert (back.format, back.orientation, back.icc) == (target, 8, source.icc)
     assert back.luma.shape == source.luma.shape
     assert np.mean(np.abs(back.luma.astype(int) - source.luma) <= 2) >= (0.99 if target != "WEBP" else 0.7)
@@ -387,14 +389,14 @@ def test_another_format_carries_it_too(kind: photo.Format, target: photo.Format)
 
 
 def test_resolution_crosses_formats() -> None:
-    source = photo.read(testdata.file(testdata.grey(16, 16), "JPEG", {"dpi": (600, 600)}))
+    source = convert.read(testdata.file(testdata.grey(16, 16), "JPEG", {"dpi": (600, 600)}))
     for target in ("PNG", "TIFF"):
         assert testdata.opened(recolored(source, target)).info["dpi"] == pytest.approx((600, 600), abs=0.02)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_a_grey_profile_becomes_one_for_rgb(kind: str) -> None:
-    source = photo.read(
+    source = convert.read(
         testdata.file(testdata.grey(16, 16), kind, {"icc_profile": testdata.grey_profile(testdata.dot_gain_curve())})
     )
     out = testdata.opened(recolored(source))
@@ -408,20 +410,20 @@ def test_a_grey_profile_becomes_one_for_rgb(kind: str) -> None:
 def test_pixels_stay_as_stored_and_the_tag_beside_them(kind: str, orientation: int) -> None:
     stored = testdata.grey(24, 40)
     options: dict[str, Any] = {"exif": testdata.exif(orientation)} | ({"lossless": True} if kind == "WEBP" else {})
-    source = photo.read(testdata.file(Image.fromarray(stored), kind, options))
+    source = convert.read(testdata.file(Image.fromarray(stored), kind, options))
     assert source.orientation == orientation
     assert source.luma.shape == stored.shape
     assert np.mean(np.abs(source.luma.astype(int) - stored)) < 3
-    back = photo.read(recolored(source))
+    back = convert.read(recolored(source))
     assert back.orientation == orientation
     assert np.mean(np.abs(back.luma.astype(int) - stored)) < 3
 
 
 def test_colors_of_a_turned_tiff_land_in_place() -> None:
-    source = photo.read(testdata.file(testdata.grey(24, 40), "TIFF", {"exif": testdata.exif(6)}))
+    source = convert.read(testdata.file(testdata.grey(24, 40), "TIFF", {"exif": testdata.exif(6)}))
     cb = np.full((24, 40), 128, np.uint8)
     cb[:12] = 140
-    back = photo.read(photo.encode(source, cb, np.full_like(cb, 128)))
+    back = convert.read(convert.encode(source, cb, np.full_like(cb, 128)))
     assert back.thumbnail is not None
     blue = back.thumbnail[..., 2].astype(int) - back.thumbnail[..., 1]
     assert blue.shape == (24, 40)  # not turned, as nothing is
@@ -439,7 +441,7 @@ def deep_png(color_type: int, channels: int) -> bytes:
 
 @pytest.mark.parametrize(("color_type", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
 def test_sixteen_bits_of_png_are_read(color_type: int, channels: int) -> None:
-    source = photo.read(deep_png(color_type, channels))
+    source = convert.read(deep_png(color_type, channels))
     assert (source.bits, source.luma.dtype) == (16, np.uint16)
     assert (source.luma == 0x1234).all()
     assert (source.alpha is not None) == (channels in (2, 4))
@@ -452,11 +454,11 @@ def test_sixteen_bits_of_png_are_read(color_type: int, channels: int) -> None:
     [("sharp__tifftag-photoshop.tiff", 3), ("libvips__sample.tif", 3), ("sharp__16-bit-grey-alpha.png", 1)],
 )
 def test_real_files_of_sixteen_bits_keep_every_luma(name: str, channels: int) -> None:
-    source = photo.read(testdata.data("odd", name))
+    source = convert.read(testdata.data("odd", name))
     assert (source.bits, source.luma.dtype) == (16, np.uint16)
     assert (source.thumbnail is None) == (channels == 1)
     assert len(np.unique(source.luma if channels == 3 else source.alpha)) > 256
-    back = photo.read(photo.encode(source, *testdata.chroma(source.luma.shape)))
+    back = convert.read(convert.encode(source, *testdata.chroma(source.luma.shape)))
     assert np.array_equal(back.luma, source.luma)
     assert (back.alpha is None) == (source.alpha is None)
     assert source.alpha is None or np.array_equal(back.alpha, source.alpha)
@@ -465,38 +467,38 @@ def test_real_files_of_sixteen_bits_keep_every_luma(name: str, channels: int) ->
 @pytest.mark.parametrize(("mode", "message"), [("F", "32-bit floats"), ("I", "signed|32 bits a channel")])
 def test_numbers_without_black_and_white_are_refused(mode: str, message: str) -> None:
     with pytest.raises(PhotoError, match=message):
-        photo.read(testdata.file(Image.new(mode, (4, 4)), "TIFF"))
+        convert.read(testdata.file(Image.new(mode, (4, 4)), "TIFF"))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF"])
 def test_several_pictures_in_one_file_are_refused(kind: str) -> None:
     two = {"save_all": True, "append_images": [Image.fromarray(255 - testdata.grey(9, 9))]}
     with pytest.raises(PhotoError, match="animated"):
-        photo.read(testdata.file(testdata.grey(9, 9), kind, two))
+        convert.read(testdata.file(testdata.grey(9, 9), kind, two))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_the_limit_is_named_and_so_is_the_way_round_it(kind: str) -> None:
     content = testdata.file(testdata.grey(20, 30), kind)
-    assert photo.read(content, max_pixels=600).luma.shape == (20, 30)
+    assert convert.read(content, max_pixels=600).luma.shape == (20, 30)
     with pytest.raises(PhotoError, match=r"30 x 20 = 600 pixels, over the limit of 599; raise it with --max-pixels"):
-        photo.read(content, max_pixels=599)
+        convert.read(content, max_pixels=599)
 
 
 def test_our_limit_replaces_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    assert photo.read(testdata.file(testdata.grey(20, 30), "PNG")).luma.shape == (20, 30)
+    assert convert.read(testdata.file(testdata.grey(20, 30), "PNG")).luma.shape == (20, 30)
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
-@pytest.mark.parametrize("kind", [*photo.FORMATS, "GIF", "JPEG2000"])
+@pytest.mark.parametrize("kind", [*formats.FORMATS, "GIF", "JPEG2000"])
 @pytest.mark.parametrize("share", [0, 0.02, 0.3, 0.9])
 def test_a_cut_file_is_refused_in_one_line_with_its_name(kind: str, share: float, tmp_path: Path) -> None:
     content = testdata.file(testdata.scene(90, 120), kind)
     path = tmp_path / "aunt ada.jpg"
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(PhotoError) as caught:
-        photo.read(path)
+        convert.read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
     assert "0x" not in str(caught.value)
@@ -506,13 +508,13 @@ def test_what_is_no_photograph(tmp_path: Path) -> None:
     text = tmp_path / "text.jpg"
     text.write_text("Dear Ada,\n" * 50)
     with pytest.raises(PhotoError, match=r"text\.jpg: not a photograph"):
-        photo.read(text)
+        convert.read(text)
     with pytest.raises(PhotoError, match="standard input: the file is empty"):
-        photo.read(b"", name="standard input")
+        convert.read(b"", name="standard input")
     with pytest.raises(PhotoError, match=r"none\.jpg: cannot be read \(No such file"):
-        photo.read(tmp_path / "none.jpg")
+        convert.read(tmp_path / "none.jpg")
     with pytest.raises(PhotoError, match="is a folder"):
-        photo.read(tmp_path)
+        convert.read(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "AVIF", "BMP", "PNM", "GIF", "JPEG2000"])
@@ -526,24 +528,24 @@ def test_flipped_bytes_end_in_a_photograph_or_one_clear_line(kind: str, seed: in
     for place in rng.integers(4, len(content), 1 + seed % 6):
         content[place] = rng.integers(256)
     try:
-        recolored(photo.read(bytes(content), max_pixels=1_000_000))
+        recolored(convert.read(bytes(content), max_pixels=1_000_000))
     except PhotoError as error:
         assert "\n" not in str(error)
 
 
 def test_arrays() -> None:
     scene, grey = testdata.scene(20, 30), testdata.grey(20, 30)
-    colored, plain = photo.from_array(scene), photo.from_array(grey[:, ::-1])
+    colored, plain = convert.from_array(scene), convert.from_array(grey[:, ::-1])
     assert np.array_equal(colored.luma, grey)
     assert colored.thumbnail is not None
     assert np.array_equal(plain.luma, grey[:, ::-1])
     assert plain.thumbnail is None
-    rgb = photo.to_array(plain, *testdata.chroma((10, 15)))
+    rgb = convert.to_array(plain, *testdata.chroma((10, 15)))
     assert rgb.shape == (20, 30, 3)
     assert rgb.dtype == np.uint8
     with pytest.raises(OptionError, match="format is None"):
-        photo.encode(plain, *testdata.chroma((20, 30)))
-    assert testdata.opened(photo.encode(plain, *testdata.chroma((20, 30)), format="PNG")).size == (30, 20)
+        convert.encode(plain, *testdata.chroma((20, 30)))
+    assert testdata.opened(convert.encode(plain, *testdata.chroma((20, 30)), format="PNG")).size == (30, 20)
 
 
 @pytest.mark.parametrize(
@@ -551,16 +553,16 @@ def test_arrays() -> None:
 )
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
     with pytest.raises(PhotoError, match="uint8 or uint16 of shape"):
-        photo.from_array(array)
+        convert.from_array(array)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
 def test_pillow_images(mode: str) -> None:
     image = samples(mode)
     image.info |= {"exif": testdata.exif(5), "icc_profile": testdata.srgb_profile(), "dpi": (300, 300)}
-    source = photo.from_pil(image)
+    source = convert.from_pil(image)
     assert (source.orientation, source.format, source.dpi) == (5, None, (300, 300))
-    out = photo.to_pil(source, *testdata.chroma(source.luma.shape))
+    out = convert.to_pil(source, *testdata.chroma(source.luma.shape))
     assert out.mode == ("RGBA" if mode in ("LA", "RGBA") else "RGB")
     assert out.size == image.size
     assert out.getexif()[274] == 5
@@ -570,48 +572,48 @@ def test_pillow_images(mode: str) -> None:
 
 def test_a_pillow_image_of_an_open_file() -> None:
     image = Image.open(io.BytesIO(testdata.file(testdata.grey(20, 30), "TIFF", {"exif": testdata.exif(6)})))
-    source = photo.from_pil(image)
+    source = convert.from_pil(image)
     assert (source.format, source.orientation, source.luma.shape) == ("TIFF", 1, (30, 20))  # Pillow has turned it
-    out = photo.to_pil(source, *testdata.chroma(source.luma.shape))
+    out = convert.to_pil(source, *testdata.chroma(source.luma.shape))
     assert out.getexif()[271] == "Kodak"
     assert 273 not in out.getexif()
     cut = testdata.file(testdata.scene(90, 120), "PNG")
     with pytest.raises(PhotoError, match="cannot be loaded"):
-        photo.from_pil(Image.open(io.BytesIO(cut[: len(cut) // 2])))
+        convert.from_pil(Image.open(io.BytesIO(cut[: len(cut) // 2])))
     with pytest.raises(PhotoError, match="mode I;16"):
-        photo.from_pil(Image.new("I;16", (4, 4)))
+        convert.from_pil(Image.new("I;16", (4, 4)))
 
 
 def test_jpeg_has_no_room_for_transparency() -> None:
-    source = photo.read(testdata.file(samples("RGBA"), "PNG"))
+    source = convert.read(testdata.file(samples("RGBA"), "PNG"))
     with pytest.raises(OutputError, match="transparent in part"):
         recolored(source, "JPEG")
     opaque = samples("RGB").convert("RGBA")
-    assert testdata.opened(recolored(photo.read(testdata.file(opaque, "PNG")), "JPEG")).mode == "RGB"
+    assert testdata.opened(recolored(convert.read(testdata.file(opaque, "PNG")), "JPEG")).mode == "RGB"
 
 
 def test_sides_too_long_for_webp() -> None:
-    source = photo.from_array(np.zeros((1, 20_000), np.uint8))
+    source = convert.from_array(np.zeros((1, 20_000), np.uint8))
     with pytest.raises(OutputError, match="20000 x 1 pixels cannot be written as WEBP"):
-        photo.encode(source, *testdata.chroma((1, 20_000)), format="WEBP")
+        convert.encode(source, *testdata.chroma((1, 20_000)), format="WEBP")
 
 
 def test_the_step_of_chroma() -> None:
-    source = photo.read(testdata.file(testdata.grey(9, 9), "JPEG"))
-    assert (photo.chroma_step(source), photo.chroma_step(source, "PNG")) == (2, 1)
+    source = convert.read(testdata.file(testdata.grey(9, 9), "JPEG"))
+    assert (convert.chroma_step(source), convert.chroma_step(source, "PNG")) == (2, 1)
     assert planes.half(source.luma.shape) == (5, 5)
     with pytest.raises(OptionError, match="chroma is uint8"):
-        photo.encode(source, *testdata.chroma((4, 4)))
+        convert.encode(source, *testdata.chroma((4, 4)))
     with pytest.raises(OptionError, match="format is GIF"):
-        photo.encode(source, *testdata.chroma((9, 9)), format="GIF")  # type: ignore[arg-type]
+        convert.encode(source, *testdata.chroma((9, 9)), format="GIF")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (17, 31), (2000, 3)])
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_odd_sizes(kind: str, size: tuple[int, int]) -> None:
     for picture in (testdata.grey(*size), testdata.scene(*size)):
-        source = photo.read(testdata.file(picture, kind, LOSSLESS[kind]))
-        assert testdata.opened(photo.encode(source, *testdata.chroma(planes.half(size)))).size == size[::-1]
+        source = convert.read(testdata.file(picture, kind, LOSSLESS[kind]))
+        assert testdata.opened(convert.encode(source, *testdata.chroma(planes.half(size)))).size == size[::-1]
         assert np.array_equal(testdata.luma(recolored(source)), source.luma)
 
 
@@ -620,8 +622,8 @@ def test_chunks_of_png_stay() -> None:
     info.add(b"gAMA", struct.pack(">I", 45455))
     info.add(b"tIME", struct.pack(">HBBBBB", 1912, 4, 15, 2, 20, 0))
     info.add_text("Title", "Am Fluß", zip=True)
-    out = recolored(photo.read(testdata.file(testdata.grey(9, 9), "PNG", {"pnginfo": info})))
-    from photochrom import png
+    out = recolored(convert.read(testdata.file(testdata.grey(9, 9), "PNG", {"pnginfo": info})))
+    from photochrom.photo.codecs import png
 
     chunks = dict(png.parse(out))
     assert chunks[b"gAMA"] == struct.pack(">I", 45455)

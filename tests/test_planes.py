@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from photochrom import color, planes
+from photochrom import color
 from photochrom.errors import OptionError
+from photochrom.photo import planes
 from tests.support import testdata
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 import photochrom
-from photochrom import huge, photo, provenance
+from photochrom import huge, provenance
 from photochrom.api import color_file, recorded
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotoError
 from photochrom.hints import Hint
+from photochrom.photo import convert
 from tests.support import testdata
 
 SOURCE = "uuid:4f1c"
@@ -133,7 +134,7 @@ def test_every_format_with_xmp_carries_it(kind: str, tmp_path: Path, colorizer: 
     assert found.source_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
     assert json.loads(found.settings)["format"] == kind
     assert provenance.options(found, max_pixels=5) == Options(on_color="recolor", format=kind, max_pixels=5)
-    xmp = photo.read(target).xmp
+    xmp = convert.read(target).xmp
     assert xmp
     assert properties(xmp)[f"{IPTC}DigitalSourceType"] == provenance.SOURCE_TYPE
 
@@ -174,7 +175,7 @@ def test_settings_come_back(record: provenance.Record) -> None:
 
 def test_bytes_say_what_they_were_made_from(colorizer: Colorizer) -> None:
     data = testdata.file(testdata.grey(60, 80), "JPEG")
-    found = provenance.find(photo.read(photochrom.colorize(data, colorizer=colorizer)).xmp)
+    found = provenance.find(convert.read(photochrom.colorize(data, colorizer=colorizer)).xmp)
     assert found
     assert (found.source, found.source_sha256) == ("", hashlib.sha256(data).hexdigest())
 

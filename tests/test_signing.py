@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from photochrom import huge, provenance, vips
+from photochrom import huge, provenance
 from photochrom.api import color_file, recorded
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, OutputError
+from photochrom.photo import vips
 from tests.support import testdata
 
 KEYS: dict[str, Any] = {

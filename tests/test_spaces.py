@@ -10,14 +10,16 @@ import pytest
 from PIL import Image
 from skimage.color import deltaE_ciede2000, xyz2lab
 
-from photochrom import api, icc, photo, spaces
+from photochrom import api
 from photochrom.colorizer import Colorizer, Options
+from photochrom.photo import color_management, convert
+from photochrom.photo.metadata import icc
 from tests.support import testdata
 from tests.support.rendering import profiles
 
 
 def lab(rgb: np.ndarray, profile: bytes) -> np.ndarray:
-    space = spaces.read(profile)
+    space = color_management.read(profile)
     assert space is not None
     xyz = space.to_xyz(rgb.reshape(-1, 3).T / np.iinfo(rgb.dtype).max)
     scaled = xyz / space.matrix.sum(1)[:, None] * np.array([[0.95047], [1], [1.08883]])
@@ -34,16 +36,16 @@ def test_colors_look_as_in_srgb(colorizer: Colorizer, name: str) -> None:
     """The same grey picture is colored as sRGB and in another space, at 16 bits; without the conversion dE is 1.3 to 6."""
     profile, srgb = profiles()[name], testdata.srgb_profile()
     grey = np.asarray(Image.open(testdata.golden("coffee")).convert("L").reduce(2), np.uint16) * 257
-    own, standard = spaces.read(profile), spaces.read(srgb)
+    own, standard = color_management.read(profile), color_management.read(srgb)
     assert own is not None
     assert standard is not None
     there = own.from_xyz(standard.to_xyz(np.repeat(grey.reshape(1, -1) / 65535, 3, 0)))[1].reshape(grey.shape)
     found = []
     for luma, tag in ((grey, None), (np.rint(there * 65535).astype(np.uint16), profile)):
-        source = replace(photo.from_array(luma), icc=tag)
+        source = replace(convert.from_array(luma), icc=tag)
         result = colorizer.colorize(source)
         assert result.chroma is not None
-        found.append(lab(photo.to_array(source, *result.chroma), tag or srgb))
+        found.append(lab(convert.to_array(source, *result.chroma), tag or srgb))
     difference = deltaE_ciede2000(*found)
     assert difference.mean() < 1, difference.mean()
 
@@ -51,11 +53,11 @@ def test_colors_look_as_in_srgb(colorizer: Colorizer, name: str) -> None:
 def test_eight_bits_do_as_well_on_average(colorizer: Colorizer) -> None:
     """Over photographs the mean is below 1 in the widest spaces too; rounded twice, as chroma and as RGB, it would be 1.05."""
     srgb = testdata.srgb_profile()
-    standard = spaces.read(srgb)
+    standard = color_management.read(srgb)
     assert standard is not None
     for name in ("Rec. 2020", "Adobe RGB"):
         profile = profiles()[name]
-        own = spaces.read(profile)
+        own = color_management.read(profile)
         assert own is not None
         means = []
         for path in sorted(Path(__file__).parent.glob("golden/*.png")):
@@ -64,7 +66,7 @@ def test_eight_bits_do_as_well_on_average(colorizer: Colorizer) -> None:
             found = []
             for luma, tag in ((grey, None), (np.rint(there * 255).astype(np.uint8), profile)):
                 source = testdata.file(luma, "PNG", {"icc_profile": tag} if tag else None)
-                result = api.encoded(photo.read(source), colorizer)
+                result = api.encoded(convert.read(source), colorizer)
                 found.append(lab(np.asarray(testdata.opened(result)), tag or srgb))
             means.append(deltaE_ciede2000(*found).mean())
         print(f"{name}: mean dE of {len(means)} photographs {np.mean(means):.2f}, from {min(means):.2f} to {max(means):.2f}")
@@ -74,13 +76,13 @@ def test_eight_bits_do_as_well_on_average(colorizer: Colorizer) -> None:
 def test_srgb_is_left_alone() -> None:
     luma, chroma = testdata.grey(40, 60), np.full((2, 10, 15), 0.1, np.float32)
     for profile in (None, testdata.srgb_profile(), b"damaged"):
-        assert spaces.as_srgb(luma, profile) is luma
-        assert spaces.into(profile, chroma, luma) is chroma
+        assert color_management.as_srgb(luma, profile) is luma
+        assert color_management.into(profile, chroma, luma) is chroma
 
 
 @pytest.mark.parametrize("name", profiles())
 def test_a_space_is_the_inverse_of_itself(name: str) -> None:
-    space = spaces.read(profiles()[name])
+    space = color_management.read(profiles()[name])
     assert space is not None
     rgb = np.random.default_rng(0).uniform(0.02, 1, (3, 500))
     assert np.abs(space.from_xyz(space.to_xyz(rgb)) - rgb).max() < 1e-3
@@ -95,12 +97,12 @@ def test_matrices_agree_with_littlecms() -> None:
 
 def test_damaged_profiles_are_not_spaces() -> None:
     whole = profiles()["Adobe RGB"]
-    assert spaces.read(whole) is not None
+    assert color_management.read(whole) is not None
     for length in range(0, len(whole), 7):
-        spaces.read(whole[:length])
+        color_management.read(whole[:length])
     rng = np.random.default_rng(0)
     for _ in range(200):
         flipped = bytearray(whole)
         for place in rng.integers(128, len(flipped), 4):
             flipped[place] = rng.integers(256)
-        spaces.as_srgb(testdata.grey(4, 4), bytes(flipped))
+        color_management.as_srgb(testdata.grey(4, 4), bytes(flipped))

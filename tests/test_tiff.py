@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photochrom import tiff
+from photochrom.photo.metadata import exif
 from tests.support import testdata
 
 TEXT = "Fotografía de Ana, 1912".encode()
@@ -32,31 +32,31 @@ def block(order: str) -> bytes:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_reading_is_the_same_in_both_byte_orders(order: str) -> None:
-    found = tiff.read(block(order))
-    assert found == tiff.read(block("<"))
+    found = exif.read(block(order))
+    assert found == exif.read(block("<"))
     assert found[270].data == TEXT + b"\0"
     assert struct.unpack("<II", found[282].data) == (600, 2)
     assert struct.unpack("<II", found[34665].directory[33434].data) == (1, 125)
-    assert tiff.orientation(block(order)) == 6
+    assert exif.orientation(block(order)) == 6
 
 
 def test_writing_is_the_inverse_of_reading() -> None:
-    found = tiff.read(block(">"))
-    written = tiff.block(found)
+    found = exif.read(block(">"))
+    written = exif.block(found)
     assert written is not None
-    assert tiff.read(written) == found
+    assert exif.read(written) == found
     loaded = Image.Exif()
     loaded.load(written)
     assert loaded.get_ifd(34665)[33434] == 1 / 125
-    assert tiff.block({}) is None
+    assert exif.block({}) is None
 
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
 def test_tags_are_added_to_a_file(compression: str) -> None:
     picture = testdata.scene(41, 63)
     plain = testdata.file(picture, "TIFF", {"compression": compression})
-    extra = {**tiff.read(block(">")), **tiff.resolution(300, 150)}
-    with Image.open(io.BytesIO(tiff.splice(plain, extra))) as image:
+    extra = {**exif.read(block(">")), **exif.resolution(300, 150)}
+    with Image.open(io.BytesIO(exif.splice(plain, extra))) as image:
         assert image.tag_v2[270].encode("latin-1") == TEXT
         assert image.info["dpi"] == (300, 150)
         assert image.info["compression"] == compression
@@ -67,28 +67,28 @@ def test_tags_are_added_to_a_file(compression: str) -> None:
 
 
 def test_only_what_describes_the_photograph_is_carried() -> None:
-    kept = tiff.carried(tiff.read(testdata.file(testdata.scene(9, 9), "TIFF", {"dpi": (72, 72), "description": "Ada"})))
+    kept = exif.carried(exif.read(testdata.file(testdata.scene(9, 9), "TIFF", {"dpi": (72, 72), "description": "Ada"})))
     assert set(kept) == {270, 282, 283, 296}
 
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
 def test_an_impossible_orientation_is_none(value: int) -> None:
-    written = tiff.block({tiff.ORIENTATION: tiff.Value(tiff.SHORT, struct.pack("<H", value))})
-    assert tiff.orientation(written) == 1
-    assert tiff.orientation(None) == tiff.orientation(b"") == tiff.orientation(b"II*\0") == 1
+    written = exif.block({exif.ORIENTATION: exif.Value(exif.SHORT, struct.pack("<H", value))})
+    assert exif.orientation(written) == 1
+    assert exif.orientation(None) == exif.orientation(b"") == exif.orientation(b"II*\0") == 1
 
 
 def test_a_directory_that_holds_itself_ends() -> None:
     loop = b"II*\0" + struct.pack("<IHHHIII", 8, 1, 34665, 4, 1, 8, 0) + b"\0" * 16
-    assert tiff.read(loop) is not None
+    assert exif.read(loop) is not None
 
 
 def test_damaged_blocks_give_what_is_left() -> None:
     whole = block("<")
     for length in range(len(whole)):
-        tiff.read(whole[:length])
-        assert tiff.orientation(whole[:length]) in (1, 6)
-        shortened = tiff.without_thumbnail(whole[:length])
+        exif.read(whole[:length])
+        assert exif.orientation(whole[:length]) in (1, 6)
+        shortened = exif.without_thumbnail(whole[:length])
         assert shortened is not None
         assert len(shortened) == length
     rng = np.random.default_rng(0)
@@ -96,6 +96,6 @@ def test_damaged_blocks_give_what_is_left() -> None:
         flipped = bytearray(whole)
         for place in rng.integers(4, len(whole), 4):
             flipped[place] = rng.integers(256)
-        found = tiff.read(bytes(flipped))
-        written = tiff.block(found)
-        assert written is None or tiff.read(written).keys() == found.keys()
+        found = exif.read(bytes(flipped))
+        written = exif.block(found)
+        assert written is None or exif.read(written).keys() == found.keys()

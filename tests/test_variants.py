@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photochrom import color, photo
+from photochrom import color
 from photochrom.color import BINS
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import OptionError
 from photochrom.hints import Hint
 from photochrom.model import Model
+from photochrom.photo import photo
 from photochrom.variants import variants
 from tests.support import testdata
 from tests.support.models import pointer, run

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from photochrom import huge, photo, stand_in
+from photochrom import files, huge, stand_in
 from photochrom.colorizer import Colorizer
+from photochrom.photo import convert
 
 
 def write_map(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bool) -> None:
@@ -22,7 +23,7 @@ def write_map(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bo
     if scan := huge.scan(source):
         stand_in.confidence(scan, colorizer, target, overwrite=overwrite)
         return
-    read = photo.read(source, max_pixels=colorizer.options.max_pixels)
+    read = convert.read(source, max_pixels=colorizer.options.max_pixels)
     file = io.BytesIO()
     Image.fromarray(colorizer.confidence(read.shown, orientation=read.orientation, profile=read.icc)).save(file, "PNG")
-    photo.save(file.getvalue(), target, overwrite=overwrite)
+    files.save(file.getvalue(), target, overwrite=overwrite)

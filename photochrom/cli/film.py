@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from photochrom import files
 from photochrom.cli.bar import Bar
 from photochrom.cli.tally import terminable
 from photochrom.cli.use import Output
@@ -141,14 +142,13 @@ def _pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _preview(film: Path, target: Path, count: int, colorizer: Colorizer, *, overwrite: bool, quiet: bool, json: bool) -> int:
-    from photochrom import photo
     from photochrom.errors import OptionError
     from photochrom.video.preview import scenes, sheet_of
 
     if target.suffix.lower() not in (".jpg", ".jpeg"):
         raise OptionError(f"--preview writes a JPEG: name the output .jpg, not {target.name}")
     moments = scenes(film, count, colorizer=colorizer)
-    photo.save(sheet_of(moments, colorizer), target, overwrite=overwrite)
+    files.save(sheet_of(moments, colorizer), target, overwrite=overwrite)
     if json:
         frames = [moment.frame for moment in moments]
         print(jsonlib.dumps({"source": str(film), "output": str(target), "frames": frames}))

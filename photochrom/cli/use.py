@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, Token
 
+from photochrom import files
 from photochrom.cli.bar import Bar
 from photochrom.cli.tally import Count, Tally, terminable
 from photochrom.errors import OptionError, PhotochromError, one_line
@@ -22,8 +23,8 @@ from photochrom.files import is_folder
 if TYPE_CHECKING:
     from photochrom.batch import Task
     from photochrom.colorizer import Colorizer
-    from photochrom.files import Format
     from photochrom.model import Model
+    from photochrom.photo.formats import Format
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 FormatName = Literal["jpeg", "png", "webp", "tiff", "avif", "bmp", "pnm"]
@@ -193,9 +194,10 @@ def colorize(
 
 def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) -> int:
     """Write the variants of a photograph."""
-    from photochrom import huge, photo, stand_in
+    from photochrom import huge, stand_in
     from photochrom.api import MARK, color_file
     from photochrom.colorizer import Colorizer, in_color
+    from photochrom.photo import convert
     from photochrom.variants import variants
 
     if task.error:
@@ -203,7 +205,7 @@ def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) 
     if scan := huge.scan(task.source):
         found = stand_in.variants(scan, colorizer, count)
     else:
-        found = variants(colorizer, photo.read(task.source, max_pixels=colorizer.options.max_pixels), count)
+        found = variants(colorizer, convert.read(task.source, max_pixels=colorizer.options.max_pixels), count)
     for number, points in enumerate(found, 1):
         stem = task.target.stem
         numbered = f"{stem.removesuffix(MARK)}-{number}{MARK if stem.endswith(MARK) else ''}"
@@ -249,12 +251,11 @@ def sheet(
     overwrite
         Replace a sheet that exists.
     """
-    from photochrom import photo
     from photochrom.colorizer import Colorizer, Options
     from photochrom.sheet import sheet as draw
 
     colorizer = Colorizer.load(model, options=Options(vividness=vividness))
-    photo.save(draw(photos, colorizer.paint, height=height, columns=columns, limit=limit), output, overwrite=overwrite)
+    files.save(draw(photos, colorizer.paint, height=height, columns=columns, limit=limit), output, overwrite=overwrite)
     print(output)
     return 0
 
@@ -278,14 +279,14 @@ def info(
         Print one line of JSON for each.
     """
     from photochrom import huge, stand_in
-    from photochrom import photo as files
-    from photochrom.judge import judge
+    from photochrom.photo import convert
+    from photochrom.photo.toning import judge
 
     failed = 0
     for path in photos:
         try:
             scan = huge.scan(path)
-            photo = stand_in.read(scan, max_pixels=max_pixels) if scan else files.read(path, max_pixels=max_pixels)
+            photo = stand_in.read(scan, max_pixels=max_pixels) if scan else convert.read(path, max_pixels=max_pixels)
         except PhotochromError as error:
             failed += 1
             print(f"photochrom: {one_line(error)}", file=sys.stderr)
@@ -306,7 +307,7 @@ def info(
             "carries": carried,
             "judgement": judgement.kind,
             "reason": judgement.reason,
-            "notes": files.notes(photo),
+            "notes": convert.notes(photo),
         }
         if json:
             print(jsonlib.dumps(facts))
@@ -315,7 +316,7 @@ def info(
                 f"{path}: {photo.format}, {width} x {height}, {photo.bits} bits, "
                 f"{f'{pages} pages, ' if pages > 1 else ''}orientation {photo.orientation}, with "
                 f"{', '.join(carried) or 'no metadata'}; {judgement.kind} ({judgement.reason})"
-                + "".join(f"; {note}" for note in files.notes(photo))
+                + "".join(f"; {note}" for note in convert.notes(photo))
             )
     return 1 if failed else 0
 
@@ -345,12 +346,12 @@ def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) ->
 
 
 def _to_stdout(colorizer: Colorizer) -> int:
-    from photochrom import photo
     from photochrom.api import encoded
+    from photochrom.photo import convert
 
     data = sys.stdin.buffer.read()
-    read = photo.read(data, max_pixels=colorizer.options.max_pixels, name="standard input")
-    colorizer.options.check_fit(photo.target_of(read, colorizer.options.format))
+    read = convert.read(data, max_pixels=colorizer.options.max_pixels, name="standard input")
+    colorizer.options.check_fit(convert.target_of(read, colorizer.options.format))
     sys.stdout.buffer.write(encoded(read, colorizer, name="standard input", contents=data))
     sys.stdout.buffer.flush()
     return 0
@@ -367,6 +368,6 @@ def _loading(path: Path | None, *, threads: int) -> Future[Model]:
 
 
 def _format(name: FormatName | None) -> Format | None:
-    from photochrom.files import FORMATS
+    from photochrom.photo.formats import FORMATS
 
     return next((format for format in FORMATS if name and format == name.upper()), None)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from photochrom.color import Bytes
-from photochrom.judge import CONTRAST, judge_picture
+from photochrom.photo.toning import CONTRAST, judge_picture
 
 Kind = Literal["picture", "title", "blank"]
 

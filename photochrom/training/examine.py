@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from photochrom.errors import one_line
-from photochrom.icc import to_srgb
-from photochrom.judge import judge_picture
+from photochrom.photo.metadata.icc import to_srgb
+from photochrom.photo.toning import judge_picture
 from photochrom.training.manifest import Reason
 
 MAX_ASPECT = 8

@@ -10,12 +10,12 @@ from typing import IO
 
 import numpy as np
 
-from photochrom import planes
 from photochrom.color import Plane
 from photochrom.colorizer import Colorizer
 from photochrom.errors import OptionError
 from photochrom.hints import Hint, parse
 from photochrom.model import takes_none
+from photochrom.photo import planes
 from photochrom.steady import Carried, Point, Steadiness, Trail, color_segment, half
 from photochrom.upsample import upsample
 from photochrom.video.encoding import put

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import planes
 from photochrom.color import Bytes
 from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError
-from photochrom.judge import SIDE, judge_tone
+from photochrom.photo import planes
+from photochrom.photo.toning import SIDE, judge_tone
 from photochrom.steady import Cuts, Kind, kind_of, small
 from photochrom.video.encoding import new_frame, own_format, put, writable
 from photochrom.video.reading import Read, Traits, halved

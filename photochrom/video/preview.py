@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError, OptionError
-from photochrom.planes import luma_of
+from photochrom.photo.planes import luma_of
 from photochrom.shards import evenly
 from photochrom.sheet import lay_out
 from photochrom.steady import Cuts, Kind, Look, alike, kind_of, look, small

@@ -232,7 +232,7 @@ def upright_frame(frame: av.VideoFrame, traits: Traits, *, short: int | None = N
 
     If its short side has more pixels than ``short``, it is brought down to so many.
     """
-    from photochrom.planes import upright
+    from photochrom.photo.planes import upright
 
     scale = min(short / min(frame.width, frame.height), 1) if short else 1
     picture = frame.reformat(

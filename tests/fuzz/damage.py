@@ -11,8 +11,9 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from photochrom import photo, tiff
-from photochrom.files import kind_of
+from photochrom.photo import convert
+from photochrom.photo.formats import kind_of
+from photochrom.photo.metadata import exif
 from tests.support import formats, testdata
 
 HEADER = 600
@@ -53,8 +54,8 @@ def variants() -> dict[str, bytes]:
         "JPEG 2000, bare": testdata.file(scene, "JPEG2000", {"no_jp2": True}),
         "WebP, animated": testdata.file(scene, "WEBP", {"save_all": True, "append_images": [grey]}),
     }
-    deep = photo.read(formats.deep_tiff(3))
-    made["AVIF, 12 bits"] = photo.encode(deep, *testdata.chroma(deep.luma.shape), format="AVIF")
+    deep = convert.read(formats.deep_tiff(3))
+    made["AVIF, 12 bits"] = convert.encode(deep, *testdata.chroma(deep.luma.shape), format="AVIF")
     return made
 
 
@@ -115,10 +116,10 @@ def numbered(content: bytearray, rng: np.random.Generator, _: bytes) -> bytearra
 def edited(content: bytearray, rng: np.random.Generator, other: bytes) -> bytearray:
     """Change one value of a TIFF's directory where it is a TIFF, and the size that a PNG or JPEG states where it is one."""
     kind, side = kind_of(bytes(content)), int(rng.choice(SIDES[:11]))
-    if kind == "TIFF" and (directory := dict(tiff.read(bytes(content)))):
+    if kind == "TIFF" and (directory := dict(exif.read(bytes(content)))):
         tag = int(rng.choice(list(directory)))
-        directory[tag] = tiff.Value(tiff.LONG, struct.pack("<I", int(rng.choice(SIDES)) & 0xFFFFFFFF))
-        return bytearray(tiff.splice(bytes(content), directory))
+        directory[tag] = exif.Value(exif.LONG, struct.pack("<I", int(rng.choice(SIDES)) & 0xFFFFFFFF))
+        return bytearray(exif.splice(bytes(content), directory))
     places = {"PNG": 16, "BMP": 18, "GIF": 6}
     if kind in places:
         width = 2 if kind == "GIF" else 4

@@ -21,7 +21,7 @@ from typing import Any
 from photochrom.api import color_file
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import PhotochromError, one_line
-from photochrom.files import SUBSTITUTES, SUFFIXES
+from photochrom.photo.formats import SUBSTITUTES, SUFFIXES
 from tests.fuzz import damage
 from tests.support import models
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from photochrom.planes import luma_of
+from photochrom.photo.planes import luma_of
 from photochrom.steady import alike, look
 from photochrom.steady.moves import clip
 

@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 
 from photochrom.errors import OptionError
-from photochrom.planes import luma_of
+from photochrom.photo.planes import luma_of
 from photochrom.steady.measures import TRUTH, FilmScores, Watch, compare, divergence, histograms, visible, warp_error
 from tests.support.testdata import scene
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
-from photochrom.planes import luma_of
+from photochrom.photo.planes import luma_of
 from photochrom.steady.titles import kind_of
 
 

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import api, photo, tiff, vips
+from photochrom import api
 from photochrom.colorizer import Colorizer, Options
 from photochrom.errors import PhotochromError
-from photochrom.judge import judge
+from photochrom.photo import convert, vips
+from photochrom.photo.metadata import exif
+from photochrom.photo.toning import judge
 from tests.support import rendering, testdata, tools
 from tests.support.tools import exiftool, magick, tiffcp
 
@@ -67,7 +69,7 @@ def deep_pnm() -> bytes:
 
 
 def pages() -> bytes:
-    return tiff.join([testdata.file(GREY, "TIFF"), testdata.file(testdata.grey(30, 20), "TIFF", {"compression": "tiff_lzw"})])
+    return exif.join([testdata.file(GREY, "TIFF"), testdata.file(testdata.grey(30, 20), "TIFF", {"compression": "tiff_lzw"})])
 
 
 ALL = ("ICC", "EXIF", "alpha", "orientation")
@@ -277,9 +279,9 @@ class Row:
 
 def color(case: Case, colorizer: Colorizer) -> Row:
     content = case.make()
-    source = photo.read(content)
+    source = convert.read(content)
     result = api.encoded(source, colorizer)
-    back = photo.read(result)
+    back = convert.read(result)
     differ = np.abs(back.luma.astype(int) - source.luma)
     step = np.iinfo(source.luma.dtype).max // 255
     close = differ.mean() < 3 * step if case.name in ("JPEG", "TIFF, JPEG") or not case.lossless else not differ.any()
@@ -299,8 +301,8 @@ def color(case: Case, colorizer: Colorizer) -> Row:
 def outcome(file: Path | bytes, colorizer: Colorizer) -> str:
     """Say in a line what becomes of a file."""
     try:
-        source = photo.read(file, name="it")
-        back = photo.read(api.encoded(source, colorizer))
+        source = convert.read(file, name="it")
+        back = convert.read(api.encoded(source, colorizer))
     except PhotochromError as error:
         return "refused: " + str(error).removeprefix("it: ")
     same = "luma unchanged" if np.array_equal(source.luma, back.luma) else "luma within its own loss"

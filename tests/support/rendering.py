@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000
 
-from photochrom import icc, photo, vips
+from photochrom.photo import convert, vips
+from photochrom.photo.metadata import icc
 from tests.support import testdata
 
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
@@ -63,13 +64,13 @@ def distance(before: bytes, after: bytes, *, luma: bool) -> float:
 
 def in_own_colors(content: bytes) -> bytes:
     """Write a color photograph with the very colors that it has, by the writer that results are written with."""
-    source = photo.read(content)
+    source = convert.read(content)
     rgb = decoded(content)[0].astype(np.float64)
     white = np.iinfo(source.luma.dtype).max
     luma = rgb @ np.array([0.299, 0.587, 0.114])
     planes = ((rgb[..., 2] - luma) / 1.772, (rgb[..., 0] - luma) / 1.402)
     cb, cr = (np.rint(np.clip(plane + (white + 1) // 2, 0, white)).astype(source.luma.dtype) for plane in planes)
-    return photo.encode(source, cb, cr)
+    return convert.encode(source, cb, cr)
 
 
 def right(source: bytes, result: bytes) -> float:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import photo
-from photochrom.judge import judge, judge_picture
-from photochrom.planes import thumbnail
+from photochrom.photo import convert
+from photochrom.photo.planes import thumbnail
+from photochrom.photo.toning import judge, judge_picture
 from tests.support import testdata
 
 Bytes = NDArray[np.uint8]
@@ -116,5 +116,5 @@ if __name__ == "__main__":
         number, passed, missed = shares(taken)
         said = ", ".join(f"{tone} {share:.1%}" for tone, share in missed.items())
         print(f"{split}: {passed:.1%} of {number} color photographs pass for toned or grey; copies that pass for color: {said}")
-    old = [judge(photo.read(path)) for path in testdata.old()]
+    old = [judge(convert.read(path)) for path in testdata.old()]
     print(f"{sum(found.kind == 'color' for found in old)} of {len(old)} real old photographs pass for color")

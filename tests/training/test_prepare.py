@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from photochrom import judge, shards
+from photochrom import shards
 from photochrom.errors import DataError, OptionError, OutputError, PhotochromError
+from photochrom.photo import toning
 from photochrom.training import sources
 from photochrom.training.examine import TONED
 from photochrom.training.manifest import REASONS, Manifest, describe
@@ -199,7 +200,7 @@ def test_a_lawn_is_not_toned(tmp_path: Path) -> None:
     luma, cb, cr = photo(1, 128, 128).convert("YCbCr").split()
     faint = [plane.point(lambda level, base=base: base + (level - 128) * 0.18) for plane, base in ((cb, 90), (cr, 115))]
     rgb = Image.merge("YCbCr", (luma.point(lambda level: 80 + level * 0.4), *faint)).convert("RGB")
-    judgement = judge.judge_picture(np.asarray(rgb.convert("L")), np.asarray(rgb))
+    judgement = toning.judge_picture(np.asarray(rgb.convert("L")), np.asarray(rgb))
     assert judgement.kind == "toned"
     assert TONED < judgement.figure < 1
     assert prepared(tmp_path, "lawn.png", encoded(rgb, "PNG")).shape == (128, 128, 3)

@@ -14,7 +14,7 @@ from skimage import data
 
 from photochrom.cli import main
 from photochrom.errors import FilmError
-from photochrom.planes import luma_of
+from photochrom.photo.planes import luma_of
 from photochrom.steady.moves import clip
 from photochrom.video import preview, reading
 from tests.support import films, models

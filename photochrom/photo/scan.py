@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
-from photochrom import png, tiff
 from photochrom.errors import PhotoError
+from photochrom.photo.codecs import png
+from photochrom.photo.metadata import exif as exif_tags
 
 COMPRESSIONS = {1: "none", 5: "lzw", 7: "jpeg", 8: "deflate", 32946: "deflate", 32773: "packbits"}
 """The values of TIFF's tag that libvips both reads and writes for RGB, as it names them."""
@@ -59,7 +60,7 @@ class Scan:
     """The second and further pages of a TIFF."""
     share: float = 1.0
     """Of all pixels of the file, how many are this page's."""
-    directory: tiff.Directory | None = None
+    directory: exif_tags.Directory | None = None
     """Of a TIFF."""
     chunks: tuple[png.Chunk, ...] = ()
     """Of a PNG: those that it carries besides EXIF, XMP and profile."""
@@ -83,7 +84,7 @@ def read(path: Path, *, least: int) -> Scan | None:
             if not tiffs and not (start.startswith(png.SIGNATURE) and size > least):
                 return None
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                found = _pages(path, tiff.every(data)) if tiffs else [_png(path, png.parse(data))]
+                found = _pages(path, exif_tags.every(data)) if tiffs else [_png(path, png.parse(data))]
     except (OSError, ValueError, IndexError, zlib.error, PhotoError):
         return None  # the reader of all other files says what is wrong
     scans = [scan for scan in found if scan and 0 < scan.width <= WIDEST and scan.height]
@@ -94,30 +95,30 @@ def read(path: Path, *, least: int) -> Scan | None:
     return replace(first, pages=tuple(others))
 
 
-def _pages(path: Path, directories: list[tiff.Directory]) -> list[Scan | None]:
+def _pages(path: Path, directories: list[exif_tags.Directory]) -> list[Scan | None]:
     return [replace(scan, page=page) if (scan := _tiff(path, each)) else None for page, each in enumerate(directories)]
 
 
-def _tiff(path: Path, directory: tiff.Directory) -> Scan | None:
+def _tiff(path: Path, directory: exif_tags.Directory) -> Scan | None:
     def number(tag: int, default: int = 0) -> int:
-        return (*tiff.numbers(directory, tag), default)[0]
+        return (*exif_tags.numbers(directory, tag), default)[0]
 
-    photometric, samples = number(tiff.PHOTOMETRIC), number(SAMPLES)
-    bits, extra = set(tiff.numbers(directory, tiff.BITS)), tiff.numbers(directory, EXTRA)
-    compression = COMPRESSIONS.get(number(tiff.COMPRESSION, 1), "")
+    photometric, samples = number(exif_tags.PHOTOMETRIC), number(SAMPLES)
+    bits, extra = set(exif_tags.numbers(directory, exif_tags.BITS)), exif_tags.numbers(directory, EXTRA)
+    compression = COMPRESSIONS.get(number(exif_tags.COMPRESSION, 1), "")
     colors = COLORS.get(photometric, 0) if photometric != 6 or compression == "jpeg" else 0
     sides = [number(tag, 16) for tag in (TILE_HEIGHT, TILE_WIDTH)]
     plain = (
         all(side and side % 16 == 0 for side in sides)
         and not number(SUBFILE) & MASK
-        and set(tiff.numbers(directory, tiff.SAMPLE_FORMAT)) <= {1}
+        and set(exif_tags.numbers(directory, exif_tags.SAMPLE_FORMAT)) <= {1}
         and bits in ({8}, {16})
     )
     if compression == "jpeg" and extra:
         return None  # libvips would write it without its alpha
     if not (plain and compression and colors and (samples or 1) - colors == len(extra) and extra in ((), (2,))):
         return None
-    profile, xmp = (value.data if (value := directory.get(tag)) else None for tag in (tiff.ICC, tiff.XMP))
+    profile, xmp = (value.data if (value := directory.get(tag)) else None for tag in (exif_tags.ICC, exif_tags.XMP))
     return Scan(
         path=path,
         format="TIFF",
@@ -126,7 +127,7 @@ def _tiff(path: Path, directory: tiff.Directory) -> Scan | None:
         bits=max(bits),
         grey=colors == 1,
         alpha=samples == colors + 1,
-        exif=tiff.block(tiff.carried(directory)),
+        exif=exif_tags.block(exif_tags.carried(directory)),
         xmp=xmp,
         profile=profile,
         compression=compression,
@@ -150,7 +151,7 @@ def _png(path: Path, chunks: list[png.Chunk]) -> Scan | None:
         bits=bits,
         grey=grey,
         alpha=alpha,
-        exif=tiff.without_thumbnail(exif),
+        exif=exif_tags.without_thumbnail(exif),
         xmp=png.xmp(chunks),
         profile=png.profile(chunks),
         chunks=png.carried(chunks),

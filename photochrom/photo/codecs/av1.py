@@ -12,7 +12,7 @@ from functools import cache
 
 from PIL import Image
 
-from photochrom import heif
+from photochrom.photo.codecs import heif
 
 FOLLOWED = range(85, 101)
 """Qualities of sources that a result repeats. There, the steps of the source's own quality bring luma nearer to it than those

@@ -15,8 +15,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
-from photochrom import color, icc
+from photochrom import color
 from photochrom.color import Bytes, Double, Float
+from photochrom.photo.metadata import icc
 
 STEPS = 4096
 """Of a tabulated tone curve: finer than 8 bits where the curve is steepest."""

@@ -13,11 +13,14 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from photochrom import av1, heif, icc, jpeg, planes, png, pnm, tiff, vips, webp
 from photochrom.color import Bytes, Plane
 from photochrom.errors import PhotoError
-from photochrom.files import FORMATS, Kind, kind_of
-from photochrom.picture import LOSSY_QUALITY, Photo, refuse_large
+from photochrom.photo import planes, vips
+from photochrom.photo.codecs import av1, heif, jpeg_segments, png, pnm, webp
+from photochrom.photo.formats import FORMATS, Kind, kind_of
+from photochrom.photo.metadata import exif as exif_tags
+from photochrom.photo.metadata import icc
+from photochrom.photo.photo import LOSSY_QUALITY, Photo, refuse_large
 
 NAMES = {"PNM": "PPM", "JPEG 2000": "JPEG2000"}
 """What Pillow calls some formats."""
@@ -135,7 +138,7 @@ def read_avif(data: bytes, max_pixels: int) -> Photo:
             samples, _ = vips.load(data, "heif", max_pixels=max_pixels)
             profile = image.info.get("icc_profile") or None
             photo = described(image, *deep(widened(samples, coding.bits), "RGB", profile), mode="RGB", exif=exif)
-            photo = replace(photo, orientation=1, exif=tiff.as_upright(photo.exif))  # libvips has turned it
+            photo = replace(photo, orientation=1, exif=exif_tags.as_upright(photo.exif))  # libvips has turned it
         else:
             photo = from_image(image, exif=exif)
     profile, quality = photo.icc or icc.of_primaries(coding.primaries), av1.quality_of(data) or LOSSY_QUALITY
@@ -163,7 +166,7 @@ def read_heic(data: bytes, max_pixels: int) -> Photo:
     # The library has turned the picture as the file says, and has set the orientation of its EXIF right.
     image = Image.new("RGB" if channels > 2 else "L", (1, 1))
     image.info |= {"icc_profile": file.info.get("icc_profile"), "xmp": file.info.get("xmp")}
-    exif = tiff.as_upright((file.info.get("exif") or b"").removeprefix(jpeg.EXIF) or None)
+    exif = exif_tags.as_upright((file.info.get("exif") or b"").removeprefix(jpeg_segments.EXIF) or None)
     if itemsize == 1:
         picture = Image.frombytes(mode, file.size, rows.tobytes())
         picture.info |= image.info
@@ -252,14 +255,14 @@ def described(
     image: Image.Image, luma: Plane, alpha: Plane | None, thumbnail: Bytes | None, *, mode: str, exif: bytes | None
 ) -> Photo:
     """Put planes together with what a Pillow image carries; the mode says whether its profile still fits."""
-    exif = exif.removeprefix(jpeg.EXIF) if exif else None
+    exif = exif.removeprefix(jpeg_segments.EXIF) if exif else None
     dpi = tuple(float(value) for value in image.info.get("dpi", ()))
     return Photo(
         luma=luma,
         alpha=alpha,
         thumbnail=thumbnail,
-        orientation=tiff.orientation(exif),
-        exif=tiff.without_thumbnail(exif),
+        orientation=exif_tags.orientation(exif),
+        exif=exif_tags.without_thumbnail(exif),
         xmp=image.info.get("xmp") or None,
         icc=icc.for_color(image.info.get("icc_profile") or None, mode),
         dpi=(dpi[0], dpi[1]) if len(dpi) == 2 and all(0 < value < 1e6 for value in dpi) else None,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photochrom.color import split
-from photochrom.photo import Photo
+from photochrom.photo.photo import Photo
 
 Kind = Literal["grey", "toned", "color", "blank"]
 

@@ -17,52 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from photochrom import extended_xmp, iptc, jpeg, photo_jpeg, photo_pillow, photo_tiff, planes, png, pnm, tiff, vips
 from photochrom.color import Plane
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
-from photochrom.files import FORMATS, SUBSTITUTES, SUFFIXES, Format, Kind, contents, kind_of, same_file, save, unknown
-from photochrom.picture import MAX_PIXELS, SAMPLINGS, Compression, LumaChoice, LumaWay, Photo, Subsampling
-from photochrom.planes import stored, upright
-
-__all__ = [
-    "FORMATS",
-    "MAX_PIXELS",
-    "SUFFIXES",
-    "Compression",
-    "Format",
-    "LumaChoice",
-    "LumaWay",
-    "Photo",
-    "Subsampling",
-    "asked",
-    "chroma_step",
-    "encode",
-    "from_array",
-    "from_pil",
-    "luma_way",
-    "notes",
-    "read",
-    "same_file",
-    "save",
-    "shallow",
-    "stored",
-    "target_of",
-    "to_array",
-    "to_pil",
-    "upright",
-]
+from photochrom.files import contents
+from photochrom.photo import planes, vips
+from photochrom.photo.codecs import jpeg as jpeg_codec
+from photochrom.photo.codecs import jpeg_segments, jpeg_xmp, pillow, png, pnm
+from photochrom.photo.codecs import tiff as tiff_codec
+from photochrom.photo.formats import FORMATS, SUBSTITUTES, Format, Kind, kind_of, unknown
+from photochrom.photo.metadata import exif as exif_tags
+from photochrom.photo.metadata import iptc
+from photochrom.photo.photo import MAX_PIXELS, SAMPLINGS, Compression, LumaChoice, LumaWay, Photo, Subsampling
+from photochrom.photo.planes import upright
 
 READERS: dict[Kind, Callable[[bytes, int], Photo]] = {
-    "JPEG": photo_jpeg.read,
-    "PNG": photo_pillow.read_png,
-    "WEBP": photo_pillow.read_webp,
-    "TIFF": photo_tiff.read,
-    "AVIF": photo_pillow.read_avif,
-    "BMP": photo_pillow.read_bmp,
-    "PNM": photo_pillow.read_pnm,
-    "GIF": photo_pillow.read_gif,
-    "HEIC": photo_pillow.read_heic,
-    "JPEG 2000": photo_pillow.read_jpeg_2000,
+    "JPEG": jpeg_codec.read,
+    "PNG": pillow.read_png,
+    "WEBP": pillow.read_webp,
+    "TIFF": tiff_codec.read,
+    "AVIF": pillow.read_avif,
+    "BMP": pillow.read_bmp,
+    "PNM": pillow.read_pnm,
+    "GIF": pillow.read_gif,
+    "HEIC": pillow.read_heic,
+    "JPEG 2000": pillow.read_jpeg_2000,
 }
 BARE = frozenset({"BMP", "PNM"})
 """Formats that carry pixels and, a BMP, their resolution."""
@@ -128,9 +106,9 @@ def from_pil(image: Image.Image) -> Photo:
         raise PhotoError(f"a Pillow image that cannot be loaded ({one_line(error)}); open another copy of its file") from error
     exif = image.info.get("exif")
     if not exif:  # an open TIFF has all its tags there, of which most describe the file
-        exif = tiff.block(tiff.carried(tiff.read(image.getexif().tobytes().removeprefix(jpeg.EXIF))))
+        exif = exif_tags.block(exif_tags.carried(exif_tags.read(image.getexif().tobytes().removeprefix(jpeg_segments.EXIF))))
     known = {"MPO": "JPEG", "PPM": "PNM"}.get(image.format or "", image.format)
-    return replace(photo_pillow.from_image(image, exif=exif), format=next((name for name in FORMATS if name == known), None))
+    return replace(pillow.from_image(image, exif=exif), format=next((name for name in FORMATS if name == known), None))
 
 
 def target_of(photo: Photo, format: Format | None = None) -> Format | None:
@@ -190,8 +168,8 @@ def asked(
         if compression == "jpeg" and (page.bits > 8 or page.alpha is not None):
             what = f"{page.bits} bits a channel" if page.bits > 8 else "transparency"
             raise OutputError(f"JPEG inside a TIFF does not keep {what}; choose compression deflate (--compression deflate)")
-    pages = (replace(page, compression=photo_tiff.NAMES[compression]) for page in photo.pages)
-    return replace(photo, compression=photo_tiff.NAMES[compression], pages=tuple(pages))
+    pages = (replace(page, compression=tiff_codec.NAMES[compression]) for page in photo.pages)
+    return replace(photo, compression=tiff_codec.NAMES[compression], pages=tuple(pages))
 
 
 def chroma_step(photo: Photo, format: Format | None = None) -> int:
@@ -267,17 +245,17 @@ def encode(
     foreign = target != photo.format
     if target == "JPEG":
         photo = shallow(photo)
-        iptc_block = ((jpeg.APP13, iptc.wrap(photo.iptc)),) if photo.iptc else ()
+        iptc_block = ((jpeg_segments.APP13, iptc.wrap(photo.iptc)),) if photo.iptc else ()
         extras = iptc_block if foreign else photo.extras
         way = luma_way(photo, format, asked=luma, quality=quality)
         photo = photo if quality is None else replace(photo, quality=quality)
-        return photo_jpeg.encode(photo, cb, cr, extras=extras, luma=way, quick=luma == "fast")
+        return jpeg_codec.encode(photo, cb, cr, extras=extras, luma=way, quick=luma == "fast")
     photo = replace(photo if target in DEEP else shallow(photo), xmp=_whole_xmp(photo)[0])
     try:
         if target == "TIFF":
             every = zip((photo, *photo.pages), ((cb, cr), *pages), strict=True)
             drawn = [(page, _samples(page, *chroma)) for page, chroma in every]
-            return photo_tiff.encode(drawn, foreign=foreign, quality=quality)
+            return tiff_codec.encode(drawn, foreign=foreign, quality=quality)
         return _write(photo, _samples(photo, cb, cr), target, quality=quality)
     except (OSError, ValueError, struct.error) as error:
         if isinstance(error, PhotochromError):
@@ -292,7 +270,7 @@ def _whole_xmp(photo: Photo) -> tuple[bytes | None, bool]:
     if photo.xmp is None or photo.format != "JPEG":
         return photo.xmp, True
     try:
-        return extended_xmp.joined(photo.xmp, photo.extras), True
+        return jpeg_xmp.joined(photo.xmp, photo.extras), True
     except ValueError:
         return photo.xmp, False
 
@@ -320,7 +298,7 @@ def to_pil(photo: Photo, cb: Plane, cr: Plane) -> Image.Image:
         OptionError: the planes do not fit.
     """
     image = Image.fromarray(_samples(shallow(photo), cb, cr))
-    exif = jpeg.EXIF + photo.exif if photo.exif else None
+    exif = jpeg_segments.EXIF + photo.exif if photo.exif else None
     carried = {"exif": exif, "xmp": photo.xmp, "icc_profile": photo.icc, "dpi": photo.dpi}
     image.info.update({key: value for key, value in carried.items() if value})
     return image
@@ -339,7 +317,7 @@ def _write(photo: Photo, samples: Plane, target: Format, *, quality: int | None)
         samples = np.ascontiguousarray(samples[..., :3])
     if target == "PNM":
         return pnm.write(samples)
-    exif = tiff.with_resolution(photo.exif, photo.dpi)
+    exif = exif_tags.with_resolution(photo.exif, photo.dpi)
     if target == "AVIF" and samples.dtype == np.uint16:
         return _deep_avif(photo, samples, exif, quality=quality or photo.avif_quality)
     options: dict[str, Any] = {}
@@ -369,7 +347,7 @@ def _write(photo: Photo, samples: Plane, target: Format, *, quality: int | None)
 def _deep_avif(photo: Photo, samples: Plane, exif: bytes | None, *, quality: int) -> bytes:
     """Write an AVIF of 10 or 12 bits, its pixels upright: libvips writes no turn."""
     turned = np.ascontiguousarray(np.moveaxis(upright(np.moveaxis(samples, -1, 0), photo.orientation), 0, -1))
-    carried = {"exif": tiff.as_upright(exif), "xmp": photo.xmp, "icc-profile": photo.icc}
+    carried = {"exif": exif_tags.as_upright(exif), "xmp": photo.xmp, "icc-profile": photo.icc}
     blocks = {name: block for name, block in carried.items() if block}
     bits = 10 if photo.bits == 10 else 12
     return vips.avif(turned, bits=bits, quality=quality, subsampled=photo.avif_sampling != (1, 1), carried=blocks)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import one_line
-from photochrom.picture import refuse_large
+from photochrom.photo.photo import refuse_large
 
 if TYPE_CHECKING:
     import pyvips

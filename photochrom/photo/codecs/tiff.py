@@ -10,10 +10,13 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from photochrom import icc, photo_pillow, planes, tiff, vips
 from photochrom.color import Bytes, Plane
 from photochrom.errors import OutputError, PhotoError
-from photochrom.picture import COPIES_LEFT, Compression, Photo, refuse_large
+from photochrom.photo import planes, vips
+from photochrom.photo.codecs import pillow
+from photochrom.photo.metadata import exif as exif_tags
+from photochrom.photo.metadata import icc
+from photochrom.photo.photo import COPIES_LEFT, Compression, Photo, refuse_large
 
 COMPRESSIONS = {1: "raw", 5: "tiff_lzw", 6: "jpeg", 7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_adobe_deflate"}
 COMPRESSIONS |= {32773: "packbits", 50000: "zstd"}
@@ -35,7 +38,7 @@ def read(data: bytes, max_pixels: int) -> Photo:
         PhotoError: a page is of a kind that is not read, or together they are too large.
         OSError, ValueError: it is damaged.
     """
-    directories = tiff.every(data)
+    directories = exif_tags.every(data)
     if not directories:
         raise PhotoError("a damaged TIFF: it has no directory; restore the file from a good copy")
     count, sizes = len(directories), [(_number(page, 256), _number(page, 257)) for page in directories]
@@ -66,31 +69,32 @@ def encode(pages: Sequence[tuple[Photo, Plane]], *, foreign: bool, quality: int 
         OSError, ValueError, struct.error: they cannot be written.
     """
     files = [
-        tiff.splice(_pixels(photo, samples, quality), _tags(photo, () if foreign else photo.extras)) for photo, samples in pages
+        exif_tags.splice(_pixels(photo, samples, quality), _tags(photo, () if foreign else photo.extras))
+        for photo, samples in pages
     ]
     if sum(map(len, files)) >= 1 << 32:
         raise OutputError("the result would exceed the 4 gigabytes of a TIFF; choose another format, or split it")
-    return files[0] if len(files) == 1 else tiff.join(files)
+    return files[0] if len(files) == 1 else exif_tags.join(files)
 
 
-def _page(data: bytes, index: int, directory: tiff.Directory, *, max_pixels: int) -> Photo:
-    bits = max(tiff.numbers(directory, tiff.BITS), default=1)
-    if FLOATS in (kinds := tiff.numbers(directory, tiff.SAMPLE_FORMAT)):
+def _page(data: bytes, index: int, directory: exif_tags.Directory, *, max_pixels: int) -> Photo:
+    bits = max(exif_tags.numbers(directory, exif_tags.BITS), default=1)
+    if FLOATS in (kinds := exif_tags.numbers(directory, exif_tags.SAMPLE_FORMAT)):
         raise PhotoError(f"a TIFF of {bits}-bit floats, whose black and white are not said; convert it to 16 bits first")
-    if SIGNED in kinds and _number(directory, tiff.PHOTOMETRIC) != LAB:
+    if SIGNED in kinds and _number(directory, exif_tags.PHOTOMETRIC) != LAB:
         raise PhotoError("a TIFF of signed numbers, whose black is not said; convert it to unsigned ones first")
     if bits > 16:
         raise PhotoError(f"{bits} bits a channel, of which 16 at most are read; convert it to 16 bits first")
     if _number(directory, 254) & MASK:
         raise PhotoError("a mask of another page, which has no colors; take it out of the file first")
-    exif = tiff.block(tiff.carried(directory))
-    blocks = tiff.block(tiff.carried(directory, tiff.BLOCKS | tiff.PAGE))
-    compression = _number(directory, tiff.COMPRESSION)
-    profile = directory[tiff.ICC].data if tiff.ICC in directory else None
+    exif = exif_tags.block(exif_tags.carried(directory))
+    blocks = exif_tags.block(exif_tags.carried(directory, exif_tags.BLOCKS | exif_tags.PAGE))
+    compression = _number(directory, exif_tags.COMPRESSION)
+    profile = directory[exif_tags.ICC].data if exif_tags.ICC in directory else None
     space: str
-    kind = _number(directory, tiff.PHOTOMETRIC)
+    kind = _number(directory, exif_tags.PHOTOMETRIC)
     plain = kind == YCBCR and COMPRESSIONS.get(compression) != "jpeg"  # libvips takes these for RGB
-    if plain and tiff.numbers(directory, SUBSAMPLING) not in ((), (1, 1)):
+    if plain and exif_tags.numbers(directory, SUBSAMPLING) not in ((), (1, 1)):
         raise PhotoError("a TIFF of subsampled YCbCr without JPEG compression is not read; convert it to RGB first")
     if plain or 8 < bits < 16 or compression == ZSTD or (bits == 8 and kind == LAB):
         luma, alpha, thumbnail, space = _by_pillow(data, index, bits, profile, max_pixels=max_pixels)
@@ -104,22 +108,22 @@ def _page(data: bytes, index: int, directory: tiff.Directory, *, max_pixels: int
         if samples.dtype == np.uint8:
             luma, alpha, thumbnail = _eight(samples, space, profile)
         else:
-            luma, alpha, thumbnail = photo_pillow.deep(samples, space, profile)
+            luma, alpha, thumbnail = pillow.deep(samples, space, profile)
     return Photo(
         luma=luma,
         alpha=alpha,
         thumbnail=thumbnail,
-        orientation=tiff.orientation(exif),
+        orientation=exif_tags.orientation(exif),
         format="TIFF",
         bits=bits,
         exif=exif,
-        xmp=directory[tiff.XMP].data if tiff.XMP in directory else None,
+        xmp=directory[exif_tags.XMP].data if exif_tags.XMP in directory else None,
         icc=icc.for_color(profile, space),
-        iptc=directory[tiff.IPTC].data if tiff.IPTC in directory else None,
-        dpi=tiff.dpi(directory),
+        iptc=directory[exif_tags.IPTC].data if exif_tags.IPTC in directory else None,
+        dpi=exif_tags.dpi(directory),
         extras=((b"tags", blocks),) if blocks else (),
         compression=COMPRESSIONS.get(compression, "tiff_adobe_deflate"),
-        notes=(COPIES_LEFT,) if tiff.COPIES in directory else (),
+        notes=(COPIES_LEFT,) if exif_tags.COPIES in directory else (),
     )
 
 
@@ -135,10 +139,10 @@ def _by_pillow(
     data: bytes, index: int, bits: int, profile: bytes | None, *, max_pixels: int
 ) -> tuple[Plane, Plane | None, Bytes | None, str]:
     """Decode what libvips does not: 8-bit Lab, Zstandard, 12 bits in grey, and YCbCr."""
-    with photo_pillow.opened(data, "TIFF", max_pixels=max_pixels) as image:
+    with pillow.opened(data, "TIFF", max_pixels=max_pixels) as image:
         image.seek(index)
-        image.getexif().pop(tiff.ORIENTATION, None)
-        orientation = image.tag_v2.get(tiff.ORIENTATION, 1)  # type: ignore[attr-defined]
+        image.getexif().pop(exif_tags.ORIENTATION, None)
+        orientation = image.tag_v2.get(exif_tags.ORIENTATION, 1)  # type: ignore[attr-defined]
         if image.mode == "I;16":
             white = (1 << bits) - 1
             luma = planes.stored(np.array(image), orientation)
@@ -166,20 +170,20 @@ def _pixels(photo: Photo, samples: Plane, quality: int | None) -> bytes:
     return buffer.getvalue()
 
 
-def _tags(photo: Photo, extras: tuple[tuple[bytes, bytes], ...]) -> tiff.Directory:
-    tags = dict(tiff.carried(tiff.read(photo.exif or b"")))
+def _tags(photo: Photo, extras: tuple[tuple[bytes, bytes], ...]) -> exif_tags.Directory:
+    tags = dict(exif_tags.carried(exif_tags.read(photo.exif or b"")))
     if photo.iptc:
-        tags[tiff.IPTC] = tiff.Value(tiff.UNDEFINED, photo.iptc)
+        tags[exif_tags.IPTC] = exif_tags.Value(exif_tags.UNDEFINED, photo.iptc)
     for _, block in extras:
-        tags.update(tiff.read(block))
-    if photo.dpi and not tiff.RESOLUTION & set(tags):
-        tags.update(tiff.resolution(*photo.dpi))
+        tags.update(exif_tags.read(block))
+    if photo.dpi and not exif_tags.RESOLUTION & set(tags):
+        tags.update(exif_tags.resolution(*photo.dpi))
     if photo.xmp:
-        tags[tiff.XMP] = tiff.Value(tiff.BYTES, photo.xmp)
+        tags[exif_tags.XMP] = exif_tags.Value(exif_tags.BYTES, photo.xmp)
     if photo.icc:
-        tags[tiff.ICC] = tiff.Value(tiff.UNDEFINED, photo.icc)
+        tags[exif_tags.ICC] = exif_tags.Value(exif_tags.UNDEFINED, photo.icc)
     return tags
 
 
-def _number(directory: tiff.Directory, tag: int) -> int:
-    return (*tiff.numbers(directory, tag), 0)[0]
+def _number(directory: exif_tags.Directory, tag: int) -> int:
+    return (*exif_tags.numbers(directory, tag), 0)[0]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from photochrom import jpeg, planes
 from photochrom.color import Bytes, Plane
-from photochrom.dct import Coded
 from photochrom.errors import PhotoError
-from photochrom.files import Kind
+from photochrom.photo import planes
+from photochrom.photo.codecs import jpeg_segments
+from photochrom.photo.codecs.jpeg_lossless import Coded
+from photochrom.photo.formats import Kind
 
 LumaWay = Literal["lossless", "encoded"]
 """How a JPEG gets its luma: coefficient by coefficient from another, or encoded anew from the plane."""
@@ -63,7 +64,7 @@ class Photo:
     """What only the source's own format can carry: segments of JPEG, chunks of PNG, blocks of TIFF."""
     coded: Coded | None = None
     """The JPEG file that luma comes from, where a JPEG made from it can have the very same coefficients."""
-    quality: int = jpeg.KEEPING
+    quality: int = jpeg_segments.KEEPING
     """Of a JPEG whose luma is encoded anew: 1 to 100."""
     webp_quality: int = LOSSY_QUALITY
     """Of a lossy WebP: 1 to 100."""

@@ -10,19 +10,19 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from photochrom import jpeg
 from photochrom.errors import OutputError
+from photochrom.photo.codecs import jpeg_segments
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 NOTE = "http://ns.adobe.com/xmp/note/"
 BEGIN, END = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>', b'<?xpacket end="w"?>'
 MARKS = {"\n": "\ue00a", "\t": "\ue009", "\r": "\ue00d"}
 """Stand for line breaks inside attributes, which a plain line break would not survive."""
-HEAD = len(jpeg.EXTENDED_XMP) + 32 + 8
+HEAD = len(jpeg_segments.EXTENDED_XMP) + 32 + 8
 """Bytes of a segment before its part of the whole: what it is, the MD5, the whole's length, and the part's place in it."""
 
 
-def split(xmp: bytes, extras: Sequence[jpeg.Segment]) -> tuple[bytes, tuple[jpeg.Segment, ...]]:
+def split(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> tuple[bytes, tuple[jpeg_segments.Segment, ...]]:
     """Split a packet that does not fit into a segment.
 
     Args:
@@ -36,7 +36,7 @@ def split(xmp: bytes, extras: Sequence[jpeg.Segment]) -> tuple[bytes, tuple[jpeg
     Raises:
         OutputError: it cannot be parsed, or its last description alone is too large.
     """
-    limit = jpeg.PAYLOAD - len(jpeg.XMP)
+    limit = jpeg_segments.PAYLOAD - len(jpeg_segments.XMP)
     if len(xmp) <= limit:
         return xmp, tuple(extras)
     try:
@@ -54,16 +54,16 @@ def split(xmp: bytes, extras: Sequence[jpeg.Segment]) -> tuple[bytes, tuple[jpeg
         raise OutputError(
             f"{len(main)} bytes of XMP in one description do not fit into JPEG, which holds {limit}; choose PNG or TIFF"
         )
-    step = jpeg.PAYLOAD - HEAD
+    step = jpeg_segments.PAYLOAD - HEAD
     pieces = [
-        jpeg.EXTENDED_XMP + digest.encode() + len(whole).to_bytes(4) + start.to_bytes(4) + whole[start : start + step]
+        jpeg_segments.EXTENDED_XMP + digest.encode() + len(whole).to_bytes(4) + start.to_bytes(4) + whole[start : start + step]
         for start in range(0, len(whole), step)
     ]
-    kept = [extra for extra in extras if not extra[1].startswith(jpeg.EXTENDED_XMP)]
-    return main, (*((jpeg.APP1, piece) for piece in pieces), *kept)
+    kept = [extra for extra in extras if not extra[1].startswith(jpeg_segments.EXTENDED_XMP)]
+    return main, (*((jpeg_segments.APP1, piece) for piece in pieces), *kept)
 
 
-def joined(xmp: bytes, extras: Sequence[jpeg.Segment]) -> bytes:
+def joined(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> bytes:
     """Put a packet that was split together again, for a format whose packets have any size.
 
     Args:
@@ -92,7 +92,7 @@ def written(nodes: Sequence[Any]) -> str:
     return text
 
 
-def _parts(xmp: bytes, extras: Sequence[jpeg.Segment]) -> tuple[list[Any], list[Any]]:
+def _parts(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> tuple[list[Any], list[Any]]:
     """Parse the descriptions of a packet, of which none names another part any more, and those of its other part.
 
     Raises:
@@ -110,9 +110,9 @@ def _parts(xmp: bytes, extras: Sequence[jpeg.Segment]) -> tuple[list[Any], list[
     return own, _descriptions(_whole(extras, known)) if known else []
 
 
-def _whole(extras: Sequence[jpeg.Segment], digest: str) -> bytes:
+def _whole(extras: Sequence[jpeg_segments.Segment], digest: str) -> bytes:
     """Put the parts of an extended packet together; raises ValueError where one is missing."""
-    head = jpeg.EXTENDED_XMP + digest.encode()
+    head = jpeg_segments.EXTENDED_XMP + digest.encode()
     parts = sorted((payload[HEAD - 4 : HEAD], payload[HEAD:]) for _, payload in extras if payload.startswith(head))
     whole = b"".join(part for _, part in parts)
     if hashlib.md5(whole, usedforsecurity=False).hexdigest().upper() != digest.upper():

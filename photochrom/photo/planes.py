@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import icc
 from photochrom.color import BLUE_CB, KB, KG, KR, RED_CR, Bytes, Plane
 from photochrom.errors import OptionError, PhotoError
+from photochrom.photo.metadata import icc
 
 Size = tuple[int, int]
 """Height and width."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
-from photochrom.picture import refuse_large
+from photochrom.photo.photo import refuse_large
 
 CHANNELS = {b"2": 1, b"3": 3, b"5": 1, b"6": 3}
 _GAP = rb"(?:\s|#[^\n]*\n)+"

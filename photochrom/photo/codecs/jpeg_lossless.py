@@ -23,9 +23,9 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from photochrom import jpeg
 from photochrom.color import Bytes
 from photochrom.errors import OutputError, PhotoError, one_line
+from photochrom.photo.codecs import jpeg_segments
 
 HUFFMAN = b"\xff\xc4"
 CODED = b""
@@ -63,7 +63,7 @@ class Coded:
     @cached_property
     def own(self) -> Component | None:
         """Luma as the file has it; none where it shares scans with chroma."""
-        return _component(self.data, jpeg.parse(self.data), becomes=1)
+        return _component(self.data, jpeg_segments.parse(self.data), becomes=1)
 
     def begin(self) -> None:
         """Begin to code luma anew, if it must be, in a thread of its own: that takes longer than finding colors for it."""
@@ -86,12 +86,12 @@ class Coded:
 
     def _recode(self, found: Future[Component]) -> None:
         try:
-            found.set_result(_recoded(self.data, jpeg.parse(self.data)))
+            found.set_result(_recoded(self.data, jpeg_segments.parse(self.data)))
         except BaseException as error:
             found.set_exception(error)
 
 
-def obstacle(header: jpeg.Header, space: str) -> str | None:
+def obstacle(header: jpeg_segments.Header, space: str) -> str | None:
     """Say why the coded luma of a file cannot be kept; none where it can.
 
     Args:
@@ -109,7 +109,7 @@ def obstacle(header: jpeg.Header, space: str) -> str | None:
     return None if len(header.luma_table) == 64 else "its quantization table comes late"
 
 
-def encode(coded: Coded, cb: Bytes, cr: Bytes, *, segments: list[jpeg.Segment], quick: bool = False) -> bytes:
+def encode(coded: Coded, cb: Bytes, cr: Bytes, *, segments: list[jpeg_segments.Segment], quick: bool = False) -> bytes:
     """Write a JPEG of a file's luma, coefficient by coefficient, and of new chroma.
 
     Args:
@@ -128,62 +128,62 @@ def encode(coded: Coded, cb: Bytes, cr: Bytes, *, segments: list[jpeg.Segment], 
         OutputError: there is no room for temporary files.
     """
     coded.begin()
-    header = jpeg.parse(coded.data)
+    header = jpeg_segments.parse(coded.data)
     progressive = coded.own is not None and coded.own.frame not in SEQUENTIAL
-    steps = _chroma_steps(jpeg.fine_as(header.luma_table))
+    steps = _chroma_steps(jpeg_segments.fine_as(header.luma_table))
     options = {"progressive": True} if progressive else {"optimize": not quick}
     blue, red = (_coded(plane, steps, options, becomes=name) for name, plane in ((2, cb), (3, cr)))
     luma = coded.luma()
     # Eight bits a sample; luma has once or twice the samples of chroma each way, and quantization table 0.
-    high, wide = jpeg.shared(cb.shape, (header.height, header.width))
+    high, wide = jpeg_segments.shared(cb.shape, (header.height, header.width))
     size = header.height.to_bytes(2) + header.width.to_bytes(2)
     frame = b"\x08" + size + b"\x03" + bytes([1, 16 * wide + high, 0]) + b"\x02\x11\x01" + b"\x03\x11\x01"
-    tables = [(jpeg.TABLES, _quantization(number, part.table)) for number, part in enumerate((luma, blue))]
-    head = jpeg.lay_out([*jpeg.with_jfif(segments), *tables, (luma.frame, frame)])
-    no_restarts = jpeg.lay_out([(jpeg.RESTART, b"\0\0")])  # luma's interval would hold on
-    return b"".join([jpeg.START, head, luma.scans, no_restarts, blue.scans, red.scans, jpeg.END])
+    tables = [(jpeg_segments.TABLES, _quantization(number, part.table)) for number, part in enumerate((luma, blue))]
+    head = jpeg_segments.lay_out([*jpeg_segments.with_jfif(segments), *tables, (luma.frame, frame)])
+    no_restarts = jpeg_segments.lay_out([(jpeg_segments.RESTART, b"\0\0")])  # luma's interval would hold on
+    return b"".join([jpeg_segments.START, head, luma.scans, no_restarts, blue.scans, red.scans, jpeg_segments.END])
 
 
-def _component(data: bytes, header: jpeg.Header, *, becomes: int) -> Component | None:
+def _component(data: bytes, header: jpeg_segments.Header, *, becomes: int) -> Component | None:
     """Take the first component out, under another name; none where it shares a scan."""
     parts: list[bytes] = []
     used, ours = 0, False
     for marker, payload in _pieces(data):
-        if marker in (HUFFMAN, jpeg.RESTART):
-            parts.append(jpeg.lay_out([(marker, payload)]))
-        elif marker == jpeg.SCAN:
+        if marker in (HUFFMAN, jpeg_segments.RESTART):
+            parts.append(jpeg_segments.lay_out([(marker, payload)]))
+        elif marker == jpeg_segments.SCAN:
             ours = header.components[0] in payload[1 : 1 + 2 * payload[0] : 2]
             if ours and payload[0] > 1:
                 return None
             scan = bytes([1, becomes, payload[2]]) + _spectrum(payload, header.frame)
-            parts += [jpeg.lay_out([(marker, scan)])] if ours else []
+            parts += [jpeg_segments.lay_out([(marker, scan)])] if ours else []
         elif marker == CODED and ours:
             parts.append(payload)
             used = len(parts)
     return Component(header.frame, header.luma_table, b"".join(parts[:used])) if used else None
 
 
-def _recoded(data: bytes, header: jpeg.Header) -> Component:
+def _recoded(data: bytes, header: jpeg_segments.Header) -> Component:
     """Decode the coefficients, and code those of luma as a grey file of their own."""
     from tempfile import TemporaryDirectory  # not before it is needed: most photographs do without, and it takes its time
 
     jpeglib = _jpeglib()
     # The library takes files alone, and keeps what metadata they have in global memory, without need: it is left out.
-    bare = [jpeg.START]
+    bare = [jpeg_segments.START]
     for marker, payload in _pieces(data):
         if marker == CODED:
             bare.append(payload)
-        elif marker == jpeg.SCAN:
-            bare.append(jpeg.lay_out([(marker, payload[:-3] + _spectrum(payload, header.frame))]))
-        elif marker != jpeg.COMMENT and not 0xE0 <= marker[1] <= 0xEF:
-            bare.append(jpeg.lay_out([(marker, payload)]))
+        elif marker == jpeg_segments.SCAN:
+            bare.append(jpeg_segments.lay_out([(marker, payload[:-3] + _spectrum(payload, header.frame))]))
+        elif marker != jpeg_segments.COMMENT and not 0xE0 <= marker[1] <= 0xEF:
+            bare.append(jpeg_segments.lay_out([(marker, payload)]))
     try:
         with TemporaryDirectory(prefix="photochrom-") as folder:
             file = Path(folder, "luma.jpg")
             # Described as grey here, it need not be decoded once for its description, and then with its chroma.
             picture = jpeglib.DCTJPEG(
                 path=str(file),
-                content=b"".join([*bare, jpeg.END]),
+                content=b"".join([*bare, jpeg_segments.END]),
                 height=header.height,
                 width=header.width,
                 block_dims=np.array([[-(-header.height // 8), -(-header.width // 8)]]),
@@ -204,7 +204,7 @@ def _recoded(data: bytes, header: jpeg.Header) -> Component:
             got = f"no room for the temporary files of a lossless JPEG ({error.strerror})"
             raise OutputError(f"{got}; free some, name another folder in TMPDIR, or {ADVICE}") from error
         raise PhotoError(f"a JPEG whose coefficients cannot be read ({one_line(error)}); {ADVICE}") from error
-    found = _component(grey, jpeg.parse(grey), becomes=1)
+    found = _component(grey, jpeg_segments.parse(grey), becomes=1)
     assert found is not None  # a grey file has no other component
     return found
 
@@ -213,26 +213,26 @@ def _coded(plane: Bytes, steps: list[int], options: dict[str, bool], *, becomes:
     buffer = _file()
     Image.fromarray(plane).save(buffer, None, qtables=[steps], **options)
     data = buffer.getvalue()
-    found = _component(data, jpeg.parse(data), becomes=becomes)
+    found = _component(data, jpeg_segments.parse(data), becomes=becomes)
     assert found is not None
     return found
 
 
-def _pieces(data: bytes) -> Iterator[jpeg.Segment]:
+def _pieces(data: bytes) -> Iterator[jpeg_segments.Segment]:
     """Go through a file up to its end marker: each marker with its payload; the coded data of a scan follow as ``CODED``."""
     position = 2
     while found := MARKER.search(data, position):
         position = found.end()
         marker = data[position - 2 : position]
-        if marker == jpeg.END:
+        if marker == jpeg_segments.END:
             return
-        if marker in (jpeg.START, b"\xff\x01"):
+        if marker in (jpeg_segments.START, b"\xff\x01"):
             continue  # no length follows these
         length = int.from_bytes(data[position : position + 2])
         payload = data[position + 2 : position + length]
         position += length
         yield marker, payload
-        if marker == jpeg.SCAN:
+        if marker == jpeg_segments.SCAN:
             end = MARKER.search(data, position)
             coded = data[position : end.start() if end else len(data)]
             position += len(coded)

@@ -1,0 +1,1 @@
+"""Read and write photographs: luma as stored, and all that travels with it."""

@@ -1,0 +1,1 @@
+"""Read and write what describes a photograph: EXIF and other TIFF tags, ICC profiles, IPTC."""
