@@ -13,7 +13,7 @@ import onnxruntime
 
 import photochrom
 from photochrom.color import BINS
-from photochrom.model import BUNDLED
+from photochrom.colorizer.model import BUNDLED
 
 HEIGHT, WIDTH = 128, 160
 PASSES, SHOWN = 12, 12
@@ -22,7 +22,7 @@ PASSES, SHOWN = 12, 12
 def main() -> None:
     """Run the network on one thread, noted down node by node; the least of all passes counts."""
     given = [name for name in sys.argv[1:] if name.endswith(".onnx")]
-    path = given[0] if given else str(Path(photochrom.__file__).parent / "weights" / BUNDLED)
+    path = given[0] if given else str(Path(photochrom.__file__).parent / "colorizer" / "weights" / BUNDLED)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.enable_profiling = True

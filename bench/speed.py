@@ -22,8 +22,8 @@ from PIL import Image
 
 import photochrom
 from bench import pictures
-from photochrom.colorizer import Colorizer, Options
-from photochrom.model import Model
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.model import Model
 from photochrom.photo.photo import LumaChoice
 
 LAUNCH = Path(__file__).with_name("launch.py")

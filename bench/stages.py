@@ -13,12 +13,13 @@ from PIL import Image
 
 from bench import pictures
 from bench.batch import HEIGHT, WIDTH
-from photochrom import api, batch, colorizer, manifest, model
+from photochrom import batch, manifest
+from photochrom.colorizer import colorizer, file, model
 from photochrom.photo import convert
 
 COUNT = 60
 STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
-    "reading": ((api, "read_contents"), (convert, "read")),
+    "reading": ((file, "read_contents"), (convert, "read")),
     "judging": ((colorizer, "judge"),),
     "averaging for the network": ((colorizer.Colorizer, "_seen"),),
     "the network": ((model.Model, "answer"),),

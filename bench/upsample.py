@@ -21,7 +21,8 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from photochrom import color, upsample
+from photochrom import color
+from photochrom.colorizer import upsample
 
 DATA = Path(os.environ.get("PHOTOCHROM_DATA", Path(__file__).parents[1] / "../shared/data"))
 EXAMPLES = ("astronaut", "chelsea", "coffee", "rocket", "retina", "immunohistochemistry")
@@ -72,7 +73,7 @@ METHODS = {
     "fast guided r=1 eps=.05^2": guided(1, 0.05),
     "fast guided r=2 eps=.02^2": guided(2, 0.02),
     "fast guided r=2 eps=.05^2": guided(2, 0.05),
-    "photochrom.upsample": ours,
+    "photochrom.colorizer.upsample": ours,
 }
 
 

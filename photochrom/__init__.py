@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 from photochrom.version import __version__
 
 if TYPE_CHECKING:
-    from photochrom.api import colorize
-    from photochrom.colorizer import Colorizer, Options
+    from photochrom.colorizer.colorizer import Colorizer, Options
+    from photochrom.colorizer.file import colorize
     from photochrom.errors import PhotochromError
     from photochrom.photo.photo import Photo
 
 __all__ = ["Colorizer", "Options", "Photo", "PhotochromError", "__version__", "colorize"]
 
 _HOMES = {
-    "colorize": "photochrom.api",
-    "Colorizer": "photochrom.colorizer",
-    "Options": "photochrom.colorizer",
-    "Photo": "photochrom.photo.convert",
+    "colorize": "photochrom.colorizer.file",
+    "Colorizer": "photochrom.colorizer.colorizer",
+    "Options": "photochrom.colorizer.colorizer",
+    "Photo": "photochrom.photo.photo",
     "PhotochromError": "photochrom.errors",
 }
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, final
 
-from photochrom.api import color_file
-from photochrom.colorizer import Colorizer, Result
+from photochrom.colorizer.colorizer import Colorizer, Result
+from photochrom.colorizer.file import color_file
 from photochrom.earlier import is_current
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import sweep

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from photochrom import provenance
-from photochrom.api import digest, written_as
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer import provenance
+from photochrom.colorizer.colorizer import Colorizer
+from photochrom.colorizer.file import digest, written_as
+from photochrom.colorizer.provenance import Record
 from photochrom.errors import OutputError, PhotoError
 from photochrom.photo.codecs.pillow import packet
-from photochrom.provenance import Record
 
 
 def recorded(path: Path) -> Record | None:

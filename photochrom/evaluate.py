@@ -18,7 +18,7 @@ from PIL import Image
 
 from photochrom import color, metrics
 from photochrom.color import Picture
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.metrics import Predict, Scores, Summary, Value
 from photochrom.shards import Split, members, shards
 

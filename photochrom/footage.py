@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from photochrom.color import Float, Picture
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
+from photochrom.colorizer.upsample import upsample
 from photochrom.errors import DataError, FilmError, OptionError
 from photochrom.metrics import Value
 from photochrom.photo import convert
@@ -27,7 +28,6 @@ from photochrom.shards import Split, evenly, members, shards
 from photochrom.steady import Carried, Cuts, Kind, Steadiness, color_segment, kind_of, small
 from photochrom.steady.measures import Comparison, FilmScores, Watch, compare
 from photochrom.steady.moves import MOVES, Move, clip
-from photochrom.upsample import upsample
 
 Progress = Callable[[int, int], None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from photochrom import evaluate, metrics
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
 from photochrom.evaluate import GREY
 from photochrom.protocols import Figure, Measured, Photographs
 

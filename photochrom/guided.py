@@ -8,10 +8,10 @@ import numpy as np
 
 from photochrom import bootstrap, color, metrics
 from photochrom.color import Picture
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
+from photochrom.colorizer.hints import Hint
+from photochrom.colorizer.model import takes_none
 from photochrom.evaluate import luma_of
-from photochrom.hints import Hint
-from photochrom.model import takes_none
 from photochrom.protocols import Figure, Measured, Photographs
 
 COUNTS = (0, 1, 3, 10, 50)

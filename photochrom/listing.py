@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from photochrom.api import MARK, beside, with_ending
+from photochrom.colorizer.file import MARK, beside, with_ending
 from photochrom.earlier import recorded
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
 from photochrom.files import is_folder

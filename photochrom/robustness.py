@@ -11,7 +11,7 @@ from PIL import Image
 
 from photochrom import bootstrap, color, metrics
 from photochrom.color import Bytes, Picture
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
 from photochrom.evaluate import lay, luma_of
 from photochrom.protocols import Figure, Measured, Photographs
 

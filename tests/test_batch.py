@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from photochrom import batch
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotochromError, PhotoError
 from tests.support import testdata
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom.colorizer import LONGEST, Colorizer, Options
+from photochrom.colorizer.colorizer import LONGEST, Colorizer, Options
+from photochrom.colorizer.model import Model
 from photochrom.errors import OptionError, PhotoError
-from photochrom.model import Model
 from photochrom.photo import convert, formats, photo, planes
 from tests.support import testdata
 

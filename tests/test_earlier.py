@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from photochrom import api, batch, earlier, provenance
-from photochrom.colorizer import Colorizer, Options
+from photochrom import batch, earlier
+from photochrom.colorizer import file, provenance
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OutputError
 from photochrom.photo import convert
 from photochrom.photo.codecs import png
@@ -228,10 +229,10 @@ def test_pixels_are_not_read(tmp_path: Path, colorizer: Colorizer) -> None:
     source.write_bytes(testdata.file(testdata.grey(40, 50), "PNG"))
     for ending in ("jpg", "png", "webp", "tif", "avif"):
         target = tmp_path / f"b.{ending}"
-        api.color_file(source, target, colorizer=colorizer)
+        file.color_file(source, target, colorizer=colorizer)
         whole = packet(target)
         assert whole
-        assert provenance.find(whole) == api.recorded(target)
+        assert provenance.find(whole) == file.recorded(target)
     path = tmp_path / "huge.png"
     content = bytearray((tmp_path / "b.png").read_bytes())
     content[16:24] = (60000).to_bytes(4) * 2

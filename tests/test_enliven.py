@@ -10,7 +10,7 @@ import torch
 from skimage import data
 
 from photochrom import color
-from photochrom.model import Card, Model
+from photochrom.colorizer.model import Card, Model
 
 
 def chroma(seed: int = 0) -> np.ndarray:

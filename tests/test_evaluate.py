@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from photochrom import color, evaluate
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.model import Card
 from photochrom.errors import ModelError, OptionError
 from photochrom.evaluate import GREY, MEAN_CHROMA, MODEL, Evaluation
 from photochrom.metrics import Predict
-from photochrom.model import Card
 from photochrom.shards import members, shards
 from tests.support.testdata import data, encoded, shard
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from photochrom import api, provenance
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer import file, provenance
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OutputError
 from photochrom.photo import convert, formats
 from photochrom.photo.codecs import jpeg_segments, jpeg_xmp
@@ -56,16 +56,16 @@ def extension(content: bytes) -> tuple[str, bytes]:
 
 def test_a_packet_that_nearly_fills_a_segment_is_kept_beside_the_record(colorizer: Colorizer, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(with_segments((jpeg_segments.APP1, jpeg_segments.XMP + packet(LONG))))
-    api.color_file(tmp_path / "a.jpg", tmp_path / "b.jpg", colorizer=colorizer)
+    file.color_file(tmp_path / "a.jpg", tmp_path / "b.jpg", colorizer=colorizer)
     content = (tmp_path / "b.jpg").read_bytes()
-    assert api.recorded(tmp_path / "b.jpg").source == "a.jpg"
+    assert file.recorded(tmp_path / "b.jpg").source == "a.jpg"
     name, whole = extension(content)
     assert LONG.encode() in whole
     main = convert.read(content).xmp or b""
     assert f'HasExtendedXMP="{name}"'.encode() in main
     assert LONG.encode() not in main
     # Once more: the record is replaced, and the rest stays where it is.
-    again = api.encoded(convert.read(content), colorizer, contents=content)
+    again = file.encoded(convert.read(content), colorizer, contents=content)
     assert extension(again) == (name, whole)
     assert provenance.find(convert.read(again).xmp) is not None
 
@@ -79,14 +79,14 @@ def test_two_parts_become_two_parts(colorizer: Colorizer) -> None:
     ]
     note = f' xmlns:xmpNote="{jpeg_xmp.NOTE}" xmpNote:HasExtendedXMP="{name}"'
     content = with_segments((jpeg_segments.APP1, jpeg_segments.XMP + packet(LONG, note=note)), *reversed(pieces))
-    out = api.encoded(convert.read(content), colorizer)
+    out = file.encoded(convert.read(content), colorizer)
     _, whole = extension(out)
     assert whole.count(b"<own:story>") == 2
     assert b"the other part" in whole
     assert LONG.encode() in whole
     assert b"HasExtendedXMP" not in whole
     with pytest.raises(OutputError, match="cannot be split \\(its other part is damaged\\)"):
-        api.encoded(
+        file.encoded(
             convert.read(with_segments((jpeg_segments.APP1, jpeg_segments.XMP + packet(LONG, note=note)), *pieces[1:])),
             colorizer,
         )
@@ -111,7 +111,7 @@ def test_another_format_holds_both_parts_in_one_packet(format: formats.Format, c
     main = packet("short").replace(b"<own:story", b"<dc:title>1910</dc:title><own:story")
     segments = in_two_parts(main.replace(b' xmlns:own="', note.encode() + b' xmlns:own="', 1), other)
     source = convert.read(with_segments(*segments))
-    out = api.encoded(source, Colorizer(colorizer.model, Options(on_color="recolor", format=format)))
+    out = file.encoded(source, Colorizer(colorizer.model, Options(on_color="recolor", format=format)))
     xmp = convert.read(out).xmp or b""
     assert provenance.find(xmp) is not None
     assert xmp.count(LONG.encode()) == 5
@@ -122,7 +122,7 @@ def test_another_format_holds_both_parts_in_one_packet(format: formats.Format, c
     assert convert.notes(source, format) == ()
     damaged = convert.read(with_segments(*segments[:-1]))
     assert convert.notes(damaged, format) == ("the main part of its XMP, the extended one is missing or damaged",)
-    out = api.encoded(damaged, Colorizer(colorizer.model, Options(on_color="recolor", format=format)))
+    out = file.encoded(damaged, Colorizer(colorizer.model, Options(on_color="recolor", format=format)))
     assert b"1910" in (convert.read(out).xmp or b"")
 
 
@@ -131,13 +131,13 @@ def test_another_jpeg_still_holds_two_parts(colorizer: Colorizer) -> None:
     other = packet("the other part")
     segments = in_two_parts(packet("short").replace(b"<own:story", note.encode(), 1), other)
     source = convert.read(with_segments(*segments))
-    assert extension(api.encoded(source, colorizer))[1] == other
+    assert extension(file.encoded(source, colorizer))[1] == other
     assert b"the other part" in jpeg_xmp.joined(source.xmp or b"", source.extras)
 
 
 def test_the_packet_of_a_tiff_may_be_any_size(colorizer: Colorizer) -> None:
     content = testdata.file(testdata.grey(60, 80), "TIFF", {"tiffinfo": {700: packet(4 * LONG)}})
-    out = api.encoded(convert.read(content), Colorizer(colorizer.model, Options(format="JPEG")))
+    out = file.encoded(convert.read(content), Colorizer(colorizer.model, Options(format="JPEG")))
     assert (4 * LONG).encode() in extension(out)[1]
 
 
@@ -154,7 +154,7 @@ def test_what_cannot_be_split_is_refused_in_one_line() -> None:
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not here: apt-get install libimage-exiftool-perl")
 def test_exiftool_reads_both_parts(colorizer: Colorizer, tmp_path: Path) -> None:
     content = with_segments((jpeg_segments.APP1, jpeg_segments.XMP + packet(LONG)))
-    (tmp_path / "a.jpg").write_bytes(api.encoded(convert.read(content), colorizer))
+    (tmp_path / "a.jpg").write_bytes(file.encoded(convert.read(content), colorizer))
     told = subprocess.run(["exiftool", "-j", "-XMP:all", "-warning", tmp_path / "a.jpg"], capture_output=True, check=True)
     (found,) = json.loads(told.stdout)
     assert found["Story"] == LONG

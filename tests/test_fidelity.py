@@ -13,8 +13,8 @@ import simplejpeg
 import skimage
 from PIL import Image
 
-from photochrom import api
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer import file as api
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import PhotoError
 from photochrom.photo import convert
 from tests.support import testdata

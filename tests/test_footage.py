@@ -11,9 +11,9 @@ from skimage import data
 
 from photochrom import footage
 from photochrom.cli import main
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.model import Card
 from photochrom.errors import DataError, OptionError
-from photochrom.model import Card
 from photochrom.steady.measures import TRUTH, compare
 from photochrom.steady.moves import MOVES, clip
 from tests.support.testdata import scene

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photochrom import api
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer import file
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, OutputError, PhotoError
 from photochrom.photo import convert, vips
 from photochrom.photo.formats import Format
@@ -81,7 +81,7 @@ def test_exiftool_finds_in_the_result_what_it_wrote_into_the_source(colorizer: C
     (case,) = (case for case in formats.BY_TOOLS if case.name == name)
     source = case.make()
     told = []
-    for index, content in enumerate((source, api.encoded(convert.read(source), colorizer))):
+    for index, content in enumerate((source, file.encoded(convert.read(source), colorizer))):
         (tmp_path / f"{index}").write_bytes(content)
         command = [
             str(tools.found("exiftool")),
@@ -112,7 +112,7 @@ def test_sixteen_bits_of_luma_come_back_exactly(colorizer: Colorizer, kind: Form
     vivid = Colorizer(colorizer.model, Options(vividness=2, on_color="recolor", format=kind))
     luma = np.random.default_rng(scale).integers(0, scale, (90, 130)).astype(np.uint16)
     luma[:30] += np.uint16(65536 - scale)
-    content = api.encoded(convert.from_array(luma), vivid)
+    content = file.encoded(convert.from_array(luma), vivid)
     assert np.array_equal(convert.read(content).luma, luma)
     if kind != "PNM":
         load = {"PNG": vips.library().Image.pngload_buffer, "TIFF": vips.library().Image.tiffload_buffer}[kind]
@@ -123,14 +123,14 @@ def test_sixteen_bits_of_luma_come_back_exactly(colorizer: Colorizer, kind: Form
 
 def test_an_array_of_sixteen_bits(colorizer: Colorizer) -> None:
     grey = np.random.default_rng(0).integers(0, 65536, (40, 50)).astype(np.uint16)
-    rgb = api.colorize(grey, colorizer=colorizer)
+    rgb = file.colorize(grey, colorizer=colorizer)
     assert (rgb.dtype, rgb.shape) == (np.uint16, (40, 50, 3))
     assert np.array_equal(convert.from_array(rgb).luma, grey)
 
 
 def test_smooth_sixteen_bit_colors_do_not_band(colorizer: Colorizer) -> None:
     ramp = np.linspace(20000, 40000, 400 * 600).reshape(400, 600).astype(np.uint16)
-    rgb = api.colorize(ramp, colorizer=colorizer).astype(int)
+    rgb = file.colorize(ramp, colorizer=colorizer).astype(int)
     assert len(np.unique(rgb[..., 2] - rgb[..., 1])) > 512
 
 
@@ -157,7 +157,7 @@ def test_pages_are_kept_with_their_sizes_depths_and_names(colorizer: Colorizer) 
     named = [exif.splice(testdata.file(testdata.grey(20 + i, 30), "TIFF"), name(f"page {i}")) for i in range(2)]
     source = convert.read(exif.join([*named, formats.deep_tiff(1)]))
     assert [page.luma.shape for page in (source, *source.pages)] == [(20, 30), (21, 30), (48, 64)]
-    content = api.encoded(source, colorizer)
+    content = file.encoded(source, colorizer)
     back = convert.read(content)
     for before, after in zip((source, *source.pages), (back, *back.pages), strict=True):
         assert np.array_equal(before.luma, after.luma)
@@ -177,9 +177,9 @@ def test_a_page_in_color_is_not_recolored_unasked(colorizer: Colorizer) -> None:
     content = exif.join([testdata.file(testdata.grey(60, 80), "TIFF"), testdata.file(testdata.scene(60, 80), "TIFF")])
     for on_color in ("skip", "error"):
         with pytest.raises(PhotoError, match="in color already"):
-            api.encoded(convert.read(content), Colorizer(colorizer.model, Options(on_color=on_color)))  # type: ignore[arg-type]
+            file.encoded(convert.read(content), Colorizer(colorizer.model, Options(on_color=on_color)))  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="2 pages, of which PNG holds one"):
-        api.encoded(convert.read(content), Colorizer(colorizer.model, Options(on_color="recolor", format="PNG")))
+        file.encoded(convert.read(content), Colorizer(colorizer.model, Options(on_color="recolor", format="PNG")))
     with pytest.raises(OptionError, match="1 pages of 2"):
         convert.encode(convert.read(content), *testdata.chroma((60, 80)))
     with pytest.raises(PhotoError, match="2 pages of 9,600 pixels"):
@@ -236,10 +236,10 @@ def test_a_gif_says_that_it_is_the_first_frame() -> None:
     source = convert.read(testdata.file(testdata.grey(9, 9), "GIF", frames))
     assert np.array_equal(source.luma, testdata.grey(9, 9))
     assert convert.notes(source) == ("the first of 2 frames", "GIF is read only, so PNG is written")
-    assert api.beside(Path("a.gif")) == Path("a.color.png")
-    assert api.beside(Path("a.heic")) == Path("a.color.jpg")
+    assert file.beside(Path("a.gif")) == Path("a.color.png")
+    assert file.beside(Path("a.heic")) == Path("a.color.jpg")
     with pytest.raises(OptionError, match="read only; name a PNG"):
-        api.written_as(Path("b.gif"))
+        file.written_as(Path("b.gif"))
 
 
 def test_a_shallow_format_says_what_it_drops() -> None:

@@ -13,16 +13,17 @@ from PIL import Image
 from skimage import color as reference
 from skimage import data
 
-from photochrom import api, color, hints
+from photochrom import color
 from photochrom.color import BINS
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer import file, hints
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.hints import Hint
+from photochrom.colorizer.model import BUNDLED, Model
+from photochrom.colorizer.upsample import upsample
 from photochrom.errors import OptionError, PhotoError
-from photochrom.hints import Hint
-from photochrom.model import BUNDLED, Model
 from photochrom.photo import convert, photo
 from photochrom.photo.planes import stored as stored_planes
 from photochrom.photo.planes import upright
-from photochrom.upsample import upsample
 from tests.support import testdata
 from tests.support.models import POINTER, pointer, run
 
@@ -269,7 +270,7 @@ def test_a_reference_leads(pointer_file: str, tmp_path: Path, monkeypatch: pytes
 def test_bytes_go_the_same_way(model: Model) -> None:
     grey = testdata.grey(60, 80)
     options = Options(hints=(Hint(40, 30, "#c04030"),), format=None)
-    found = api.colorize(testdata.file(grey, "PNG"), colorizer=Colorizer(model, options))
+    found = file.colorize(testdata.file(grey, "PNG"), colorizer=Colorizer(model, options))
     red, _, blue = np.asarray(Image.open(io.BytesIO(found)).convert("RGB")).astype(int)[30, 40]
     assert red > blue + 20
 

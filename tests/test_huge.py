@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import huge, stand_in, upsample
-from photochrom.api import color_file, colorize, recorded
 from photochrom.cli import main
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer import proxy, stream, upsample
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.file import color_file, colorize, recorded
+from photochrom.colorizer.hints import Hint
 from photochrom.errors import OutputError, PhotoError
-from photochrom.hints import Hint
 from photochrom.photo import convert, photo, planes, vips
 from photochrom.photo import scan as scan_files
 from photochrom.photo.codecs import png
@@ -39,9 +39,9 @@ def colorizer() -> Colorizer:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stream what has a thousand pixels, in many bands, by a stand-in of half its sides."""
-    monkeypatch.setattr(huge, "HUGE", 1000)
-    monkeypatch.setattr(stand_in, "STAND_IN_PIXELS", 70_000)
-    monkeypatch.setattr(huge, "BAND_PIXELS", 16 * SIZE[1])
+    monkeypatch.setattr(stream, "HUGE", 1000)
+    monkeypatch.setattr(proxy, "STAND_IN_PIXELS", 70_000)
+    monkeypatch.setattr(stream, "BAND_PIXELS", 16 * SIZE[1])
 
 
 def samples(bits: int, channels: int) -> Any:
@@ -102,7 +102,7 @@ def test_a_streamed_scan_is_what_memory_makes_of_it(
     given = samples(bits, channels)
     source = write(tmp_path / "scan.tif", given, **options)
     color_file(source, tmp_path / "streamed.tif", colorizer=colorizer)
-    monkeypatch.setattr(huge, "HUGE", 1 << 24)
+    monkeypatch.setattr(stream, "HUGE", 1 << 24)
     color_file(source, tmp_path / "whole.tif", colorizer=colorizer)
     streamed, whole = read(tmp_path / "streamed.tif"), read(tmp_path / "whole.tif")
     assert streamed.dtype == given.dtype
@@ -127,8 +127,8 @@ def test_bands_join_without_a_seam(kind: str, tmp_path: Path, colorizer: Coloriz
     monkeypatch.setattr(upsample, "POINTS", 2)
     results = []
     for band, colored in ((16, 4), (1000, 1000)):
-        monkeypatch.setattr(huge, "BAND_PIXELS", band * SIZE[1])
-        monkeypatch.setattr(huge, "COLORED_PIXELS", colored * SIZE[1])
+        monkeypatch.setattr(stream, "BAND_PIXELS", band * SIZE[1])
+        monkeypatch.setattr(stream, "COLORED_PIXELS", colored * SIZE[1])
         color_file(source, tmp_path / f"{band}.tif", colorizer=colorizer)
         results.append(read(tmp_path / f"{band}.tif"))
     assert np.array_equal(*results)
@@ -141,10 +141,12 @@ def test_layout_and_compression_stay(kind: str, tmp_path: Path, colorizer: Color
     color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     before, after = tags(source), tags(tmp_path / "out.tif")
     assert exif.numbers(after, exif.COMPRESSION) == exif.numbers(before, exif.COMPRESSION)
-    assert (huge.TILE_WIDTH in after) == (huge.TILE_WIDTH in before) == ("tile" in options)
-    assert all(side <= scan_files.TILE_SIDE for tag in (huge.TILE_WIDTH, huge.TILE_HEIGHT) for side in exif.numbers(after, tag))
-    predicted = options["compression"] in huge.PREDICTED
-    assert exif.numbers(after, huge.PREDICTOR) == ((2,) if predicted else ())
+    assert (stream.TILE_WIDTH in after) == (stream.TILE_WIDTH in before) == ("tile" in options)
+    assert all(
+        side <= scan_files.TILE_SIDE for tag in (stream.TILE_WIDTH, stream.TILE_HEIGHT) for side in exif.numbers(after, tag)
+    )
+    predicted = options["compression"] in stream.PREDICTED
+    assert exif.numbers(after, stream.PREDICTOR) == ((2,) if predicted else ())
 
 
 PNGS = [(bits, channels) for bits in (8, 16) for channels in (1, 2, 3, 4)]
@@ -170,7 +172,7 @@ def test_a_streamed_png_is_what_memory_makes_of_it(
     given = samples(bits, channels)
     source = write_png(tmp_path / "scan.png", given)
     color_file(source, tmp_path / "streamed.png", colorizer=colorizer)
-    monkeypatch.setattr(huge, "HUGE", 1 << 24)
+    monkeypatch.setattr(stream, "HUGE", 1 << 24)
     color_file(source, tmp_path / "whole.png", colorizer=colorizer)
     streamed, whole = read_png(tmp_path / "streamed.png"), read_png(tmp_path / "whole.png")
     assert streamed.dtype == given.dtype
@@ -204,13 +206,13 @@ def test_a_streamed_png_carries_what_describes_it(tmp_path: Path, colorizer: Col
 
 
 def test_only_a_plain_png_is_streamed(tmp_path: Path) -> None:
-    assert huge.scan(write_png(tmp_path / "plain.png", samples(8, 3)))
-    assert huge.scan(write_png(tmp_path / "interlaced.png", samples(8, 3), interlace=True)) is None
-    assert huge.scan(write_png(tmp_path / "palette.png", samples(8, 3), palette=True)) is None
-    assert huge.scan(write_png(tmp_path / "bits.png", samples(8, 1), bitdepth=2)) is None
-    assert huge.scan(write_png(tmp_path / "clear.png", samples(8, 1), (b"tRNS", b"\0\1"))) is None
-    assert huge.scan(write_png(tmp_path / "broken.png", samples(8, 1), (b"iCCP", b"x\0\0xxxx"))) is None
-    assert huge.scan(write_png(tmp_path / "text.png", samples(8, 1), (b"iTXt", png.XMP + b"\0"))) is None
+    assert stream.scan(write_png(tmp_path / "plain.png", samples(8, 3)))
+    assert stream.scan(write_png(tmp_path / "interlaced.png", samples(8, 3), interlace=True)) is None
+    assert stream.scan(write_png(tmp_path / "palette.png", samples(8, 3), palette=True)) is None
+    assert stream.scan(write_png(tmp_path / "bits.png", samples(8, 1), bitdepth=2)) is None
+    assert stream.scan(write_png(tmp_path / "clear.png", samples(8, 1), (b"tRNS", b"\0\1"))) is None
+    assert stream.scan(write_png(tmp_path / "broken.png", samples(8, 1), (b"iCCP", b"x\0\0xxxx"))) is None
+    assert stream.scan(write_png(tmp_path / "text.png", samples(8, 1), (b"iTXt", png.XMP + b"\0"))) is None
 
 
 @pytest.mark.parametrize("suffix", ["tif", "png"])
@@ -219,9 +221,9 @@ def test_a_row_too_long_for_bands_is_read_as_every_other_photograph(
 ) -> None:
     source = (write if suffix == "tif" else write_png)(tmp_path / f"scan.{suffix}", samples(8, 1))
     monkeypatch.setattr(scan_files, "WIDEST", SIZE[1])
-    assert huge.scan(source)
+    assert stream.scan(source)
     monkeypatch.setattr(scan_files, "WIDEST", SIZE[1] - 1)
-    assert huge.scan(source) is None
+    assert stream.scan(source) is None
     fitting = Colorizer(colorizer.model, replace(colorizer.options, max_pixels=SIZE[0] * SIZE[1] - 1))
     with pytest.raises(PhotoError, match=r"635 x 407 = 258,445 pixels, over the limit of 258,444; raise it with --max-pixels"):
         color_file(source, tmp_path / f"out.{suffix}", colorizer=fitting)
@@ -242,7 +244,7 @@ def test_a_png_that_breaks_off_or_is_damaged_is_refused(left: float, tmp_path: P
 def test_jpeg_inside_stays_jpeg(channels: int, tmp_path: Path, colorizer: Colorizer) -> None:
     source = write(tmp_path / "scan.tif", samples(8, channels), compression="jpeg", Q=80)
     assert exif.numbers(tags(source), exif.PHOTOMETRIC) == ((1,) if channels == 1 else (6,))
-    assert huge.scan(source)
+    assert stream.scan(source)
     color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     assert exif.numbers(tags(tmp_path / "out.tif"), exif.COMPRESSION) == (7,)
     assert np.abs(luma(read(tmp_path / "out.tif")) - luma(read(source)).astype(float)).mean() < 1
@@ -259,7 +261,7 @@ def test_compression_is_that_asked_for(
     color_file(source, tmp_path / "out.tif", colorizer=asked)
     after = tags(tmp_path / "out.tif")
     assert exif.numbers(after, exif.COMPRESSION) == (value,)
-    assert exif.numbers(after, huge.PREDICTOR) == ((2,) if compression in huge.PREDICTED else ())
+    assert exif.numbers(after, stream.PREDICTOR) == ((2,) if compression in stream.PREDICTED else ())
     away = np.abs(testdata.luma((tmp_path / "out.tif").read_bytes()) - given[..., 0])
     assert away.max() == 0 if compression != "jpeg" else away.mean() < 1
 
@@ -292,7 +294,7 @@ def test_alpha_beside_jpeg_inside_is_kept_in_memory(tmp_path: Path, colorizer: C
     picture = Image.fromarray(np.dstack([samples(8, 3), testdata.grey(*SIZE, seed=5)]))
     source = tmp_path / "scan.tif"
     picture.save(source, compression="jpeg", quality=95)
-    assert huge.scan(source) is None
+    assert stream.scan(source) is None
     color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     away = np.abs(read(tmp_path / "out.tif")[..., 3].astype(int) - testdata.grey(*SIZE, seed=5))
     assert away.mean() < 3
@@ -348,31 +350,31 @@ def test_past_four_gigabytes_it_is_a_bigtiff() -> None:
 
 def test_only_plain_pages_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 1))
-    assert huge.scan(source) is not None
+    assert stream.scan(source) is not None
     pages = tmp_path / "pages.tif"
     pages.write_bytes(exif.join([source.read_bytes()] * 2))
-    assert huge.scan(pages) is not None
+    assert stream.scan(pages) is not None
     one = testdata.file(Image.fromarray(testdata.grey(60, 80)).convert("1"), "TIFF", {"compression": "group4"})
     pages.write_bytes(exif.join([source.read_bytes(), one]))
-    assert huge.scan(pages) is None
+    assert stream.scan(pages) is None
     mask = exif.splice(source.read_bytes(), {scan_files.SUBFILE: exif.Value(exif.LONG, b"\4\0\0\0")})
     pages.write_bytes(exif.join([source.read_bytes(), mask]))
-    assert huge.scan(pages) is None
+    assert stream.scan(pages) is None
     table = write(tmp_path / "table.tif", samples(8, 3), **{"icc-profile-data": testdata.srgb_profile()})
-    assert huge.scan(table) is not None
+    assert stream.scan(table) is not None
     floats = tmp_path / "floats.tif"
     vips.library().Image.new_from_array(samples(16, 1).astype(np.float32)).tiffsave(str(floats))
-    assert huge.scan(floats) is None
+    assert stream.scan(floats) is None
     tiles = write(tmp_path / "tiles.tif", samples(16, 1), tile=True)
-    assert huge.scan(tiles)
-    tiles.write_bytes(exif.splice(tiles.read_bytes(), {huge.TILE_HEIGHT: exif.Value(exif.SHORT, b"\0\0")}))
-    assert huge.scan(tiles) is None
+    assert stream.scan(tiles)
+    tiles.write_bytes(exif.splice(tiles.read_bytes(), {stream.TILE_HEIGHT: exif.Value(exif.SHORT, b"\0\0")}))
+    assert stream.scan(tiles) is None
     empty, text = tmp_path / "empty.tif", tmp_path / "text.tif"
     empty.touch()
     text.write_bytes(b"II*\0" + b"x" * 100)
-    assert huge.scan(empty) is huge.scan(text) is huge.scan(tmp_path / "missing.tif") is huge.scan(tmp_path) is None
-    monkeypatch.setattr(huge, "HUGE", SIZE[0] * SIZE[1])
-    assert huge.scan(source) is None
+    assert stream.scan(empty) is stream.scan(text) is stream.scan(tmp_path / "missing.tif") is stream.scan(tmp_path) is None
+    monkeypatch.setattr(stream, "HUGE", SIZE[0] * SIZE[1])
+    assert stream.scan(source) is None
 
 
 def pages_of(path: Path) -> Path:
@@ -396,7 +398,7 @@ def test_streamed_pages_are_what_memory_makes_of_them(
         patch.delattr(convert, "read")
         streamed = color_file(source, tmp_path / "streamed.tif", colorizer=colorizer)
     assert len(streamed.pages) == 3
-    monkeypatch.setattr(huge, "HUGE", 1 << 24)
+    monkeypatch.setattr(stream, "HUGE", 1 << 24)
     color_file(source, tmp_path / "whole.tif", colorizer=colorizer)
     given = convert.read(source)
     found, expected = (convert.read(tmp_path / f"{name}.tif") for name in ("streamed", "whole"))
@@ -431,8 +433,8 @@ def test_smaller_copies_inside_a_page_are_left_out_and_that_is_said(
 ) -> None:
     pyramid = {"pyramid": True, "subifd": True, "tile": True, "tile_width": 64, "tile_height": 64}
     source = write(tmp_path / "scan.tif", samples(8, 1), **pyramid)
-    monkeypatch.setattr(huge, "HUGE", 1000 if streamed else 1 << 24)
-    assert (huge.scan(source) is not None) == streamed
+    monkeypatch.setattr(stream, "HUGE", 1000 if streamed else 1 << 24)
+    assert (stream.scan(source) is not None) == streamed
     result = color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     assert result.notes == ("the smaller copies inside it left out",)
     assert exif.COPIES not in tags(tmp_path / "out.tif")
@@ -460,7 +462,7 @@ def test_a_result_of_another_format_is_made_in_memory(
     tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "scan.tif", samples(8, 1))
-    monkeypatch.delattr(huge, "look")
+    monkeypatch.delattr(stream, "look")
     color_file(source, tmp_path / "out.png", colorizer=colorizer)
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
@@ -475,8 +477,8 @@ def test_a_scan_that_breaks_off_is_refused_and_nothing_is_written(
     moved = dict(exif.read(whole))
     _, directory = exif.head([moved], 16)
     shift = 16 + len(directory) + len(directory) % 2
-    offsets = [offset + shift for offset in exif.numbers(moved, huge.STRIP_OFFSETS)]
-    moved[huge.STRIP_OFFSETS] = exif.Value(exif.LONG, np.array(offsets, "<u4").tobytes())
+    offsets = [offset + shift for offset in exif.numbers(moved, stream.STRIP_OFFSETS)]
+    moved[stream.STRIP_OFFSETS] = exif.Value(exif.LONG, np.array(offsets, "<u4").tobytes())
     head, directory = exif.head([moved], 16)
     content = (head + directory).ljust(shift, b"\0") + whole
     source = tmp_path / "cut.tif"
@@ -491,15 +493,15 @@ def test_a_scan_that_breaks_off_is_refused_and_nothing_is_written(
 
 def test_damage_met_while_painting_leaves_nothing(tmp_path: Path, colorizer: Colorizer) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 1), compression="deflate")
-    scan = huge.scan(source)
+    scan = stream.scan(source)
     assert scan
-    result = huge.look(scan, colorizer)
-    last = exif.numbers(tags(source), huge.STRIP_OFFSETS)[-1]
+    result = stream.look(scan, colorizer)
+    last = exif.numbers(tags(source), stream.STRIP_OFFSETS)[-1]
     damaged = bytearray(source.read_bytes())
     damaged[last : last + 100] = bytes(100)
     source.write_bytes(damaged)
     with pytest.raises(PhotoError, match="damaged"):
-        huge.paint(scan, result, tmp_path / "out.tif", colorizer=colorizer)
+        stream.paint(scan, result, tmp_path / "out.tif", colorizer=colorizer)
     assert {path.name for path in tmp_path.iterdir()} == {"scan.tif"}
 
 
@@ -559,7 +561,7 @@ def test_info_says_of_a_scan_what_it_says_of_it_in_memory(
         source.write_bytes(exif.splice(source.read_bytes(), extra))
     pixels = SIZE[0] * SIZE[1]
     with monkeypatch.context() as patch:
-        patch.setattr(huge, "HUGE", 1 << 24)
+        patch.setattr(stream, "HUGE", 1 << 24)
         whole, _ = told(capsys, "info", source)
     with monkeypatch.context() as patch:
         patch.delattr(convert, "read")
@@ -589,7 +591,7 @@ def test_the_map_of_confidence_of_a_scan_has_its_size_and_is_upright(
     source.write_bytes(exif.splice(source.read_bytes(), exif.read(testdata.exif(orientation)[6:])))
     options = "--hint", "600,390=#806040" if orientation == 1 else "390,600=#806040"
     with monkeypatch.context() as patch:
-        patch.setattr(huge, "HUGE", 1 << 24)
+        patch.setattr(stream, "HUGE", 1 << 24)
         told(capsys, "colorize", source, "-o", tmp_path / "1.tif", "--confidence", tmp_path / "whole.png", *options)
     with monkeypatch.context() as patch:
         patch.delattr(convert, "read")
@@ -622,11 +624,11 @@ def test_the_hints_of_variants_of_a_scan_are_in_its_pixels(
         shown = planes.upright(picture.luma, picture.orientation)
         return small, (*small, Hint(0, 10, "#102030"), Hint(shown.shape[1] - 1, shown.shape[0] - 1, "#405060"))
 
-    monkeypatch.setattr(stand_in.different, "variants", found)
-    scan = huge.scan(source)
+    monkeypatch.setattr(proxy.different, "variants", found)
+    scan = stream.scan(source)
     assert scan
     moved = Hint(1, 21, "#102030"), Hint(wide - 1, high - 1, "#405060")
-    assert stand_in.variants(scan, hinted, 2) == ((given,), (given, *moved))
+    assert proxy.variants(scan, hinted, 2) == ((given,), (given, *moved))
 
 
 def test_variants_of_a_scan_are_written_without_reading_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

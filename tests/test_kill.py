@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from photochrom import batch
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import OutputError
 from photochrom.files import DRAFT, drafted, sweep
 from photochrom.manifest import NAME

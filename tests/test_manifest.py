@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from photochrom import api, batch, manifest
-from photochrom.colorizer import Colorizer, Options
+from photochrom import batch, manifest
+from photochrom.colorizer import file as api
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
 from photochrom.manifest import NAME, Manifest, Record, Stamp
 from tests.support import testdata

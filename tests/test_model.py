@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from photochrom import model as models
+from photochrom.colorizer import model as models
+from photochrom.colorizer.model import BUNDLED, CARD_FORMAT, Model
 from photochrom.errors import ModelError, OptionError
-from photochrom.model import BUNDLED, CARD_FORMAT, Model
 from tests.support.models import CARD, content, table
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 from skimage import data
 
 from photochrom import evaluate, frontier, guided, protocols, robustness
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.model import Model
 from photochrom.errors import DataError, OptionError
 from photochrom.goals import GOALS, PROTOCOLS, SOURCES
 from photochrom.metrics import Value
-from photochrom.model import Model
 from photochrom.protocols import Figure, Measured, Photographs
 from tests.support import models, testdata
 from tests.support.models import POINTER, pointer, run

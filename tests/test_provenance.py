@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import photochrom
-from photochrom import huge, provenance
-from photochrom.api import color_file, recorded
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer import provenance, stream
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.file import color_file, recorded
+from photochrom.colorizer.hints import Hint
 from photochrom.errors import OptionError, PhotoError
-from photochrom.hints import Hint
 from photochrom.photo import convert
 from tests.support import testdata
 
@@ -142,13 +142,13 @@ def test_every_format_with_xmp_carries_it(kind: str, tmp_path: Path, colorizer: 
 def test_a_streamed_scan_carries_it_and_keeps_its_own(
     tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(huge, "HUGE", 100)
+    monkeypatch.setattr(stream, "HUGE", 100)
     source = tmp_path / "scan.tif"
     source.write_bytes(testdata.file(testdata.grey(60, 80), "TIFF", {"tiffinfo": {700: PACKET}}))
-    assert huge.scan(source)
+    assert stream.scan(source)
     color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     assert recorded(tmp_path / "out.tif").source_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
-    scan = huge.scan(tmp_path / "out.tif")
+    scan = stream.scan(tmp_path / "out.tif")
     assert scan
     assert properties(scan.directory[700].data)[f"{XMP}CreatorTool"] == "SilverFast"
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import sheet as contact
+from photochrom.colorizer import contact_sheet
+from photochrom.colorizer.contact_sheet import BACKGROUND, GAP_PIXELS, SEAM_PIXELS, sheet
 from photochrom.errors import DataError, OptionError, OutputError, PhotoError
-from photochrom.sheet import BACKGROUND, GAP_PIXELS, SEAM_PIXELS, sheet
 
 RED = (200, 30, 30)
 CELL = 32
@@ -158,6 +158,6 @@ def test_no_photographs_are_refused() -> None:
 
 
 def test_a_sheet_too_large_for_jpeg_is_refused(grey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contact, "JPEG_LONGEST_PIXELS", 100)
+    monkeypatch.setattr(contact_sheet, "JPEG_LONGEST_PIXELS", 100)
     with pytest.raises(OutputError, match="3 photographs would be 86 x 136 pixels"):
         sheet([grey] * 3, redden, height=CELL, columns=1)

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from photochrom import huge, provenance
-from photochrom.api import color_file, recorded
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer import provenance, stream
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.file import color_file, recorded
 from photochrom.errors import OptionError, OutputError
 from photochrom.photo import vips
 from tests.support import testdata
@@ -134,7 +134,7 @@ def test_faults_of_the_signer_are_said_and_nothing_is_written(source: Path, tmp_
 
 @pytest.mark.parametrize("tiled", [False, True])
 def test_a_streamed_scan_is_signed(tiled: bool, tmp_path: Path, plain: Colorizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huge, "HUGE", 100)
+    monkeypatch.setattr(stream, "HUGE", 100)
     scan = tmp_path / "scan.tif"
     grey = vips.library().Image.new_from_array(testdata.grey(60, 80).astype("u2") * 257).copy(interpretation="grey16")
     grey.tiffsave(str(scan), **({"tile": True, "tile_width": 32, "tile_height": 32} if tiled else {}))
@@ -156,8 +156,8 @@ def test_a_streamed_scan_is_signed(tiled: bool, tmp_path: Path, plain: Colorizer
 def test_a_scan_is_not_begun_with_a_key_that_cannot_sign(
     tmp_path: Path, plain: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(huge, "HUGE", 100)
-    monkeypatch.delattr(huge, "look")
+    monkeypatch.setattr(stream, "HUGE", 100)
+    monkeypatch.delattr(stream, "look")
     scan, text = tmp_path / "scan.tif", tmp_path / "text.pem"
     scan.write_bytes(testdata.file(testdata.grey(60, 80), "TIFF"))
     text.write_text("no key")

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from skimage.color import deltaE_ciede2000, xyz2lab
 
-from photochrom import api
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer import file
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.photo import color_management, convert
 from photochrom.photo.metadata import icc
 from tests.support import testdata
@@ -66,7 +66,7 @@ def test_eight_bits_do_as_well_on_average(colorizer: Colorizer) -> None:
             found = []
             for luma, tag in ((grey, None), (np.rint(there * 255).astype(np.uint8), profile)):
                 source = testdata.file(luma, "PNG", {"icc_profile": tag} if tag else None)
-                result = api.encoded(convert.read(source), colorizer)
+                result = file.encoded(convert.read(source), colorizer)
                 found.append(lab(np.asarray(testdata.opened(result)), tag or srgb))
             means.append(deltaE_ciede2000(*found).mean())
         print(f"{name}: mean dE of {len(means)} photographs {np.mean(means):.2f}, from {min(means):.2f} to {max(means):.2f}")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import color, upsample
+from photochrom import color
+from photochrom.colorizer import upsample
 from photochrom.errors import OptionError
 
 PHOTOGRAPHS = ["astronaut", "chelsea", "coffee", "rocket"]

@@ -10,12 +10,12 @@ from PIL import Image
 
 from photochrom import color
 from photochrom.color import BINS
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.hints import Hint
+from photochrom.colorizer.model import Model
+from photochrom.colorizer.variants import variants
 from photochrom.errors import OptionError
-from photochrom.hints import Hint
-from photochrom.model import Model
 from photochrom.photo import photo
-from photochrom.variants import variants
 from tests.support import testdata
 from tests.support.models import pointer, run
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from photochrom import files, huge, stand_in
-from photochrom.colorizer import Colorizer
+from photochrom import files
+from photochrom.colorizer import proxy, stream
+from photochrom.colorizer.colorizer import Colorizer
 from photochrom.photo import convert
 
 
@@ -20,8 +21,8 @@ def write_map(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bo
         OptionError: the model states no confidence, or a hint lies outside the photograph.
         OutputError: the target exists or cannot be written.
     """
-    if scan := huge.scan(source):
-        stand_in.confidence(scan, colorizer, target, overwrite=overwrite)
+    if scan := stream.scan(source):
+        proxy.confidence(scan, colorizer, target, overwrite=overwrite)
         return
     read = convert.read(source, max_pixels=colorizer.options.max_pixels)
     file = io.BytesIO()

@@ -17,7 +17,7 @@ from photochrom.cli.tally import terminable
 from photochrom.cli.use import Output
 
 if TYPE_CHECKING:
-    from photochrom.colorizer import Colorizer
+    from photochrom.colorizer.colorizer import Colorizer
 
 
 def video(
@@ -85,8 +85,8 @@ def video(
         Print one line of JSON: source, output, frames, kept, resumed, seconds, notes, problems; of a preview source, output and
         the frames that it shows.
     """
-    from photochrom import hints as guides
-    from photochrom.colorizer import Colorizer, Options
+    from photochrom.colorizer import hints
+    from photochrom.colorizer.colorizer import Colorizer, Options
     from photochrom.errors import OptionError
     from photochrom.video.coloring import FrameReference, parse_hint, parse_reference
     from photochrom.video.film import FilmOptions, colorize_film
@@ -112,11 +112,11 @@ def video(
         preset=preset,
         codec_options=_pairs(codec_option or []),
         hints=tuple(parse_hint(text) for text in hint or []),
-        references=tuple(FrameReference(frame, guides.reference(path)) for frame, path in leading if frame is not None),
+        references=tuple(FrameReference(frame, hints.reference(path)) for frame, path in leading if frame is not None),
         dropped=tuple(drop or ()),
         overwrite=overwrite,
     )
-    palette = guides.reference(whole[0]) if whole else None
+    palette = hints.reference(whole[0]) if whole else None
     colorizer = Colorizer.load(model, options=Options(vividness=vividness, on_color=on_color, palette=palette), threads=1)
     if preview is not None:
         return _preview(film, target, preview, colorizer, overwrite=overwrite, quiet=quiet, json=json)

@@ -17,7 +17,7 @@ from photochrom.protocols import Measured, Photographs
 from photochrom.training.prepare import PrepareOptions
 
 if TYPE_CHECKING:
-    from photochrom.colorizer import Colorizer
+    from photochrom.colorizer.colorizer import Colorizer
     from photochrom.training.loop import Report
 
 Data = Annotated[list[Path], Parameter(consume_multiple=True, negative="")]
@@ -82,7 +82,7 @@ def train(
     workers
         Processes for each device that decode photographs.
     init
-        A checkpoint of another run (its best.pt), or a model file (the package's is photochrom/weights/photochrom.onnx), whose
+        A checkpoint of another run (its best.pt), or a model file (the package's is photochrom/colorizer/weights/photochrom.onnx), whose
         generator a new run starts from. A run that goes on has its own.
     set_
         Replace a setting of the configuration: --set batch=16 --set stages.0.images=50000.
@@ -223,7 +223,7 @@ def _film(
     markdown: bool,
 ) -> int:
     from photochrom import footage
-    from photochrom.colorizer import Colorizer, Options
+    from photochrom.colorizer.colorizer import Colorizer, Options
 
     colorizer = Colorizer.load(model, options=Options(vividness=1.0 if vividness is None else vividness))
     with Bar("Measuring") as bar:
@@ -242,7 +242,7 @@ def _protocols(
     protocol: Literal["all", Protocol], model: Path | None, photographs: Photographs, *, json: bool, markdown: bool
 ) -> int:
     from photochrom import protocols
-    from photochrom.colorizer import Colorizer, Options
+    from photochrom.colorizer.colorizer import Colorizer, Options
 
     colorizer = Colorizer.load(model, options=Options())
     card = colorizer.model.card

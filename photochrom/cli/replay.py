@@ -36,12 +36,12 @@ def replay(
     overwrite
         Replace an output that exists.
     """
-    from photochrom import api, provenance
-    from photochrom.colorizer import Colorizer
+    from photochrom.colorizer import file, provenance
+    from photochrom.colorizer.colorizer import Colorizer
     from photochrom.errors import ModelError, OptionError, PhotoError
     from photochrom.version import __version__
 
-    record = api.recorded(result, max_pixels=max_pixels)
+    record = file.recorded(result, max_pixels=max_pixels)
     options = provenance.options(record, max_pixels=max_pixels)
     if record.version != __version__:
         print(
@@ -53,7 +53,7 @@ def replay(
     source = source or result.with_name(record.source)
     if not source.exists():
         raise PhotoError(f"{source}: is not here, but {result} was made from it; name it with --source")
-    if (found := api.digest(source)) != record.source_sha256:
+    if (found := file.digest(source)) != record.source_sha256:
         raise PhotoError(
             f"{source}: is not the photograph that {result} was made from: its SHA-256 is {found[:16]}..., expected "
             f"{record.source_sha256[:16]}...; name the right one with --source"
@@ -64,8 +64,8 @@ def replay(
             f"{result}: made with the model {record.model} of SHA-256 {record.model_sha256[:16]}..., and this one has "
             f"{colorizer.model.hash[:16]}...; name the right one with --model"
         )
-    api.color_file(source, output, colorizer=colorizer, overwrite=overwrite, recorded_name=record.source)
-    if api.digest(output) == api.digest(result):
+    file.color_file(source, output, colorizer=colorizer, overwrite=overwrite, recorded_name=record.source)
+    if file.digest(output) == file.digest(result):
         print(f"{output}: the same bytes as {result}")
         return 0
     print(

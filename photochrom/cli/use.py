@@ -22,8 +22,8 @@ from photochrom.files import is_folder
 
 if TYPE_CHECKING:
     from photochrom.batch import Task
-    from photochrom.colorizer import Colorizer
-    from photochrom.model import Model
+    from photochrom.colorizer.colorizer import Colorizer
+    from photochrom.colorizer.model import Model
     from photochrom.photo.formats import Format
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
@@ -132,9 +132,9 @@ def colorize(
     # Several photographs at a time leave no processor for a second thread of the network.
     loading = _loading(model, threads=0 if alone else 1)
     from photochrom import batch
-    from photochrom import hints as guides
-    from photochrom.api import written_as
-    from photochrom.colorizer import Colorizer, Options
+    from photochrom.colorizer import hints as guides
+    from photochrom.colorizer.colorizer import Colorizer, Options
+    from photochrom.colorizer.file import written_as
 
     points = [guides.parse(text) for text in hint or []] + list(guides.load(hints) if hints else [])
     if (points or confidence or variants) and not alone:
@@ -194,16 +194,16 @@ def colorize(
 
 def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) -> int:
     """Write the variants of a photograph."""
-    from photochrom import huge, stand_in
-    from photochrom.api import MARK, color_file
-    from photochrom.colorizer import Colorizer, in_color
+    from photochrom.colorizer import proxy, stream
+    from photochrom.colorizer.colorizer import Colorizer, in_color
+    from photochrom.colorizer.file import MARK, color_file
+    from photochrom.colorizer.variants import variants
     from photochrom.photo import convert
-    from photochrom.variants import variants
 
     if task.error:
         raise task.error
-    if scan := huge.scan(task.source):
-        found = stand_in.variants(scan, colorizer, count)
+    if scan := stream.scan(task.source):
+        found = proxy.variants(scan, colorizer, count)
     else:
         found = variants(colorizer, convert.read(task.source, max_pixels=colorizer.options.max_pixels), count)
     for number, points in enumerate(found, 1):
@@ -251,8 +251,8 @@ def sheet(
     overwrite
         Replace a sheet that exists.
     """
-    from photochrom.colorizer import Colorizer, Options
-    from photochrom.sheet import sheet as draw
+    from photochrom.colorizer.colorizer import Colorizer, Options
+    from photochrom.colorizer.contact_sheet import sheet as draw
 
     colorizer = Colorizer.load(model, options=Options(vividness=vividness))
     files.save(draw(photos, colorizer.paint, height=height, columns=columns, limit=limit), output, overwrite=overwrite)
@@ -278,15 +278,15 @@ def info(
     json
         Print one line of JSON for each.
     """
-    from photochrom import huge, stand_in
+    from photochrom.colorizer import proxy, stream
     from photochrom.photo import convert
     from photochrom.photo.toning import judge
 
     failed = 0
     for path in photos:
         try:
-            scan = huge.scan(path)
-            photo = stand_in.read(scan, max_pixels=max_pixels) if scan else convert.read(path, max_pixels=max_pixels)
+            scan = stream.scan(path)
+            photo = proxy.read(scan, max_pixels=max_pixels) if scan else convert.read(path, max_pixels=max_pixels)
         except PhotochromError as error:
             failed += 1
             print(f"photochrom: {one_line(error)}", file=sys.stderr)
@@ -329,7 +329,7 @@ def card(model: Path | None = None, /) -> int:
     model
         A model file of `photochrom export`; without it, the model in the package.
     """
-    from photochrom.model import Model
+    from photochrom.colorizer.model import Model
 
     loaded = Model.load(model)
     print(jsonlib.dumps({"sha256": loaded.hash, **dataclasses.asdict(loaded.card)}, indent=1))
@@ -346,7 +346,7 @@ def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) ->
 
 
 def _to_stdout(colorizer: Colorizer) -> int:
-    from photochrom.api import encoded
+    from photochrom.colorizer.file import encoded
     from photochrom.photo import convert
 
     data = sys.stdin.buffer.read()
@@ -359,7 +359,7 @@ def _to_stdout(colorizer: Colorizer) -> int:
 
 def _loading(path: Path | None, *, threads: int) -> Future[Model]:
     """Begin to load a model in a thread of its own, which computes while the rest of the package is imported."""
-    from photochrom.model import Model
+    from photochrom.colorizer.model import Model
 
     pool = ThreadPoolExecutor(1)
     loading = pool.submit(Model.load, path, threads=threads)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from photochrom.color import Bytes
-from photochrom.hints import Hint
+from photochrom.colorizer.hints import Hint
 from photochrom.steady.motion import Link, Motion
 
 LOST = 0.2

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from photochrom.color import Bytes, Float
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import OptionError, one_line
 from photochrom.steady.grain import clean
 from photochrom.steady.motion import Link, Motion, sample

@@ -15,7 +15,7 @@ from PIL import Image
 
 from photochrom import evaluate
 from photochrom.color import Picture
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.metrics import Predict
 from photochrom.shards import evenly
 from photochrom.study.experiments import Run, Study

@@ -20,7 +20,7 @@ import numpy as np
 
 from photochrom import color, evaluate, metrics
 from photochrom.color import Floats
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import PhotochromError, one_line
 from photochrom.evaluate import GREY, MEAN_CHROMA
 from photochrom.metrics import Predict, Scores, Truth

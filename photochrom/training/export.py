@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from photochrom import color
+from photochrom.colorizer.model import CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.errors import TrainingError
-from photochrom.model import CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.shards import shards
 from photochrom.training import checkpoint, dataset, regularizers, validate
 from photochrom.training.config import from_table

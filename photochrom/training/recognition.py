@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photochrom import bootstrap, evaluate, metrics
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import ConfigError
 from photochrom.protocols import Figure, Measured, Photographs
 from photochrom.training.encoders import Encoder

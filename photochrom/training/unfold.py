@@ -9,8 +9,8 @@ import onnx
 import torch
 from torch import Tensor
 
+from photochrom.colorizer.model import Model
 from photochrom.errors import ModelError, TrainingError
-from photochrom.model import Model
 from photochrom.training.generators import BinGenerator, Generator
 from photochrom.training.layers import InvertedResidual
 

@@ -11,13 +11,13 @@ from typing import IO
 import numpy as np
 
 from photochrom.color import Plane
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
+from photochrom.colorizer.hints import Hint, parse
+from photochrom.colorizer.model import takes_none
+from photochrom.colorizer.upsample import upsample
 from photochrom.errors import OptionError
-from photochrom.hints import Hint, parse
-from photochrom.model import takes_none
 from photochrom.photo import planes
 from photochrom.steady import Carried, Point, Steadiness, Trail, color_segment, half
-from photochrom.upsample import upsample
 from photochrom.video.encoding import put
 from photochrom.video.pieces import Piece
 from photochrom.video.reading import Traits, plane_of
@@ -49,7 +49,7 @@ class FrameReference:
     frame: int
     """Number of any frame of the scene, from 0."""
     palette: tuple[float, ...]
-    """Share of each chroma bin in the photograph (``photochrom.hints.reference``)."""
+    """Share of each chroma bin in the photograph (``photochrom.colorizer.hints.reference``)."""
 
 
 def parse_reference(text: str) -> tuple[int | None, Path]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.color import Bytes
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import FilmError
 from photochrom.photo import planes
 from photochrom.photo.toning import SIDE, judge_tone

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
+from photochrom.colorizer.contact_sheet import lay_out
 from photochrom.errors import FilmError, OptionError
 from photochrom.photo.planes import luma_of
 from photochrom.shards import evenly
-from photochrom.sheet import lay_out
 from photochrom.steady import Cuts, Kind, Look, alike, kind_of, look, small
 from photochrom.video import reading
 from photochrom.video.reading import Traits

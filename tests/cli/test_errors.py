@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photochrom import api
 from photochrom.cli import main
+from photochrom.colorizer import file
 from tests.support import testdata
 
-MODEL = Path(api.__file__).parent / "weights" / "photochrom.onnx"
+MODEL = Path(file.__file__).parent / "weights" / "photochrom.onnx"
 
 
 def jpeg(height: int = 48, width: int = 64) -> bytes:
@@ -270,7 +270,7 @@ def test_too_many_pixels(refuse: Callable[..., str]) -> None:
 )
 def test_a_configuration_that_is_wrong(refuse: Callable[..., str], setting: str, text: str, prepared: Path) -> None:
     pytest.importorskip("torch")
-    preset = Path(api.__file__).parent / "training" / "presets" / "photochrom.toml"
+    preset = Path(file.__file__).parents[1] / "training" / "presets" / "photochrom.toml"
     key = setting.partition(" ")[0]
     others = [line for line in preset.read_text("utf-8").splitlines() if not line.startswith(f"{key} ")]
     Path("mine.toml").write_text("\n".join([setting, *others]), "utf-8")

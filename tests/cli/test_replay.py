@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from photochrom import huge, provenance
 from photochrom.cli import main
+from photochrom.colorizer import provenance, stream
 from tests.support import testdata
 
 
@@ -47,7 +47,7 @@ def test_in_every_format(format: str, folder: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_streamed_scan_too(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huge, "HUGE", 100)
+    monkeypatch.setattr(stream, "HUGE", 100)
     (tmp_path / "scan.tif").write_bytes(testdata.file(testdata.grey(200, 150), "TIFF"))
     run(capsys, "colorize", tmp_path / "scan.tif", "-o", tmp_path / "made.tif")
     assert run(capsys, "replay", tmp_path / "made.tif", "-o", tmp_path / "again.tif")[0] == 0
@@ -75,7 +75,7 @@ def test_another_source_is_said(made: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_another_model_is_said(made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from photochrom.model import Model
+    from photochrom.colorizer.model import Model
 
     monkeypatch.setattr(Model, "hash", "f" * 64)
     code, _, said = run(capsys, "replay", made, "-o", made.with_name("again.jpg"))

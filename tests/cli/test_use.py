@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import api
 from photochrom.cli import main
-from photochrom.model import Model
+from photochrom.colorizer import file
+from photochrom.colorizer.model import Model
 from photochrom.photo.codecs import heif, jpeg_segments, webp
 from photochrom.photo.metadata import exif
 from photochrom.version import __version__
@@ -147,7 +147,7 @@ def test_what_is_in_color_already(run: Run) -> None:
 
 def test_another_model(run: Run) -> None:
     put("a.png")
-    model = Path(api.__file__).parent / "weights" / "photochrom.onnx"
+    model = Path(file.__file__).parent / "weights" / "photochrom.onnx"
     Path("mine.onnx").write_bytes(model.read_bytes())
     assert run("colorize", "a.png", "--model", "mine.onnx")[0] == 0
     assert run("colorize", "a.png", "-o", "b.png")[0] == 0
@@ -300,7 +300,7 @@ def test_subsampling_and_compression(run: Run) -> None:
     assert exif.numbers(exif.read(Path("out/c.tif").read_bytes()), exif.COMPRESSION) == (7,)
     recorded = {}
     for name in ("a.jpg", "b.avif", "c.tif", "d.png"):
-        settings = json.loads(api.recorded(Path("out", name)).settings)
+        settings = json.loads(file.recorded(Path("out", name)).settings)
         recorded[name] = tuple(settings[key] for key in ("quality", "subsampling", "compression"))
         assert run("replay", f"out/{name}", "--source", f"in/{name}", "-o", f"again/{name}")[0] == 0
         assert Path("again", name).read_bytes() == Path("out", name).read_bytes()

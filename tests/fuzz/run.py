@@ -18,8 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from photochrom.api import color_file
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.file import color_file
 from photochrom.errors import PhotochromError, one_line
 from photochrom.photo.formats import SUBSTITUTES, SUFFIXES
 from tests.fuzz import damage

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import PhotoError
 from tests.fuzz import damage, run
 

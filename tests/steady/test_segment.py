@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from photochrom import color
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.model import Card
 from photochrom.errors import OptionError
-from photochrom.model import Card
 from photochrom.steady import Carried, Point, Steadiness, color_segment, kind_of, small
 from tests.support.testdata import pan, scene, texture
 

@@ -15,8 +15,8 @@ from av.filter import Graph
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from photochrom.colorizer import Colorizer, Options
-from photochrom.model import Model
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.model import Model
 from tests.support import models, testdata
 
 LOSSLESS = (("qp", "0"), ("preset", "ultrafast"))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import api
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer import file as api
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import PhotochromError
 from photochrom.photo import convert, vips
 from photochrom.photo.metadata import exif

@@ -13,7 +13,7 @@ import pytest
 from photochrom import color
 from photochrom.cli import main
 from photochrom.color import BINS
-from photochrom.model import CARD_FORMAT, CARD_KEY, Card
+from photochrom.colorizer.model import CARD_FORMAT, CARD_KEY, Card
 
 CARD = Card(
     name="small",

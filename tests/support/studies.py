@@ -25,7 +25,7 @@ TABLE = {
     "grid": {"generators": ["unet"], "regularizers": ["none", "spectral-d"], "seeds": [0, 1, 2]},
     "test": {"limit": 4},
 }  # fmt: skip
-WEIGHTS = Path(worker.__file__).parents[1] / "weights" / "photochrom.onnx"
+WEIGHTS = Path(worker.__file__).parents[1] / "colorizer" / "weights" / "photochrom.onnx"
 
 
 def study(data: dict[str, Path], **grid: object) -> Study:

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from photochrom.cli import main
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.model import CARD_KEY, Model
 from photochrom.errors import DataError, TrainingError
-from photochrom.model import CARD_KEY, Model
 from photochrom.training import checkpoint, config, dataset, export, loop, start, validate
 from photochrom.training.generators import build
 from photochrom.version import __version__

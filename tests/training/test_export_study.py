@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from photochrom.model import Model
+from photochrom.colorizer.model import Model
 from photochrom.training import checkpoint, config, loop, regularizers
 from photochrom.training.export import TOLERANCE, export
 

@@ -10,15 +10,15 @@ import torch
 
 import photochrom
 from photochrom import color
+from photochrom.colorizer.model import BUNDLED, Model
 from photochrom.errors import TrainingError
-from photochrom.model import BUNDLED, Model
 from photochrom.training import config, dataset, loop, start
 from photochrom.training.export import export
 from photochrom.training.generators import build
 from photochrom.training.unfold import unfold
 
 WEIGHTS = Model.load()
-FILE = Path(photochrom.__path__[0]) / "weights" / BUNDLED
+FILE = Path(photochrom.__path__[0]) / "colorizer" / "weights" / BUNDLED
 
 
 def crops(prepared):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from photochrom import color
 from photochrom.cli import main
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import OptionError
 from photochrom.video import film, pieces
 from photochrom.video.coloring import FrameReference, parse_hint, parse_reference

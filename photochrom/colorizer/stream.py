@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import stand_in, upsample
 from photochrom.color import KB, KG, KR
-from photochrom.colorizer import Colorizer, Result
+from photochrom.colorizer import proxy, upsample
+from photochrom.colorizer.colorizer import Colorizer, Result
 from photochrom.errors import OutputError, PhotoError
 from photochrom.files import Announce, drafted
 from photochrom.photo import planes, vips
@@ -72,7 +72,7 @@ def look(scan: Scan, colorizer: Colorizer) -> Result:
         PhotoError: the scan is damaged, too large, or in color already while ``on_color`` is "error".
         OutputError: it cannot be compressed as the options ask.
     """
-    limit, every = stand_in.MORE * colorizer.options.max_pixels, (scan, *scan.pages)
+    limit, every = proxy.MORE * colorizer.options.max_pixels, (scan, *scan.pages)
     if (pixels := sum(page.width * page.height for page in every)) > limit and scan.pages:
         got = f"{scan.path}: {len(every)} pages of {pixels:,} pixels in all, over the limit of {limit:,}"
         raise PhotoError(f"{got}; raise it with --max-pixels if you trust the file")
@@ -81,8 +81,8 @@ def look(scan: Scan, colorizer: Colorizer) -> Result:
         if colorizer.options.compression == "jpeg" and (page.alpha or (page.width > JPEG_SIDE and not page.tile)):
             what = "transparency" if page.alpha else f"rows of more than {JPEG_SIDE} pixels"
             raise OutputError(f"JPEG inside a TIFF does not keep {what}; choose compression deflate (--compression deflate)")
-        photo = stand_in.read(page, max_pixels=colorizer.options.max_pixels)
-        found.append(stand_in.scaled(colorizer, stand_in.factor_of(page)).colorize(photo))
+        photo = proxy.read(page, max_pixels=colorizer.options.max_pixels)
+        found.append(proxy.scaled(colorizer, proxy.factor_of(page)).colorize(photo))
         if found[-1].chroma is None:
             return replace(found[0], judgement=found[-1].judgement, chroma=None)
     return replace(found[0], pages=tuple(found[1:]))
@@ -135,10 +135,10 @@ def paint(
 
 def _painted(scan: Scan, result: Result, colorizer: Colorizer) -> Iterator[_Band]:
     """Color a page of a scan band by band, each compressed."""
-    photo, factor = result.photo, stand_in.factor_of(scan)
+    photo, factor = result.photo, proxy.factor_of(scan)
     scan = replace(scan, compression=colorizer.options.compression or scan.compression)
     quality = colorizer.options.quality or jpeg_segments.KEEPING
-    luma, colorizer = photo.shown, stand_in.scaled(colorizer, factor)
+    luma, colorizer = photo.shown, proxy.scaled(colorizer, factor)
     chroma = colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc)
     model = upsample.fit(chroma, luma)
     # The stand-in's last row and column may average repeated pixels: the model covers as much as if these were there.
@@ -158,7 +158,7 @@ def _painted(scan: Scan, result: Result, colorizer: Colorizer) -> Iterator[_Band
             _paint(samples, rgb[row : row + step], parts, above=above, width=wide, spacing=spacing)
         return _compressed(rgb, scan, quality=quality, tags=band.top == 0)
 
-    with stand_in.opened(scan) as image:
+    with proxy.opened(scan) as image:
         yield from _in_order(work, _bands(image, scan))
 
 

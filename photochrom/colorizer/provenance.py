@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from photochrom.colorizer import Colorizer, Options
+from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.hints import Hint
 from photochrom.errors import OptionError, PhotoError
-from photochrom.hints import Hint
 from photochrom.photo.codecs.jpeg_xmp import BEGIN, END, RDF, written
 from photochrom.photo.formats import FORMATS, Format
 from photochrom.version import __version__

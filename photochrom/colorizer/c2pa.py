@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from photochrom.colorizer.provenance import SOURCE_TYPE
 from photochrom.errors import OptionError, OutputError, one_line
 from photochrom.photo.formats import Format, Kind
-from photochrom.provenance import SOURCE_TYPE
 from photochrom.version import __version__
 
 TYPES: dict[Kind, str] = {

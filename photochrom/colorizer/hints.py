@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from photochrom import color
 from photochrom.color import Bytes, Float
+from photochrom.colorizer.upsample import shrink, upsample
 from photochrom.errors import OptionError, PhotoError
 from photochrom.photo import convert
 from photochrom.photo.toning import judge
-from photochrom.upsample import shrink, upsample
 
 PATCH = 3
 """Side of the patch that stands for a point, in pixels of what the network sees: small, for it must not cross an edge."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from photochrom import color
 from photochrom.color import Float
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer.colorizer import Colorizer
+from photochrom.colorizer.hints import Hint
 from photochrom.errors import OptionError
-from photochrom.hints import Hint
 from photochrom.photo import planes
 from photochrom.photo.photo import Photo
 

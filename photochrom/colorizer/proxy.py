@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from photochrom import variants as different
-from photochrom.colorizer import Colorizer
+from photochrom.colorizer import variants as different
+from photochrom.colorizer.colorizer import Colorizer
+from photochrom.colorizer.hints import Hint
 from photochrom.errors import OutputError, PhotoError
 from photochrom.files import drafted
-from photochrom.hints import Hint
 from photochrom.photo import planes, vips
 from photochrom.photo.metadata import exif, icc
 from photochrom.photo.photo import COPIES_LEFT, Photo, refuse_large

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 
 from photochrom.color import BINS, Bytes, Float, Plane
+from photochrom.colorizer.hints import Hint, draw, settle
+from photochrom.colorizer.model import Model, takes_none
+from photochrom.colorizer.upsample import shrink, upsample
 from photochrom.errors import OptionError, PhotoError
-from photochrom.hints import Hint, draw, settle
-from photochrom.model import Model, takes_none
 from photochrom.photo import color_management, convert
 from photochrom.photo.formats import Format
 from photochrom.photo.photo import MAX_PIXELS, Compression, LumaChoice, LumaWay, Photo, Subsampling
 from photochrom.photo.planes import stored, upright
 from photochrom.photo.toning import Judgement, judge
-from photochrom.upsample import shrink, upsample
 
 OnColor = Literal["skip", "recolor", "error"]
 
@@ -63,7 +63,7 @@ class Options:
     hints: tuple[Hint, ...] = ()
     """Colors of single points of the photograph, which spread over their objects."""
     palette: tuple[float, ...] | None = None
-    """Share of each chroma bin in a photograph whose colors lead (``photochrom.hints.reference``)."""
+    """Share of each chroma bin in a photograph whose colors lead (``photochrom.colorizer.hints.reference``)."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""

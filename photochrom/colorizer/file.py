@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import files, huge, provenance, signing
+from photochrom import files
 from photochrom.color import Plane
-from photochrom.colorizer import Colorizer, Options, Result, in_color
+from photochrom.colorizer import c2pa, provenance, stream
+from photochrom.colorizer.colorizer import Colorizer, Options, Result, in_color
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
 from photochrom.files import contents as read_contents
 from photochrom.photo import convert
@@ -118,17 +119,17 @@ def color_file(
         options = colorizer.options.fitted(colorizer.options.format or written_as(target))
         name = os.fspath(source)
         colorizer = Colorizer(colorizer.model, options)
-        found = huge.scan(source) if contents is None else None
+        found = stream.scan(source) if contents is None else None
         scan = found if found and options.format in (None, found.format) else None
         if scan is None:
             contents = read_contents(source) if contents is None else contents
             result = colorizer.colorize(convert.read(contents, max_pixels=options.max_pixels, name=name))
         else:
             # Before the work: a key that does not fit is found out at once.
-            signature = signing.signature(options.certificate, options.key) if options.certificate and options.key else None
+            signature = c2pa.signature(options.certificate, options.key) if options.certificate and options.key else None
             with ThreadPoolExecutor(1) as pool:  # hashing takes about as long as looking
                 hashed = None if sha256 else pool.submit(digest, source)
-                result = huge.look(scan, colorizer)
+                result = stream.look(scan, colorizer)
                 sha256 = hashed.result() if hashed else sha256
 
         def tell(draft: Path) -> None:
@@ -145,10 +146,10 @@ def color_file(
                 assert signature
                 with source.open("rb") as parent:
                     how: dict[str, Any] = {"format": scan.format, "source_format": scan.format, "name": record.source}
-                    signing.sign(file, output, parent, signature, **how, sparing=True)
+                    c2pa.sign(file, output, parent, signature, **how, sparing=True)
 
             signer = sign if signature else None
-            huge.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell, sign=signer)
+            stream.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell, sign=signer)
         elif result.chroma is not None:
             data = _encode(result, colorizer, name=recorded_name, contents=contents, sha256=sha256)
             _make_folder(target.parent)
@@ -224,8 +225,8 @@ def _encode(
         return data
     if contents is None or format is None or photo.format is None:
         raise OptionError("a photograph without a file is not signed; give the file, or leave the certificate out")
-    signature = signing.signature(options.certificate, options.key)
-    return signing.signed(data, format, signature, name=record.source, source=contents, source_format=photo.format)
+    signature = c2pa.signature(options.certificate, options.key)
+    return c2pa.signed(data, format, signature, name=record.source, source=contents, source_format=photo.format)
 
 
 def _planes(photo: Photo, colorizer: Colorizer) -> tuple[Plane, Plane]:
@@ -244,7 +245,7 @@ def recorded(path: Path, *, max_pixels: int = MAX_PIXELS) -> provenance.Record:
     Raises:
         PhotoError: it cannot be read, or says nothing, or not all.
     """
-    scan = huge.scan(path)
+    scan = stream.scan(path)
     xmp = scan.xmp if scan else convert.read(path, max_pixels=max_pixels).xmp
     try:
         if found := provenance.find(xmp):
