@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench import pictures
 from bench.batch import HEIGHT, WIDTH
-from photochrom import batch, manifest
+from photochrom.batch import manifest, run
 from photochrom.colorizer import colorizer, file, model
 from photochrom.photo import convert
 
@@ -25,7 +25,7 @@ STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "the network": ((model.Model, "answer"),),
     "upsampling": ((colorizer, "upsample"),),
     "encoding": ((convert, "encode"),),
-    "hashing": ((batch, "stamp"),),
+    "hashing": ((run, "stamp"),),
     "writing": ((convert, "save"), (manifest.Manifest, "add")),
 }
 """The functions of each stage; one that is called within another counts by itself."""
@@ -75,7 +75,7 @@ def main() -> None:
         for index in range(1, COUNT):
             shutil.copy(first, first.with_name(f"{index}.jpg"))
         begin = time.process_time()
-        done = [outcome.status for outcome in batch.run(fast, batch.plan([first.parent], Path(folder, "out")))]
+        done = [outcome.status for outcome in run.run(fast, run.plan([first.parent], Path(folder, "out")))]
         whole = time.process_time() - begin
     assert done == ["colored"] * COUNT
     print(f"{COUNT} grey JPEGs of 3 megapixels, --luma fast, one job: processor time for each, ms\n\n|   ms | |\n|-----:|---|")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from photochrom import batch
+from photochrom.batch import run
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, PhotochromError, PhotoError
 from tests.support import testdata
@@ -19,19 +19,19 @@ def touch(root: Path, *names: str) -> None:
         (root / name).write_bytes(name.encode())
 
 
-def places(tasks: list[batch.Task], root: Path) -> dict[str, str]:
+def places(tasks: list[run.Task], root: Path) -> dict[str, str]:
     """Give sources and targets relative to a folder, of the tasks without an error."""
     return {
         task.source.relative_to(root).as_posix(): task.target.relative_to(root).as_posix() for task in tasks if not task.error
     }
 
 
-def errors(tasks: list[batch.Task]) -> list[str]:
+def errors(tasks: list[run.Task]) -> list[str]:
     return [str(task.error) for task in tasks if task.error]
 
 
-def plan(*arguments: object, **options: object) -> list[batch.Task]:
-    return list(batch.plan(*arguments, **options))  # type: ignore[arg-type]
+def plan(*arguments: object, **options: object) -> list[run.Task]:
+    return list(run.plan(*arguments, **options))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_a_format_renames_and_names_never_collide(tmp_path: Path) -> None:
     expected = f"the result '{tmp_path}/out/b.png' is that of {tmp_path}/b.png already; color them into two folders"
     assert [error.partition(": ")[2] for error in errors(tasks)] == [expected]
     (task,) = (task for task in plan([tmp_path / "in", tmp_path / "b.png"], tmp_path / "out", format="PNG") if task.error)
-    (outcome,) = batch.run(Colorizer.load(), [task])
+    (outcome,) = run.run(Colorizer.load(), [task])
     assert outcome.reason == f"the result is that of {tmp_path}/b.png already; color them into two folders"
     assert places(plan([tmp_path / "in/b.jpeg"], format="JPEG"), tmp_path) == {"in/b.jpeg": "in/b.color.jpeg"}
     assert places(plan([tmp_path / "in/b.jpeg"], format="WEBP"), tmp_path) == {"in/b.jpeg": "in/b.color.webp"}
@@ -246,10 +246,10 @@ def test_one_bad_photograph_among_ten(tmp_path: Path, colorizer: Colorizer) -> N
         (tmp_path / f"in/{index}.jpg").write_bytes(testdata.file(testdata.grey(40, 50, seed=index), "JPEG"))
     bad = tmp_path / "in/4.jpg"
     bad.write_bytes(bad.read_bytes()[:-200])
-    outcomes = list(batch.run(colorizer, plan([tmp_path / "in"], tmp_path / "out")))
+    outcomes = list(run.run(colorizer, plan([tmp_path / "in"], tmp_path / "out")))
     assert [outcome.status for outcome in outcomes] == ["colored"] * 4 + ["failed"] + ["colored"] * 5
     reason = "a truncated JPEG: its last part is missing; restore the file from a good copy"
-    assert outcomes[4] == batch.Outcome(str(bad), None, "failed", outcomes[4].seconds, None, outcomes[4].error, reason)
+    assert outcomes[4] == run.Outcome(str(bad), None, "failed", outcomes[4].seconds, None, outcomes[4].error, reason)
     assert outcomes[4].error is not None
     assert outcomes[4].error.startswith(f"{bad}: a truncated JPEG")
     assert sorted(path.name for path in (tmp_path / "out").glob("*.jpg")) == [f"{n}.jpg" for n in range(10) if n != 4]
@@ -270,7 +270,7 @@ def test_errors_of_every_kind_are_one_line_and_name_the_photograph(
 
         monkeypatch.setattr(Colorizer, "colorize", fail)
         for name in ("a.jpg", "new\nline.jpg"):
-            (outcome,) = batch.run(colorizer, [batch.Task(tmp_path / name, tmp_path / "out.jpg")])
+            (outcome,) = run.run(colorizer, [run.Task(tmp_path / name, tmp_path / "out.jpg")])
             assert outcome.status == "failed"
             assert outcome.error is not None
             assert outcome.error.count("\n") == 0
@@ -284,13 +284,13 @@ def test_results_are_of_the_format_of_their_names(tmp_path: Path, colorizer: Col
     kinds = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF"}
     for ending, kind in kinds.items():
         (task,) = plan([tmp_path / "a.jpg"], tmp_path / f"out{ending}")
-        assert next(batch.run(colorizer, [task])).error is None
+        assert next(run.run(colorizer, [task])).error is None
         assert testdata.opened(task.target.read_bytes()).format == kind
     as_png = Colorizer(colorizer.model, Options(format="PNG"))
     for name, kind in (("a", "PNG"), ("wrong", "PNG")):
         (task,) = plan([tmp_path / f"{name}.jpg"], format="PNG")
-        assert next(batch.run(as_png, [task])).error is None
+        assert next(run.run(as_png, [task])).error is None
         assert testdata.opened((tmp_path / f"{name}.color.png").read_bytes()).format == kind
     (task,) = plan([tmp_path / "wrong.jpg"])
-    assert next(batch.run(colorizer, [task])).error is None
+    assert next(run.run(colorizer, [task])).error is None
     assert testdata.opened((tmp_path / "wrong.color.jpg").read_bytes()).format == "JPEG"

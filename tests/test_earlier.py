@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from photochrom import batch, earlier
+from photochrom.batch import resume
+from photochrom.batch import run as batch
 from photochrom.colorizer import file, provenance
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OutputError
@@ -105,13 +106,13 @@ def test_what_was_made_otherwise_is_refused_and_stays(run: Run) -> None:
 def test_another_model_is_told(run: Run, colorizer: Colorizer) -> None:
     source = put("a.jpg")
     run("a.jpg")
-    found = earlier.recorded(Path("a.color.jpg"))
+    found = resume.recorded(Path("a.color.jpg"))
     assert found
     assert provenance.difference(found, colorizer, format="JPEG") == ""
     other = replace(found, model_sha256="0" * 64)
     Path("b.jpg").write_bytes(testdata.file(testdata.grey(24, 32), "JPEG", {"xmp": provenance.merged(None, other)}))
     with pytest.raises(OutputError, match=rf"b\.jpg: exists already, made with another model \({found.model}\), and may"):
-        earlier.is_current(source, Path("b.jpg"), colorizer=colorizer)
+        resume.is_current(source, Path("b.jpg"), colorizer=colorizer)
     for settings in ("[]", "{", "3"):
         told = provenance.difference(replace(found, settings=settings), colorizer, format="JPEG")
         assert told.startswith("with ")
@@ -121,7 +122,7 @@ def test_limits_of_size_do_not_matter_and_new_settings_of_no_effect_neither(run:
     put("a.jpg")
     run("a.jpg")
     assert run("a.jpg", options=Options(max_pixels=10**6)) == {"a.jpg": ("kept", "")}
-    found = earlier.recorded(Path("a.color.jpg"))
+    found = resume.recorded(Path("a.color.jpg"))
     assert found
     old = replace(found, settings=found.settings.replace('"quality": null, ', ""))
     assert old != found
@@ -194,8 +195,8 @@ def test_a_signature_asked_for_is_not_told_by_a_record(run: Run, colorizer: Colo
     source = put("a.jpg")
     run("a.jpg")
     signing = Colorizer(colorizer.model, Options(certificate="c.pem", key="k.pem"))
-    assert earlier.is_current(source, Path("a.color.jpg"), colorizer=colorizer)
-    assert not earlier.is_current(source, Path("a.color.jpg"), colorizer=signing)
+    assert resume.is_current(source, Path("a.color.jpg"), colorizer=colorizer)
+    assert not resume.is_current(source, Path("a.color.jpg"), colorizer=signing)
 
 
 def test_results_that_a_manifest_does_not_know_are_kept_too(run: Run) -> None:

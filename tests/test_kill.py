@@ -21,11 +21,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photochrom import batch
+from photochrom.batch import run
+from photochrom.batch.manifest import NAME
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import OutputError
 from photochrom.files import DRAFT, drafted, sweep
-from photochrom.manifest import NAME
 from tests.support import testdata
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
@@ -50,7 +50,7 @@ def color_all(folder: str, kill_at: int | None = None) -> None:
     if kill_at is not None:
         sys.addaudithook(step)
     Path("ready").touch()
-    for outcome in batch.run(colorizer, batch.plan([Path("in")], Path("out")), jobs=JOBS):
+    for outcome in run.run(colorizer, run.plan([Path("in")], Path("out")), jobs=JOBS):
         assert outcome.status in ("colored", "kept"), outcome.error
 
 
@@ -58,7 +58,7 @@ def color_all(folder: str, kill_at: int | None = None) -> None:
 def context() -> ForkServerContext:
     """Start processes from one that has the libraries in memory already."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["photochrom.batch", "onnxruntime", "pytest", "PIL.ImageCms"])
+    found.set_forkserver_preload(["photochrom.batch.run", "onnxruntime", "pytest", "PIL.ImageCms"])
     return found
 
 
@@ -161,7 +161,7 @@ def test_killed_at_every_step_on_the_disk(folder: Path, context: ForkServerConte
         code = process.exitcode or 0
         assert code in (0, -signal.SIGKILL)
         before = identities(Path("out"))
-        (outcome,) = batch.run(colorizer, batch.plan([Path("in")], Path("out")))
+        (outcome,) = run.run(colorizer, run.plan([Path("in")], Path("out")))
         assert outcome.status == ("kept" if before else "colored"), f"step {kill_at}"
         assert before.items() <= identities(Path("out")).items()
         assert list(results(Path("out"))) == ["00.png"]
@@ -185,7 +185,7 @@ def test_a_draft_in_use_is_not_swept_away(tmp_path: Path) -> None:
 def test_a_run_that_is_broken_off_writes_nothing_more(folder: Path) -> None:
     photographs(folder, 60)
     colorizer = Colorizer.load(folder / "small.onnx", threads=1)
-    with closing(batch.run(colorizer, batch.plan([folder / "in"], folder / "out"), jobs=4)) as outcomes:
+    with closing(run.run(colorizer, run.plan([folder / "in"], folder / "out"), jobs=4)) as outcomes:
         next(outcomes)
     there = results(folder / "out")
     assert 1 <= len(there) < 60
@@ -215,7 +215,7 @@ def test_a_full_disk_is_survived(tmp_path: Path, small_disk: Path) -> None:
     big = tmp_path / "in/big.png"
     big.write_bytes(testdata.file(testdata.grey(300, 300), "PNG"))
     colorizer = Colorizer.load(threads=1)
-    outcomes = list(batch.run(colorizer, batch.plan([tmp_path / "in"], small_disk), jobs=JOBS))
+    outcomes = list(run.run(colorizer, run.plan([tmp_path / "in"], small_disk), jobs=JOBS))
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     assert str(big) in [outcome.source for outcome in failed]
     assert all(outcome.error and "(No space left on device)" in outcome.error for outcome in failed)
@@ -227,7 +227,7 @@ def test_a_full_disk_is_survived(tmp_path: Path, small_disk: Path) -> None:
             image.load()
     before = identities(small_disk)
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
-    again = Counter(outcome.status for outcome in batch.run(colorizer, batch.plan([tmp_path / "in"], small_disk), jobs=JOBS))
+    again = Counter(outcome.status for outcome in run.run(colorizer, run.plan([tmp_path / "in"], small_disk), jobs=JOBS))
     assert again == {"kept": len(there), "colored": len(failed)}
     assert before.items() <= identities(small_disk).items()
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from photochrom import batch, manifest
+from photochrom.batch import manifest
+from photochrom.batch import run as batch
+from photochrom.batch.manifest import NAME, Manifest, Record, Stamp
 from photochrom.colorizer import file as api
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
-from photochrom.manifest import NAME, Manifest, Record, Stamp
 from tests.support import testdata
 
 SETTINGS: dict[str, object] = {"model": "m", "settings": {"vividness": 1.0}}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, final
 from photochrom.errors import PhotochromError
 
 if TYPE_CHECKING:
-    from photochrom.batch import Outcome, Task
+    from photochrom.batch.run import Outcome, Task
 
 MEANINGS = {
     "colored": "",

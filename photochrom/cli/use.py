@@ -21,7 +21,7 @@ from photochrom.errors import OptionError, PhotochromError, one_line
 from photochrom.files import is_folder
 
 if TYPE_CHECKING:
-    from photochrom.batch import Task
+    from photochrom.batch.run import Task
     from photochrom.colorizer.colorizer import Colorizer
     from photochrom.colorizer.model import Model
     from photochrom.photo.formats import Format
@@ -131,7 +131,7 @@ def colorize(
     alone = len(inputs) == 1 and not is_folder(inputs[0])
     # Several photographs at a time leave no processor for a second thread of the network.
     loading = _loading(model, threads=0 if alone else 1)
-    from photochrom import batch
+    from photochrom.batch import run
     from photochrom.colorizer import hints as guides
     from photochrom.colorizer.colorizer import Colorizer, Options
     from photochrom.colorizer.file import written_as
@@ -162,16 +162,16 @@ def colorize(
         _check_stream(inputs, output, json=json)
         if output is None:
             return _to_stdout(Colorizer(loading.result(), options))
-        batch.check_suffix(output, options.format)
-        tasks: Iterable[batch.Task] = [batch.Task(STREAM, output, contents=sys.stdin.buffer.read())]
+        run.check_suffix(output, options.format)
+        tasks: Iterable[run.Task] = [run.Task(STREAM, output, contents=sys.stdin.buffer.read())]
         count = Count(tasks)
     else:
-        tasks = batch.plan(inputs, output, format=options.format)
-        count = Count(batch.plan(inputs, output, format=options.format))
+        tasks = run.plan(inputs, output, format=options.format)
+        count = Count(run.plan(inputs, output, format=options.format))
     if alone:
         tasks = list(tasks)
         options.check_fit(options.format or written_as(tasks[0].target))
-    jobs = jobs if jobs is not None else 1 if alone else batch.default_jobs()
+    jobs = jobs if jobs is not None else 1 if alone else run.default_jobs()
     colorizer = Colorizer(loading.result(), options)
     if confidence:
         from photochrom.cli.confidence import write_map
@@ -183,7 +183,7 @@ def colorize(
     with (
         terminable(),
         Bar("Coloring") as bar,
-        closing(batch.run(colorizer, tasks, jobs=jobs, overwrite=overwrite, verify=verify)) as outcomes,
+        closing(run.run(colorizer, tasks, jobs=jobs, overwrite=overwrite, verify=verify)) as outcomes,
     ):
         for outcome in outcomes:
             tally.tell(outcome)

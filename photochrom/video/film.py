@@ -15,11 +15,11 @@ import av
 import cv2
 import numpy as np
 
+from photochrom.batch.manifest import stamp
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.provenance import SOFTWARE, SOURCE_TYPE, UNRECORDED
 from photochrom.errors import OptionError, OutputError
 from photochrom.files import drafted, same_file, sweep
-from photochrom.manifest import stamp
 from photochrom.steady import Carried, Point, Steadiness
 from photochrom.video import encoding, endings, pieces, reading, segments, writing
 from photochrom.video.ahead import ahead

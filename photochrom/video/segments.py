@@ -19,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, final
 
+from photochrom.batch.manifest import Stamp
 from photochrom.errors import OutputError
 from photochrom.files import hold
-from photochrom.manifest import Stamp
 
 MANIFEST = "manifest.json"
 TAIL = struct.Struct("<QI")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from photochrom.batch.resume import recorded
 from photochrom.colorizer.file import MARK, beside, with_ending
-from photochrom.earlier import recorded
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
 from photochrom.files import is_folder
 from photochrom.photo.formats import FORMATS, SUBSTITUTES, SUFFIXES, Format

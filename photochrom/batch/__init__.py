@@ -1,0 +1,1 @@
+"""Color many photographs: what to do, what was done, and the doing of it."""
