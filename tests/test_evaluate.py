@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photochrom import color, evaluate
+from photochrom import color
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import Card
 from photochrom.errors import ModelError, OptionError
-from photochrom.evaluate import GREY, MEAN_CHROMA, MODEL, Evaluation
-from photochrom.metrics import Predict
+from photochrom.evaluation import scores
+from photochrom.evaluation.metrics import Predict
+from photochrom.evaluation.scores import GREY, MEAN_CHROMA, MODEL, Evaluation
 from photochrom.shards import members, shards
 from tests.support.testdata import data, encoded, shard
 
@@ -51,7 +52,7 @@ def truth_teller(data: Path) -> Predict:
 
 def half(predict: Predict) -> Predict:
     """A predictor half way between grey and another."""
-    return lambda luma: ((evaluate.grey(luma).astype(int) + predict(luma)) // 2).astype(np.uint8)
+    return lambda luma: ((scores.grey(luma).astype(int) + predict(luma)) // 2).astype(np.uint8)
 
 
 def test_predictors_get_the_luma_that_pillow_makes(prepared: Path) -> None:
@@ -59,9 +60,9 @@ def test_predictors_get_the_luma_that_pillow_makes(prepared: Path) -> None:
 
     def spy(luma: np.ndarray) -> np.ndarray:
         seen.append(luma)
-        return evaluate.grey(luma)
+        return scores.grey(luma)
 
-    evaluate.compare({GREY: spy}, prepared / "lake")
+    scores.compare({GREY: spy}, prepared / "lake")
     expected = [np.asarray(Image.fromarray(picture(seed)).convert("L")) for seed in range(8)]
     assert len(seen) == 8
     for found, luma in zip(seen, expected, strict=True):
@@ -70,7 +71,7 @@ def test_predictors_get_the_luma_that_pillow_makes(prepared: Path) -> None:
 
 
 def test_tables_are_by_folder_and_of_all(prepared: Path) -> None:
-    data_sets, together = evaluate.compare({GREY: evaluate.grey}, prepared)
+    data_sets, together = scores.compare({GREY: scores.grey}, prepared)
     assert {name: table.photographs for name, table in data_sets.items()} == {"town": 4, "lake": 8}
     assert together.photographs == 12
     (row,) = together.rows
@@ -81,7 +82,7 @@ def test_tables_are_by_folder_and_of_all(prepared: Path) -> None:
 
 
 def test_disparity_of_grey_is_that_of_the_pictures(prepared: Path) -> None:
-    _, together = evaluate.compare({GREY: evaluate.grey}, prepared / "lake")
+    _, together = scores.compare({GREY: scores.grey}, prepared / "lake")
     expected = []
     for seed in range(8):
         image = Image.fromarray(picture(seed))
@@ -91,7 +92,7 @@ def test_disparity_of_grey_is_that_of_the_pictures(prepared: Path) -> None:
 
 def test_gains_are_over_each_baseline_in_percent_of_grey(prepared: Path) -> None:
     tell = truth_teller(prepared)
-    _, table = evaluate.compare({MODEL: tell, GREY: evaluate.grey, MEAN_CHROMA: half(tell)}, prepared)
+    _, table = scores.compare({MODEL: tell, GREY: scores.grey, MEAN_CHROMA: half(tell)}, prepared)
     gains = {(gain.baseline, gain.measure): gain.percent for gain in table.gains}
     assert set(gains) == {(GREY, "disparity"), (GREY, "de2000"), (MEAN_CHROMA, "disparity"), (MEAN_CHROMA, "de2000")}
     assert gains[GREY, "disparity"].value == pytest.approx(100)
@@ -102,28 +103,28 @@ def test_gains_are_over_each_baseline_in_percent_of_grey(prepared: Path) -> None
 
 
 def test_limit_counts_for_each_data_set_and_spreads(prepared: Path) -> None:
-    data_sets, _ = evaluate.compare({GREY: evaluate.grey}, prepared, limit=2)
+    data_sets, _ = scores.compare({GREY: scores.grey}, prepared, limit=2)
     assert [table.photographs for table in data_sets.values()] == [2, 2]
     listed = members(shards(prepared, "test")["lake"], limit=2)
     assert [(member.shard.name, member.name) for member in listed] == [("test-00.tar", "0000.png"), ("test-00.tar", "0004.png")]
     with pytest.raises(OptionError, match="limit of 0"):
-        evaluate.compare({GREY: evaluate.grey}, prepared, limit=0)
+        scores.compare({GREY: scores.grey}, prepared, limit=0)
 
 
 def test_progress_counts_to_the_end(prepared: Path) -> None:
     seen: list[tuple[int, int]] = []
-    evaluate.compare({GREY: evaluate.grey}, prepared, progress=lambda done, total: seen.append((done, total)))
+    scores.compare({GREY: scores.grey}, prepared, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(done, 12) for done in range(1, 13)]
 
 
 def test_split_train_reads_the_training_shards(prepared: Path) -> None:
-    data_sets, _ = evaluate.compare({GREY: evaluate.grey}, prepared, split="train")
+    data_sets, _ = scores.compare({GREY: scores.grey}, prepared, split="train")
     assert {name: table.photographs for name, table in data_sets.items()} == {"lake": 6}
 
 
 def test_tint_is_the_chroma_itself_and_stays_in_gamut() -> None:
     luma = np.arange(256, dtype=np.uint8)[None].repeat(2, axis=0)
-    found = evaluate.tint(-0.1, 0.08)(luma)
+    found = scores.tint(-0.1, 0.08)(luma)
     _, chroma = color.split(found)
     np.testing.assert_allclose(chroma[:, :, 100:150].mean((1, 2)), [-0.1, 0.08], atol=0.002)
     assert np.abs(np.asarray(Image.fromarray(found).convert("L")).astype(int) - luma).max() <= 1
@@ -133,12 +134,12 @@ def test_tint_is_the_chroma_itself_and_stays_in_gamut() -> None:
 @pytest.fixture
 def evaluation(prepared: Path) -> Evaluation:
     tell = truth_teller(prepared)
-    data_sets, together = evaluate.compare({MODEL: half(tell), GREY: evaluate.grey, MEAN_CHROMA: evaluate.tint(0, 0)}, prepared)
+    data_sets, together = scores.compare({MODEL: half(tell), GREY: scores.grey, MEAN_CHROMA: scores.tint(0, 0)}, prepared)
     return Evaluation("fake.onnx", "test", 1.0, data_sets, together)
 
 
 def test_json_is_one_line_with_stable_keys(evaluation: Evaluation) -> None:
-    text = evaluate.to_json(evaluation)
+    text = scores.to_json(evaluation)
     found = json.loads(text)
     assert "\n" not in text
     assert list(found) == ["model", "split", "vividness", "data_sets", "all"]
@@ -156,15 +157,15 @@ def test_json_is_one_line_with_stable_keys(evaluation: Evaluation) -> None:
 
 
 def test_rows_fill_their_columns(evaluation: Evaluation) -> None:
-    cells = evaluate.rows(evaluation)
+    cells = scores.rows(evaluation)
     assert [row[:3] for row in cells[:3]] == [("town", "4", MODEL), ("town", "4", GREY), ("town", "4", MEAN_CHROMA)]
     assert [row[0] for row in cells] == ["town"] * 3 + ["lake"] * 3 + ["all"] * 3
-    assert {len(row) for row in cells} == {len(evaluate.SCORE_COLUMNS)}
+    assert {len(row) for row in cells} == {len(scores.SCORE_COLUMNS)}
     summary = evaluation.all.rows[0].summary
     assert cells[6][6] == f"{summary.disparity.value:.2f} ({summary.disparity.low:.2f} to {summary.disparity.high:.2f})"
-    gains = evaluate.gain_rows(evaluation)
+    gains = scores.gain_rows(evaluation)
     assert [row[:2] for row in gains[-2:]] == [("all", GREY), ("all", MEAN_CHROMA)]
-    assert {len(row) for row in gains} == {len(evaluate.GAIN_COLUMNS)}
+    assert {len(row) for row in gains} == {len(scores.GAIN_COLUMNS)}
 
 
 class Constant:
@@ -180,7 +181,7 @@ class Constant:
 
 def test_a_loaded_model_is_scored_as_it_ships(prepared: Path) -> None:
     colorizer = Colorizer(Constant(), Options(vividness=2, on_color="error"))  # type: ignore[arg-type]
-    found = evaluate.evaluate(colorizer, prepared)
+    found = scores.evaluate(colorizer, prepared)
     assert (found.model, found.split, found.vividness) == ("constant", "test", 1.0)
     model, grey, mean = found.all.rows
     assert (model.name, grey.name, mean.name) == (MODEL, GREY, MEAN_CHROMA)
@@ -188,24 +189,24 @@ def test_a_loaded_model_is_scored_as_it_ships(prepared: Path) -> None:
     assert model.summary.disparity.value == pytest.approx(mean.summary.disparity.value, abs=0.2)
     assert model.summary.colorfulness.value == pytest.approx(mean.summary.colorfulness.value, abs=0.5)
     assert model.summary.colorfulness.value > 5
-    vivid = evaluate.evaluate(colorizer, prepared, vividness=2).all.rows[0].summary.colorfulness.value
+    vivid = scores.evaluate(colorizer, prepared, vividness=2).all.rows[0].summary.colorfulness.value
     assert vivid > 1.4 * model.summary.colorfulness.value
 
 
 def test_a_missing_model_and_bad_options_are_refused(prepared: Path) -> None:
     with pytest.raises(ModelError, match=r"nothing\.onnx"):
-        evaluate.evaluate(prepared / "nothing.onnx", prepared)
+        scores.evaluate(prepared / "nothing.onnx", prepared)
     with pytest.raises(OptionError, match="vividness is 3"):
-        evaluate.evaluate(prepared / "nothing.onnx", prepared, vividness=3)
+        scores.evaluate(prepared / "nothing.onnx", prepared, vividness=3)
 
 
 def test_one_data_set_is_not_printed_twice(prepared: Path) -> None:
-    data_sets, together = evaluate.compare({GREY: evaluate.grey}, prepared / "lake")
-    assert [row[0] for row in evaluate.rows(Evaluation("m", "test", 1.0, data_sets, together))] == ["lake"]
+    data_sets, together = scores.compare({GREY: scores.grey}, prepared / "lake")
+    assert [row[0] for row in scores.rows(Evaluation("m", "test", 1.0, data_sets, together))] == ["lake"]
 
 
 def test_grey_on_real_photographs_is_already_below_seven_percent() -> None:
-    data_sets, _ = evaluate.compare({GREY: evaluate.grey}, [data("coco"), data("flickr8k")], limit=20)
+    data_sets, _ = scores.compare({GREY: scores.grey}, [data("coco"), data("flickr8k")], limit=20)
     assert set(data_sets) == {"coco", "flickr8k"}
     for table in data_sets.values():
         assert 3.5 < table.rows[0].summary.disparity.value < 7

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from skimage import data
 
-from photochrom import footage
 from photochrom.cli import main
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import Card
 from photochrom.errors import DataError, OptionError
-from photochrom.steady.measures import TRUTH, compare
-from photochrom.steady.moves import MOVES, clip
+from photochrom.evaluation import video
+from photochrom.evaluation.moves import MOVES, clip
+from photochrom.evaluation.video_metrics import TRUTH, compare
 from tests.support.testdata import scene
 
 
@@ -38,42 +38,42 @@ def colorizer() -> Colorizer:
 
 
 def test_moves_over_photographs_are_measured(colorizer: Colorizer, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footage, "FRAMES", 8)
-    monkeypatch.setattr("photochrom.steady.moves.SIDE", 64)
+    monkeypatch.setattr(video, "FRAMES", 8)
+    monkeypatch.setattr("photochrom.evaluation.moves.SIDE", 64)
     seen: list[tuple[int, int]] = []
-    tables = footage.measure(colorizer, [prepared], limit=1, progress=lambda done, total: seen.append((done, total)))
+    tables = video.measure(colorizer, [prepared], limit=1, progress=lambda done, total: seen.append((done, total)))
     assert [table.name for table in tables] == [*MOVES, "all moves"]
     assert [table.films for table in tables] == [1, 1, 1, 1, 1, 5]
     assert seen == [(done, 5) for done in range(1, 6)]
     for table in tables[:2]:
         alone, steady, truth = table.rows
-        assert (alone.name, steady.name, truth.name) == (footage.PER_FRAME, footage.STEADY, TRUTH)
+        assert (alone.name, steady.name, truth.name) == (video.PER_FRAME, video.STEADY, TRUTH)
         assert steady.cdc.value < 0.7 * alone.cdc.value, table.name
         assert steady.excess is not None and steady.excess.value < 0.5, table.name
         assert steady.warp_error.value < 0.5 * alone.warp_error.value, table.name
         assert truth.cdc_ratio.value == 1
         assert truth.de2000.value == 0
-    cells = footage.rows(tables)
-    assert {len(row) for row in cells} == {len(footage.COLUMNS)}
+    cells = video.rows(tables)
+    assert {len(row) for row in cells} == {len(video.COLUMNS)}
     assert "(" not in "".join(cells[0][3:]), "one film has no interval"
     assert "to" in cells[-3][3]
-    lines = footage.markdown(tables, title="flickering").splitlines()
+    lines = video.markdown(tables, title="flickering").splitlines()
     assert lines[0] == "flickering:"
-    assert [line.count("|") for line in lines[2:]] == [len(footage.COLUMNS) + 1] * (2 + len(cells))
+    assert [line.count("|") for line in lines[2:]] == [len(video.COLUMNS) + 1] * (2 + len(cells))
     assert cells[4][3] in lines[8]
-    found = json.loads(footage.to_json(tables, model="flickering", split="test"))
+    found = json.loads(video.to_json(tables, model="flickering", split="test"))
     assert list(found["films"]) == [*MOVES, "all moves"]
-    assert found["films"]["pan"]["colored"][footage.STEADY]["cdc"]["value"] == tables[0].rows[1].cdc.value
+    assert found["films"]["pan"]["colored"][video.STEADY]["cdc"]["value"] == tables[0].rows[1].cdc.value
 
 
 def test_the_model_in_the_package_becomes_steadier_and_stays_as_true(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("photochrom.steady.moves.SIDE", 128)
+    monkeypatch.setattr("photochrom.evaluation.moves.SIDE", 128)
     colorizer, found = Colorizer.load(threads=1), []
     for name in ("astronaut", "chelsea", "coffee"):
         film = clip([np.ascontiguousarray(getattr(data, name)()[:300, :400])], "pan", frames=24)
-        found.append(footage.watch(film, colorizer, knobs=footage.Steadiness()))
-    alone, steady, truth = compare(found, footage.PER_FRAME)
-    assert (alone.name, steady.name, truth.name) == (footage.PER_FRAME, footage.STEADY, TRUTH)
+        found.append(video.watch(film, colorizer, knobs=video.Steadiness()))
+    alone, steady, truth = compare(found, video.PER_FRAME)
+    assert (alone.name, steady.name, truth.name) == (video.PER_FRAME, video.STEADY, TRUTH)
     assert steady.excess is not None and steady.excess.value < 0.5
     assert steady.warp_error.value < alone.warp_error.value
     assert steady.psnr.value > alone.psnr.value - 0.3
@@ -91,9 +91,9 @@ def test_a_clip_is_measured_as_its_frames_are(colorizer: Colorizer, tmp_path: Pa
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
-    (table,) = footage.measure(colorizer, [path])
+    (table,) = video.measure(colorizer, [path])
     assert (table.name, table.films) == ("clip.mkv", 1)
-    same = footage.watch(((frame, None) for frame in frames), colorizer, knobs=footage.Steadiness())
+    same = video.watch(((frame, None) for frame in frames), colorizer, knobs=video.Steadiness())
     for row in table.rows:
         assert row.cdc.value == pytest.approx(same[row.name].cdc)
         assert row.psnr.value == pytest.approx(same[row.name].psnr)
@@ -101,11 +101,11 @@ def test_a_clip_is_measured_as_its_frames_are(colorizer: Colorizer, tmp_path: Pa
 
 def test_what_is_not_there_is_said(colorizer: Colorizer, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.mp4: does not exist"):
-        footage.measure(colorizer, [tmp_path / "gone.mp4"])
+        video.measure(colorizer, [tmp_path / "gone.mp4"])
     with pytest.raises(DataError, match="nothing to measure"):
-        footage.measure(colorizer, [])
+        video.measure(colorizer, [])
     with pytest.raises(OptionError, match="limit of 0"):
-        footage.measure(colorizer, [prepared], limit=0)
+        video.measure(colorizer, [prepared], limit=0)
 
 
 @pytest.mark.parametrize(

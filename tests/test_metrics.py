@@ -10,9 +10,10 @@ from skimage import color as reference
 from skimage import data
 from skimage import metrics as skimage_metrics
 
-from photochrom import bootstrap, color, metrics, ssim
+from photochrom import color
 from photochrom.errors import OptionError
-from photochrom.metrics import Scores, Truth
+from photochrom.evaluation import metrics, ssim, statistics
+from photochrom.evaluation.metrics import Scores, Truth
 
 # Sharma, Wu, Dalal 2005, table 1: L, a, b of one color, L, a, b of the other, CIEDE2000.
 SHARMA = [
@@ -251,7 +252,7 @@ def test_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:
 
 def test_intervals_do_not_depend_on_how_many_draws_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = asdict(metrics.summarize(rows(30)).de2000)
-    monkeypatch.setattr(bootstrap, "PICKS_AT_ONCE", 30 * 7)
+    monkeypatch.setattr(statistics, "PICKS_AT_ONCE", 30 * 7)
     assert asdict(metrics.summarize(rows(30)).de2000) == pytest.approx(whole)
 
 

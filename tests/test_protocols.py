@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from photochrom import evaluate, frontier, guided, protocols, robustness
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import Model
 from photochrom.errors import DataError, OptionError
-from photochrom.goals import GOALS, PROTOCOLS, SOURCES
-from photochrom.metrics import Value
-from photochrom.protocols import Figure, Measured, Photographs
+from photochrom.evaluation import frontier, guidance, invariance, protocols, scores
+from photochrom.evaluation.goals import GOALS, PROTOCOLS, SOURCES
+from photochrom.evaluation.metrics import Value
+from photochrom.evaluation.protocols import Figure, Measured, Photographs
 from tests.support import models, testdata
 from tests.support.models import POINTER, pointer, run
 
@@ -56,7 +56,7 @@ class Painter:
         return np.stack([0 * plane, plane]).astype(np.float32)
 
     def paint(self, luma: np.ndarray) -> np.ndarray:
-        return evaluate.lay(self.chroma(luma), luma)
+        return scores.lay(self.chroma(luma), luma)
 
 
 def test_every_protocol_has_a_source_and_goals_that_can_be_judged() -> None:
@@ -128,7 +128,7 @@ def test_the_frontier_is_what_evaluate_measures_at_each_vividness(prepared: Path
     measured = frontier.frontier(Colorizer.load(threads=1), Photographs(prepared, limit=3))
     assert measured.photographs == 3 and list(measured.figures) == list(GOALS["frontier"])
     for vividness in (0, 2):
-        table = evaluate.evaluate(None, prepared, limit=3, vividness=vividness).all
+        table = scores.evaluate(None, prepared, limit=3, vividness=vividness).all
         model, grey, _ = table.rows
         found = {key.partition(".")[2]: each for key, each in measured.figures.items() if key.startswith(f"{vividness}.")}
         assert found["psnr"].value == model.summary.psnr
@@ -140,7 +140,7 @@ def test_the_frontier_is_what_evaluate_measures_at_each_vividness(prepared: Path
 
 def test_what_does_not_depend_on_the_place_is_robust(coffee: Photographs) -> None:
     painter = Painter(lambda row, _: 0 * row + 0.05)
-    measured = robustness.robustness(painter, coffee)
+    measured = invariance.robustness(painter, coffee)
     assert list(measured.figures) == list(GOALS["robustness"]) and measured.photographs == 5
     for key, figure in measured.figures.items():
         assert figure.value.value < 0.01, key
@@ -156,20 +156,20 @@ def test_what_does_not_depend_on_the_place_is_robust(coffee: Photographs) -> Non
     ],
 )
 def test_what_depends_on_the_place_is_not(chroma: Callable, changed: set[str], coffee: Photographs) -> None:
-    figures = robustness.robustness(Painter(chroma), dataclasses.replace(coffee, limit=1)).figures
+    figures = invariance.robustness(Painter(chroma), dataclasses.replace(coffee, limit=1)).figures
     assert {key for key, figure in figures.items() if figure.value.value > 2} == changed
 
 
 def test_hints_of_the_truth_raise_the_score(pointing: Colorizer, coffee: Photographs) -> None:
     """The pointer knows nothing but hints, and settles them: more of them, a better picture; and a click stays where it is."""
-    measured = guided.hints(pointing, coffee)
+    measured = guidance.hints(pointing, coffee)
     assert list(measured.figures) == list(GOALS["hints"]) and measured.photographs == 5
     gains = [measured.figures[key].gain.value for key in ("1", "3", "10", "50")]
     assert gains[0] > 0 and gains == sorted(gains) and gains[-1] > 1
     steps = np.diff([0, *gains])
     assert measured.figures["step"].value.value == pytest.approx(min(steps))
     assert max(measured.figures[key].value.value for key in ("far", "strong")) < 0.5
-    assert guided.hints(pointing, coffee) == measured
+    assert guidance.hints(pointing, coffee) == measured
 
 
 class Bleeding:
@@ -185,13 +185,13 @@ class Bleeding:
             rows = slice(height // 2) if hint.y > height / 2 else slice(height // 2, None)
             columns = slice(width // 2) if hint.x > width / 2 else slice(width // 2, None)
             chroma[1, rows, columns] = 0.1
-        return evaluate.lay(chroma, luma)
+        return scores.lay(chroma, luma)
 
 
 def test_a_click_that_shows_in_the_opposite_corner_is_seen(pointing: Colorizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guided, "Colorizer", Bleeding)
+    monkeypatch.setattr(guidance, "Colorizer", Bleeding)
     for index in range(4):
-        near, far, *strong = guided._moved(pointing, testdata.scene(60, 90), index)
+        near, far, *strong = guidance._moved(pointing, testdata.scene(60, 90), index)
         assert near == 0 and far > 10 and strong == [near, far]
 
 
@@ -201,7 +201,7 @@ def test_a_reliability_curve_counts_what_was_right(pointing: Colorizer, tmp_path
     picture[:, :48] = (150, 20, 20)
     testdata.shard(tmp_path / "test-00000.tar", {"0000000000000000.png": testdata.encoded(picture)})
     faithful = Colorizer(pointing.model, Options(vividness=0))
-    measured = guided.confidence(faithful, Photographs(tmp_path))
+    measured = guidance.confidence(faithful, Photographs(tmp_path))
     *tenths, gap = measured.figures.values()
     assert list(measured.figures)[-1] == "gap" and set(measured.figures) < set(GOALS["confidence"])
     assert tenths[0].value.value < 10 and tenths[-1].value.value > 90
@@ -216,9 +216,9 @@ def test_a_reliability_curve_counts_what_was_right(pointing: Colorizer, tmp_path
 def test_a_model_without_hints_or_confidence_is_refused(coffee: Photographs) -> None:
     plain = Colorizer(Model(pointer(dataclasses.replace(POINTER, hints=False, confidence=())), source="plain.onnx"), Options())
     with pytest.raises(OptionError, match="has no hints"):
-        guided.hints(plain, coffee)
+        guidance.hints(plain, coffee)
     with pytest.raises(OptionError, match="has no confidence"):
-        guided.confidence(plain, coffee)
+        guidance.confidence(plain, coffee)
 
 
 def test_the_command_prints_a_table(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:

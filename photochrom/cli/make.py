@@ -12,8 +12,8 @@ from cyclopts import Parameter
 
 from photochrom.cli.bar import Bar
 from photochrom.errors import OptionError
-from photochrom.goals import PROTOCOLS, SOURCES, Protocol
-from photochrom.protocols import Measured, Photographs
+from photochrom.evaluation.goals import PROTOCOLS, SOURCES, Protocol
+from photochrom.evaluation.protocols import Measured, Photographs
 from photochrom.training.prepare import PrepareOptions
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def train(
     workers
         Processes for each device that decode photographs.
     init
-        A checkpoint of another run (its best.pt), or a model file (the package's is photochrom/colorizer/weights/photochrom.onnx), whose
+        A checkpoint of another run (its best.pt), or a model file, such as photochrom/colorizer/weights/photochrom.onnx, whose
         generator a new run starts from. A run that goes on has its own.
     set_
         Replace a setting of the configuration: --set batch=16 --set stages.0.images=50000.
@@ -182,7 +182,7 @@ def evaluate(
     markdown
         Print Markdown instead of tables, for a model card or docs/steadiness.md; not for the protocol scores of photographs.
     """
-    from photochrom import evaluate as scoring
+    from photochrom.evaluation import scores
 
     if json and markdown:
         raise OptionError("--json and --markdown are two forms of the same output: drop one of them")
@@ -201,14 +201,12 @@ def evaluate(
         raise OptionError("--markdown is for every protocol but scores, and the protocol is scores: name another, or drop it")
     vividness = 1.0 if vividness is None else vividness
     with Bar("Scoring") as bar:
-        found = scoring.evaluate(model, data, split=split, vividness=vividness, limit=limit, progress=bar)
+        found = scores.evaluate(model, data, split=split, vividness=vividness, limit=limit, progress=bar)
     if json:
-        print(scoring.to_json(found))
+        print(scores.to_json(found))
         return 0
-    _table(
-        f"{found.model}, {found.split} photographs, vividness {found.vividness:g}", scoring.SCORE_COLUMNS, scoring.rows(found)
-    )
-    _table("The model's error below each baseline's, in percent of grey's", scoring.GAIN_COLUMNS, scoring.gain_rows(found))
+    _table(f"{found.model}, {found.split} photographs, vividness {found.vividness:g}", scores.SCORE_COLUMNS, scores.rows(found))
+    _table("The model's error below each baseline's, in percent of grey's", scores.GAIN_COLUMNS, scores.gain_rows(found))
     return 0
 
 
@@ -222,8 +220,8 @@ def _film(
     json: bool,
     markdown: bool,
 ) -> int:
-    from photochrom import footage
     from photochrom.colorizer.colorizer import Colorizer, Options
+    from photochrom.evaluation import video as footage
 
     colorizer = Colorizer.load(model, options=Options(vividness=1.0 if vividness is None else vividness))
     with Bar("Measuring") as bar:
@@ -241,8 +239,8 @@ def _film(
 def _protocols(
     protocol: Literal["all", Protocol], model: Path | None, photographs: Photographs, *, json: bool, markdown: bool
 ) -> int:
-    from photochrom import protocols
     from photochrom.colorizer.colorizer import Colorizer, Options
+    from photochrom.evaluation import protocols
 
     colorizer = Colorizer.load(model, options=Options())
     card = colorizer.model.card
@@ -262,15 +260,15 @@ def _protocols(
 
 def _measure(colorizer: Colorizer, photographs: Photographs, names: Sequence[Protocol]) -> list[Measured]:
     """Measure by each protocol; among several, what the model does not do is left out and said to be."""
-    from photochrom import frontier, guided, robustness
+    from photochrom.evaluation import frontier, guidance, invariance
 
     card = colorizer.model.card
     lacking = {"hints": not card.hints, "confidence": not card.confidence}
     without_torch = {
         "frontier": frontier.frontier,
-        "hints": guided.hints,
-        "confidence": guided.confidence,
-        "robustness": robustness.robustness,
+        "hints": guidance.hints,
+        "confidence": guidance.confidence,
+        "robustness": invariance.robustness,
     }
     looks = None
     tables = []
@@ -283,10 +281,10 @@ def _measure(colorizer: Colorizer, photographs: Photographs, names: Sequence[Pro
             if name in without_torch:
                 tables.append(without_torch[name](colorizer, shown))
             else:
-                from photochrom.training import recognition
+                from photochrom.evaluation import features
 
-                looks = looks or recognition.look(colorizer, shown)
-                tables.append(recognition.recognition(looks) if name == "recognition" else recognition.frechet(looks))
+                looks = looks or features.look(colorizer, shown)
+                tables.append(features.recognition(looks) if name == "recognition" else features.frechet(looks))
     return tables
 
 

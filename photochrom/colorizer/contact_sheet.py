@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from photochrom.color import Picture
 from photochrom.errors import OptionError, OutputError, PhotoError, one_line
-from photochrom.metrics import Predict
+from photochrom.evaluation.metrics import Predict
 from photochrom.photo.convert import from_array
 from photochrom.photo.formats import SUFFIXES
 from photochrom.photo.toning import judge

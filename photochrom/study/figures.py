@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from photochrom.metrics import Value
+from photochrom.evaluation.metrics import Value
 
 # Okabe and Ito's colors, which the color-blind tell apart; the yellows are left out, too pale on white.
 BLUE, GREEN, ORANGE, PURPLE, GREY, BLACK = "#0072B2", "#00795A", "#C24E00", "#A3407C", "#6B6B6B", "#222222"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from photochrom.evaluate import GREY
-from photochrom.metrics import Value
+from photochrom.evaluation.metrics import Value
+from photochrom.evaluation.scores import GREY
 from photochrom.study.experiments import Study
 from photochrom.study.results import Cell, Row
 

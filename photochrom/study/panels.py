@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from photochrom import evaluate
 from photochrom.color import Picture
 from photochrom.colorizer.colorizer import Colorizer, Options
-from photochrom.metrics import Predict
+from photochrom.evaluation import scores as evaluate
+from photochrom.evaluation.metrics import Predict
 from photochrom.shards import evenly
 from photochrom.study.experiments import Run, Study
 from photochrom.study.results import baseline_scores, photograph_scores

@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 
 from photochrom.color import Picture
-from photochrom.evaluate import GREY
-from photochrom.metrics import Value
+from photochrom.evaluation.metrics import Value
+from photochrom.evaluation.scores import GREY
 from photochrom.study import figures, findings, panels, prose
 from photochrom.study.experiments import Study
 from photochrom.study.figures import BLUE, GREEN, ORANGE, PURPLE, Branch, Line, Moment

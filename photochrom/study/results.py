@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import metrics
-from photochrom.evaluate import GREY, MEAN_CHROMA
-from photochrom.metrics import Scores, Value
+from photochrom.evaluation import metrics
+from photochrom.evaluation.metrics import Scores, Value
+from photochrom.evaluation.scores import GREY, MEAN_CHROMA
 from photochrom.study.experiments import Grid, Run, Study
 from photochrom.study.worker import BASELINES, FAILED, RUNS, SCORES, read_scores, result, rounded
 

@@ -18,12 +18,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from photochrom import color, evaluate, metrics
+from photochrom import color
 from photochrom.color import Floats
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import PhotochromError, one_line
-from photochrom.evaluate import GREY, MEAN_CHROMA
-from photochrom.metrics import Predict, Scores, Truth
+from photochrom.evaluation import metrics
+from photochrom.evaluation import scores as evaluate
+from photochrom.evaluation.metrics import Predict, Scores, Truth
+from photochrom.evaluation.scores import GREY, MEAN_CHROMA
 from photochrom.shards import Member, members, shards
 from photochrom.study import health
 from photochrom.study.experiments import Run, Test
@@ -156,7 +158,7 @@ def rounded(value: Any) -> Any:
 
 
 def _score(photographs: Sequence[Member], weights: Floats, predict: Predict, test: Test) -> tuple[list[Scores], float]:
-    from photochrom.training.frechet import frechet_distance
+    from photochrom.evaluation.frechet import frechet_distance
 
     truths, pictures, scores = [], [], []
     for member in photographs:

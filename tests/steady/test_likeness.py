@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from skimage import data
 
+from photochrom.evaluation.moves import clip
 from photochrom.photo.planes import luma_of
 from photochrom.steady import alike, look
-from photochrom.steady.moves import clip
 
 PHOTOGRAPHS = [getattr(data, name)()[:300, :400] for name in ("astronaut", "chelsea", "coffee", "rocket", "cat")]
 

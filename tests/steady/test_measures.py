@@ -8,8 +8,8 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 
 from photochrom.errors import OptionError
+from photochrom.evaluation.video_metrics import TRUTH, FilmScores, Watch, compare, divergence, histograms, visible, warp_error
 from photochrom.photo.planes import luma_of
-from photochrom.steady.measures import TRUTH, FilmScores, Watch, compare, divergence, histograms, visible, warp_error
 from tests.support.testdata import scene
 
 

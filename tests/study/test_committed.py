@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from photochrom.evaluate import GREY, MEAN_CHROMA
+from photochrom.evaluation.scores import GREY, MEAN_CHROMA
 from photochrom.study import experiments
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from photochrom.metrics import Value
+from photochrom.evaluation.metrics import Value
 from photochrom.study import figures, findings, health, panels, report, results
 from photochrom.study.figures import Branch, Line, Moment
 from photochrom.study.runner import FAILED

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from photochrom.metrics import Scores
+from photochrom.evaluation.metrics import Scores
 from photochrom.study import experiments, runner, worker
 from photochrom.study.experiments import Run, Study
 from photochrom.study.worker import BASELINES, MODEL, RUNS, SCORES

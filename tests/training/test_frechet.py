@@ -6,8 +6,8 @@ import torch
 from scipy import linalg
 
 from photochrom.errors import ConfigError
-from photochrom.training import frechet
-from photochrom.training.frechet import frechet_distance
+from photochrom.evaluation import frechet
+from photochrom.evaluation.frechet import frechet_distance
 from tests.support.testdata import picture
 
 

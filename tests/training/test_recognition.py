@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from photochrom.errors import ConfigError
-from photochrom.evaluate import grey
-from photochrom.goals import GOALS
-from photochrom.protocols import Photographs
-from photochrom.training import recognition
-from photochrom.training.frechet import squares
-from photochrom.training.recognition import Classifier, Looks
+from photochrom.evaluation import features as recognition
+from photochrom.evaluation.features import Classifier, Looks
+from photochrom.evaluation.frechet import squares
+from photochrom.evaluation.goals import GOALS
+from photochrom.evaluation.protocols import Photographs
+from photochrom.evaluation.scores import grey
 from tests.support.testdata import picture
 
 CATS = range(281, 286)

@@ -20,14 +20,14 @@ from photochrom.color import Float, Picture
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.upsample import upsample
 from photochrom.errors import DataError, FilmError, OptionError
-from photochrom.metrics import Value
+from photochrom.evaluation.metrics import Value
+from photochrom.evaluation.moves import MOVES, Move, clip
+from photochrom.evaluation.video_metrics import Comparison, FilmScores, Watch, compare
 from photochrom.photo import convert
 from photochrom.photo.photo import Photo
 from photochrom.photo.planes import luma_of
 from photochrom.shards import Split, evenly, members, shards
 from photochrom.steady import Carried, Cuts, Kind, Steadiness, color_segment, kind_of, small
-from photochrom.steady.measures import Comparison, FilmScores, Watch, compare
-from photochrom.steady.moves import MOVES, Move, clip
 
 Progress = Callable[[int, int], None]
 

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import bootstrap
 from photochrom.color import Bytes, Float, Picture, colorfulness, delta_e_2000, lab, psnr
 from photochrom.errors import OptionError
-from photochrom.metrics import Value, interval
+from photochrom.evaluation import statistics
+from photochrom.evaluation.metrics import Value, interval
 from photochrom.steady.motion import sample, search
 
 GAPS = (1, 2, 4)
@@ -229,5 +229,5 @@ def compare(clips: Sequence[Mapping[str, FilmScores]], baseline: str) -> list[Co
 
 def _means(rows: Sequence[FilmScores]) -> dict[str, NDArray[np.float64]]:
     """Give the mean of every measure over clips, then over each bootstrap draw."""
-    columns = bootstrap.means(np.array([astuple(row) for row in rows])).T
+    columns = statistics.means(np.array([astuple(row) for row in rows])).T
     return dict(zip([field.name for field in fields(FilmScores)], columns, strict=True))

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from photochrom import bootstrap, color, metrics
+from photochrom import color
 from photochrom.color import Picture
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.hints import Hint
 from photochrom.colorizer.model import takes_none
-from photochrom.evaluate import luma_of
-from photochrom.protocols import Figure, Measured, Photographs
+from photochrom.evaluation import metrics, statistics
+from photochrom.evaluation.protocols import Figure, Measured, Photographs
+from photochrom.evaluation.scores import luma_of
 
 COUNTS = (0, 1, 3, 10, 50)
 """Hints of each row."""
@@ -49,7 +50,7 @@ def hints(colorizer: Colorizer, photographs: Photographs) -> Measured:
         options = [replace(colorizer.options, vividness=0.0, hints=points[:count]) for count in COUNTS]
         psnr = [color.psnr(picture, Colorizer(colorizer.model, each).paint(luma)) for each in options]
         rows.append([*psnr, *_moved(colorizer, picture, index)])
-    *psnrs, near, far, near_strong, far_strong = bootstrap.means(np.array(rows)).T
+    *psnrs, near, far, near_strong, far_strong = statistics.means(np.array(rows)).T
     figures = {
         str(count): Figure(metrics.interval(psnr), metrics.interval(psnr - psnrs[0]) if count else None)
         for count, psnr in zip(COUNTS, psnrs, strict=True)
@@ -77,7 +78,7 @@ def confidence(colorizer: Colorizer, photographs: Photographs) -> Measured:
         tenths = np.minimum((sure * STEPS).astype(np.intp), STEPS - 1).ravel()
         counts = [np.bincount(tenths, weights, STEPS) for weights in (None, sure.ravel(), near.ravel())]
         rows.append(np.concatenate(counts) / near.size)
-    means = bootstrap.means(np.array(rows)).reshape(-1, 3, STEPS)
+    means = statistics.means(np.array(rows)).reshape(-1, 3, STEPS)
     share, stated, right = 100 * np.moveaxis(means, 1, 0)
     figures = {}
     for step in np.flatnonzero(share[0]):

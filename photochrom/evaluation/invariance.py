@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import bootstrap, color, metrics
+from photochrom import color
 from photochrom.color import Bytes, Picture
 from photochrom.colorizer.colorizer import Colorizer
-from photochrom.evaluate import lay, luma_of
-from photochrom.protocols import Figure, Measured, Photographs
+from photochrom.evaluation import metrics, statistics
+from photochrom.evaluation.protocols import Figure, Measured, Photographs
+from photochrom.evaluation.scores import lay, luma_of
 
 SCALES = (0.5, 2, 4)
 ASPECT = 6
@@ -41,7 +42,7 @@ def robustness(colorizer: Colorizer, photographs: Photographs) -> Measured:
         changed = [color.lab(way(luma)) for way in ways.values()]
         rows.append([measure(usual, lab).mean() for measure in (color.delta_e_1976, color.delta_e_2000) for lab in changed])
     found = np.array(rows)
-    means = bootstrap.means(found[:, : len(ways)])
+    means = statistics.means(found[:, : len(ways)])
     return Measured(
         "robustness",
         len(rows),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from photochrom.color import Picture
-from photochrom.evaluate import cell
-from photochrom.goals import GOALS, SOURCES, Goal, Protocol
-from photochrom.metrics import Value
+from photochrom.evaluation.goals import GOALS, SOURCES, Goal, Protocol
+from photochrom.evaluation.metrics import Value
+from photochrom.evaluation.scores import cell
 from photochrom.shards import Split, members, shards
 
 Verdict = Literal["reached", "missed", "not measured", "too few photographs", ""]

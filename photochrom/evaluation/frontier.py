@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from photochrom import evaluate, metrics
 from photochrom.colorizer.colorizer import Colorizer
-from photochrom.evaluate import GREY
-from photochrom.protocols import Figure, Measured, Photographs
+from photochrom.evaluation import metrics, scores
+from photochrom.evaluation.protocols import Figure, Measured, Photographs
+from photochrom.evaluation.scores import GREY
 
 MEASURES = ("disparity", "psnr", "auc", "auc_rebalanced")
 
@@ -20,8 +20,8 @@ def frontier(colorizer: Colorizer, photographs: Photographs) -> Measured:
         OptionError: the limit is below 1.
     """
     ways = {str(end): Colorizer(colorizer.model, replace(colorizer.options, vividness=float(end))).paint for end in range(3)}
-    _, table = evaluate.compare(
-        {GREY: evaluate.grey, **ways},
+    _, table = scores.compare(
+        {GREY: scores.grey, **ways},
         photographs.data,
         split=photographs.split,
         limit=photographs.limit,

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from photochrom import bootstrap, evaluate, metrics
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import ConfigError
-from photochrom.protocols import Figure, Measured, Photographs
+from photochrom.evaluation import metrics, scores, statistics
+from photochrom.evaluation.frechet import Crowd, distance, squares
+from photochrom.evaluation.protocols import Figure, Measured, Photographs
 from photochrom.training.encoders import Encoder
-from photochrom.training.frechet import Crowd, distance, squares
 
 SIDE = 256
 """Side of the squares that the network sees: the multiple of its stride nearest to the 260 pixels that it was trained with."""
@@ -75,8 +75,8 @@ def look(colorizer: Colorizer, photographs: Photographs) -> Looks:
     network = Classifier()
     features, logits = [], []
     for picture in photographs:
-        luma = evaluate.luma_of(picture)
-        seen, said = network(squares([picture, evaluate.grey(luma), colorizer.paint(luma)], SIDE))
+        luma = scores.luma_of(picture)
+        seen, said = network(squares([picture, scores.grey(luma), colorizer.paint(luma)], SIDE))
         features.append(seen.numpy())
         logits.append(said.numpy())
     return Looks(np.stack(features), np.stack(logits))
@@ -89,7 +89,7 @@ def recognition(looks: Looks) -> Measured:
     figures: dict[str, Figure] = {}
     for likeliest in LIKELIEST:
         kept = (ranks[:, :, :likeliest] == right[:, None, None]).any(2)
-        grey, model = 100 * bootstrap.means(kept.astype(np.float64)).T
+        grey, model = 100 * statistics.means(kept.astype(np.float64)).T
         figures |= {f"grey.{likeliest}": Figure(metrics.interval(grey)), f"model.{likeliest}": Figure(metrics.interval(model))}
         # Where grey loses nothing there is nothing to win back: a draw then says nothing.
         lost = grey < 100
@@ -110,7 +110,7 @@ def frechet(looks: Looks) -> Measured:
     count = len(looks.features)
     if count < 2:
         raise ConfigError(f"a Frechet distance of {count} photograph: expected 2 or more; raise the limit")
-    drawn = islice(chain.from_iterable(bootstrap.draws(count)), DRAWS)
+    drawn = islice(chain.from_iterable(statistics.draws(count)), DRAWS)
     found = np.array([_distances(looks.features.repeat(times, 0)) for times in (np.ones(count, int), *drawn)])
     found = np.concatenate([found, 100 * found[:, 1:] / np.maximum(found[:, :1], 1e-9)], 1)
     found[1:] += found[0] - found[1:].mean(0)

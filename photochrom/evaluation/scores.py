@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import color, metrics
+from photochrom import color
 from photochrom.color import Picture
 from photochrom.colorizer.colorizer import Colorizer, Options
-from photochrom.metrics import Predict, Scores, Summary, Value
+from photochrom.evaluation import metrics
+from photochrom.evaluation.metrics import Predict, Scores, Summary, Value
 from photochrom.shards import Split, members, shards
 
 Measure = Literal["disparity", "de2000"]

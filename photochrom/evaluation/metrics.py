@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import bootstrap
 from photochrom.color import Floats, Picture, ab_error, colorfulness, delta_e_2000, disparity, lab, psnr
 from photochrom.errors import OptionError
-from photochrom.ssim import ssim
+from photochrom.evaluation import statistics
+from photochrom.evaluation.ssim import ssim
 
 Predict = Callable[[NDArray[np.uint8]], Picture]
 """What is measured: it turns ``(H, W)`` uint8 luma into an ``(H, W, 3)`` uint8 RGB picture."""
@@ -41,7 +41,7 @@ class Scores:
         disparity_red, disparity_green, disparity_blue: mean absolute difference in percent of the full range.
         disparity: mean of the three.
         psnr: dB, see `psnr`.
-        ssim: see `photochrom.ssim`.
+        ssim: see `photochrom.evaluation.ssim`.
         de2000: mean color difference, see `delta_e_2000`.
         auc: percent, see `auc`.
         auc_rebalanced: percent; its mean over photographs weighs all color classes alike, see `class_weights`.
@@ -241,7 +241,7 @@ def _means(scores: Sequence[Scores]) -> dict[str, NDArray[np.float64]]:
     """Give the mean of every measure over all photographs, then over each bootstrap draw: ``(1 + draws,)`` float64."""
     if not scores:
         raise OptionError("no photograph was scored; give at least one")
-    means = bootstrap.means(np.array([astuple(row) for row in scores]))
+    means = statistics.means(np.array([astuple(row) for row in scores]))
     columns = dict(zip([field.name for field in fields(Scores)], means.T, strict=True))
     return columns | {"colorfulness_ratio": _over(columns["colorfulness"], columns["colorfulness_true"])}
 

@@ -1,0 +1,1 @@
+"""Measure models: scores, intervals, protocols, and how steady film is."""
