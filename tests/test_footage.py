@@ -14,7 +14,7 @@ from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import Card
 from photochrom.errors import DataError, OptionError
 from photochrom.evaluation import video
-from photochrom.evaluation.moves import MOVES, clip
+from photochrom.evaluation.video import MOVES, clip
 from photochrom.evaluation.video_metrics import TRUTH, compare
 from tests.support.testdata import scene
 

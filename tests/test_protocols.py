@@ -15,7 +15,7 @@ from skimage import data
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import Model
 from photochrom.errors import DataError, OptionError
-from photochrom.evaluation import frontier, guidance, invariance, protocols, scores
+from photochrom.evaluation import guidance, invariance, protocols, scores
 from photochrom.evaluation.goals import GOALS, PROTOCOLS, SOURCES
 from photochrom.evaluation.metrics import Value
 from photochrom.evaluation.protocols import Figure, Measured, Photographs
@@ -125,7 +125,7 @@ def test_photographs_are_those_of_the_shards(coffee: Photographs) -> None:
 
 
 def test_the_frontier_is_what_evaluate_measures_at_each_vividness(prepared: Path) -> None:
-    measured = frontier.frontier(Colorizer.load(threads=1), Photographs(prepared, limit=3))
+    measured = protocols.frontier(Colorizer.load(threads=1), Photographs(prepared, limit=3))
     assert measured.photographs == 3 and list(measured.figures) == list(GOALS["frontier"])
     for vividness in (0, 2):
         table = scores.evaluate(None, prepared, limit=3, vividness=vividness).all

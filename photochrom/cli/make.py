@@ -260,12 +260,12 @@ def _protocols(
 
 def _measure(colorizer: Colorizer, photographs: Photographs, names: Sequence[Protocol]) -> list[Measured]:
     """Measure by each protocol; among several, what the model does not do is left out and said to be."""
-    from photochrom.evaluation import frontier, guidance, invariance
+    from photochrom.evaluation import guidance, invariance, protocols
 
     card = colorizer.model.card
     lacking = {"hints": not card.hints, "confidence": not card.confidence}
     without_torch = {
-        "frontier": frontier.frontier,
+        "frontier": protocols.frontier,
         "hints": guidance.hints,
         "confidence": guidance.confidence,
         "robustness": invariance.robustness,

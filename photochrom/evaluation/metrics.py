@@ -7,6 +7,7 @@ them (compute). A mean is always one over photographs, each of the same weight w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Literal
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from photochrom.color import Floats, Picture, ab_error, colorfulness, delta_e_2000, disparity, lab, psnr
 from photochrom.errors import OptionError
 from photochrom.evaluation import statistics
-from photochrom.evaluation.ssim import ssim
 
 Predict = Callable[[NDArray[np.uint8]], Picture]
 """What is measured: it turns ``(H, W)`` uint8 luma into an ``(H, W, 3)`` uint8 RGB picture."""
@@ -28,6 +28,11 @@ AUC_THRESHOLDS = 150.0
 
 CLASS_STEP, CLASSES, CLASS_BLUR = 10, 27, 5
 """The color classes of `class_weights`: side of a square of the ab plane, squares a side, sigma of their smoothing."""
+
+SSIM_SIDE, SSIM_SIGMA = 11, 1.5
+"""The Gaussian window, in pixels."""
+SSIM_FLOORS = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+"""C1 and C2, which keep the quotients of flat areas finite."""
 
 LOWER, UPPER = 2.5, 97.5
 """Percentiles that bound a 95 % interval."""
@@ -255,3 +260,37 @@ def interval(means: NDArray[np.float64]) -> Value:
     """Make a figure of what ``bootstrap.means`` gave of it: the figure itself, then that of each draw."""
     low, high = np.percentile(means[1:], (LOWER, UPPER))
     return Value(float(means[0]), float(low), float(high))
+
+
+def ssim(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> float:
+    """Measure the structural similarity, the mean over all whole windows and over red, green and blue.
+
+    Wang et al. 2004, equation 13 with their constants, on each channel: on luma alone, which a colorizer keeps, it would be 1
+    for every answer. A picture smaller than the window has one window of its own size.
+
+    Args:
+        one: ``(H, W, 3)`` uint8.
+        two: the same shape.
+
+    Returns:
+        At most 1, which equal pictures reach.
+    """
+    x, y = (np.moveaxis(picture, -1, 0).astype(np.float32) for picture in (one, two))
+    mean_x, mean_y = _blurred(x), _blurred(y)
+    product = mean_x * mean_y
+    squares = mean_x**2 + mean_y**2
+    covariance = _blurred(x * y) - product
+    variances = _blurred(x**2 + y**2) - squares
+    c1, c2 = SSIM_FLOORS
+    return float(((2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))).mean(dtype=np.float64))
+
+
+def _blurred(planes: Floats) -> Floats:
+    """Weigh ``(C, H, W)`` planes by the window, at the positions where it lies inside."""
+    for axis in (1, 2):
+        side = min(SSIM_SIDE, planes.shape[axis])
+        weights = [math.exp(-(((place - (side - 1) / 2) / SSIM_SIGMA) ** 2) / 2) for place in range(side)]
+        length = planes.shape[axis] - side + 1
+        parts = (planes.take(range(start, start + length), axis) * weight for start, weight in enumerate(weights))
+        planes = sum(parts) / sum(weights)  # type: ignore[assignment]
+    return planes

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from photochrom.errors import ConfigError
-from photochrom.evaluation.frechet import Features
+from photochrom.evaluation.features import Features
 from photochrom.training import regularizers as pieces
 from photochrom.training.config import Config, from_table, to_table
 

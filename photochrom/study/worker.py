@@ -158,7 +158,7 @@ def rounded(value: Any) -> Any:
 
 
 def _score(photographs: Sequence[Member], weights: Floats, predict: Predict, test: Test) -> tuple[list[Scores], float]:
-    from photochrom.evaluation.frechet import frechet_distance
+    from photochrom.evaluation.features import frechet_distance
 
     truths, pictures, scores = [], [], []
     for member in photographs:

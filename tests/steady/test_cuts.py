@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from photochrom.evaluation.moves import clip
+from photochrom.evaluation.video import clip
 from photochrom.photo.planes import luma_of
 from photochrom.steady import Cuts, kind_of
 

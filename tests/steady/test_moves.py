@@ -5,7 +5,7 @@ import pytest
 
 from photochrom import color
 from photochrom.errors import OptionError
-from photochrom.evaluation.moves import MOVES, SIDE, Move, clip
+from photochrom.evaluation.video import MOVES, SIDE, Move, clip
 from tests.support.testdata import picture
 
 PHOTOGRAPHS = [picture("astronaut")[:200, :300], picture("coffee")[:300, :200]]

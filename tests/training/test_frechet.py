@@ -6,8 +6,8 @@ import torch
 from scipy import linalg
 
 from photochrom.errors import ConfigError
-from photochrom.evaluation import frechet
-from photochrom.evaluation.frechet import frechet_distance
+from photochrom.evaluation import features
+from photochrom.evaluation.features import frechet_distance
 from tests.support.testdata import picture
 
 
@@ -24,8 +24,8 @@ def pictures():
 
 def test_it_is_the_distance_of_two_normal_distributions(pictures):
     grey = [np.repeat(each.mean(2, keepdims=True).astype(np.uint8), 3, 2) for each in pictures]
-    network = frechet.Lite0Features()
-    one, two = (network(frechet.squares(each, 128)).double().numpy() for each in (pictures, grey))
+    network = features.Lite0Features()
+    one, two = (network(features.squares(each, 128)).double().numpy() for each in (pictures, grey))
     assert one.shape == (12, 320)
     root = linalg.sqrtm(np.cov(one.T) @ np.cov(two.T) + 1e-9 * np.eye(320)).real
     expected = np.square(one.mean(0) - two.mean(0)).sum() + np.trace(np.cov(one.T) + np.cov(two.T) - 2 * root)
@@ -41,7 +41,7 @@ def test_equal_sets_have_none_and_more_color_is_nearer(pictures):
 
 
 def test_the_network_is_frozen_and_that_of_imagenet():
-    network = frechet.Lite0Features()
+    network = features.Lite0Features()
     assert not any(parameter.requires_grad for parameter in network.parameters()) and not network.training
     assert network.encoder.stem.weight.abs().sum() > 1 and network(torch.rand(2, 3, 64, 64)).shape == (2, 320)
 

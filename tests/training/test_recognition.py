@@ -8,8 +8,7 @@ import pytest
 
 from photochrom.errors import ConfigError
 from photochrom.evaluation import features as recognition
-from photochrom.evaluation.features import Classifier, Looks
-from photochrom.evaluation.frechet import squares
+from photochrom.evaluation.features import Classifier, Looks, squares
 from photochrom.evaluation.goals import GOALS
 from photochrom.evaluation.protocols import Photographs
 from photochrom.evaluation.scores import grey

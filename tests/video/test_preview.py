@@ -14,7 +14,7 @@ from skimage import data
 
 from photochrom.cli import main
 from photochrom.errors import FilmError
-from photochrom.evaluation.moves import clip
+from photochrom.evaluation.video import clip
 from photochrom.photo.planes import luma_of
 from photochrom.video import preview, reading
 from tests.support import films, models
