@@ -39,7 +39,7 @@ def colorizer() -> Colorizer:
 
 def test_moves_over_photographs_are_measured(colorizer: Colorizer, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video, "FRAMES", 8)
-    monkeypatch.setattr("photochrom.evaluation.moves.SIDE", 64)
+    monkeypatch.setattr("photochrom.evaluation.video.MOVE_SIDE", 64)
     seen: list[tuple[int, int]] = []
     tables = video.measure(colorizer, [prepared], limit=1, progress=lambda done, total: seen.append((done, total)))
     assert [table.name for table in tables] == [*MOVES, "all moves"]
@@ -67,7 +67,7 @@ def test_moves_over_photographs_are_measured(colorizer: Colorizer, prepared: Pat
 
 
 def test_the_model_in_the_package_becomes_steadier_and_stays_as_true(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("photochrom.evaluation.moves.SIDE", 128)
+    monkeypatch.setattr("photochrom.evaluation.video.MOVE_SIDE", 128)
     colorizer, found = Colorizer.load(threads=1), []
     for name in ("astronaut", "chelsea", "coffee"):
         film = clip([np.ascontiguousarray(getattr(data, name)()[:300, :400])], "pan", frames=24)

@@ -89,8 +89,8 @@ def video(
     from photochrom.colorizer.colorizer import Colorizer, Options
     from photochrom.errors import OptionError
     from photochrom.video.coloring import FrameReference, parse_hint, parse_reference
-    from photochrom.video.film import FilmOptions, colorize_film
-    from photochrom.video.writing import CONTAINERS
+    from photochrom.video.colorize import FilmOptions, colorize_film
+    from photochrom.video.media.mux import CONTAINERS
 
     ending = ".color" + (film.suffix if film.suffix.lower() in CONTAINERS else ".mp4")
     if preview is not None:

@@ -162,13 +162,13 @@ def _laid(luma: NDArray[np.uint8], chroma: Float) -> Picture:
 
 def _read(path: Path) -> Iterator[tuple[Picture, None]]:
     """Decode a clip, brought down to `SIDE`."""
-    from photochrom.video import reading
+    from photochrom.video.media import decode
 
-    traits = reading.examine(path)
-    losses = reading.Losses(traits)
-    with reading.opened(path) as container:
-        for frame in reading.decoded(container, reading.picture_stream(container, traits), losses.add):
-            picture = reading.upright_frame(frame, traits)
+    traits = decode.examine(path)
+    losses = decode.Losses(traits)
+    with decode.opened(path) as container:
+        for frame in decode.decoded(container, decode.picture_stream(container, traits), losses.add):
+            picture = decode.upright_frame(frame, traits)
             scale = min(SIDE / min(picture.shape[:2]), 1)
             size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
             yield np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX)), None

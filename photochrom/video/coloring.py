@@ -18,10 +18,10 @@ from photochrom.colorizer.upsample import upsample
 from photochrom.errors import OptionError
 from photochrom.photo import planes
 from photochrom.steady import Carried, Point, Steadiness, Trail, color_segment, half
-from photochrom.video.encoding import put
-from photochrom.video.pieces import Piece
-from photochrom.video.reading import Traits, plane_of
-from photochrom.video.signal import guide, stored
+from photochrom.video.media.colorspace import guide, stored
+from photochrom.video.media.decode import Traits, plane_of
+from photochrom.video.media.encode import put
+from photochrom.video.shots import Piece
 
 
 @dataclass(frozen=True)

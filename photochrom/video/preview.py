@@ -20,9 +20,9 @@ from photochrom.errors import FilmError, OptionError
 from photochrom.photo.planes import luma_of
 from photochrom.shards import evenly
 from photochrom.steady import Cuts, Kind, Look, alike, kind_of, look, small
-from photochrom.video import reading
-from photochrom.video.reading import Traits
-from photochrom.video.timing import Timing, clock
+from photochrom.video.media import decode
+from photochrom.video.media.decode import Traits
+from photochrom.video.media.timestamps import Timing, clock
 
 WHOLE_FRAMES = 1_500
 """A film of at most so many frames is decoded whole; of a longer one, key frames are."""
@@ -85,9 +85,9 @@ def scenes(source: Path, count: int, *, colorizer: Colorizer) -> list[Moment]:
     """
     if count < 1:
         raise OptionError(f"a preview of {count} scenes is none: ask for 1 or more")
-    traits = reading.examine(source)
+    traits = decode.examine(source)
     area = traits.width * traits.height
-    with reading.opened(source) as container:
+    with decode.opened(source) as container:
         if traits.frames is not None and traits.frames <= min(WHOLE_FRAMES, PIXELS // area):
             found = list(_judged(_all(container, traits), colorizer, traits, whole=True))
         else:
@@ -157,10 +157,10 @@ class _Keys:
         self._fed: deque[int] = deque()
 
     def frames(self, container: av.container.InputContainer) -> Iterator[tuple[int, int, av.VideoFrame]]:
-        stream = reading.picture_stream(container, self._traits)
+        stream = decode.picture_stream(container, self._traits)
         stream.thread_type = "AUTO"
         counted = self._counted = container.format.name == "avi"
-        for frame in reading.decoded(container, stream, lambda _: None, self._wanted):
+        for frame in decode.decoded(container, stream, lambda _: None, self._wanted):
             fed = self._fed.popleft() if self._fed else 0
             yield 0, fed if counted or frame.pts is None else frame.pts, frame
 
@@ -189,10 +189,10 @@ class _Keys:
 
 def _all(container: av.container.InputContainer, traits: Traits) -> Iterator[tuple[int, int, av.VideoFrame]]:
     """Give all frames with their numbers and times, as ``reading.frames`` counts them."""
-    stream = reading.picture_stream(container, traits)
+    stream = decode.picture_stream(container, traits)
     stream.thread_type = "AUTO"
     timing, number = Timing(container, traits.index, traits.time_base, traits.rate), 0
-    for frame in reading.decoded(container, stream, lambda _: None):
+    for frame in decode.decoded(container, stream, lambda _: None):
         time = timing.of(frame)
         if time is not None:
             yield number, time, frame
@@ -205,9 +205,9 @@ def _judged(
     """Look at frames, neighbors or seconds apart, up to where the picture changes its form."""
     cuts, before = Cuts(), list[Look]()
     for number, time, frame in frames:
-        if not reading.same_form(frame, traits):
+        if not decode.same_form(frame, traits):
             return
-        picture = reading.upright_frame(frame, traits, short=SHORT)
+        picture = decode.upright_frame(frame, traits, short=SHORT)
         luma = luma_of(picture)
         little = small(luma, colorizer)
         kind = kind_of(little)

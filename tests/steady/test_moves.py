@@ -5,7 +5,7 @@ import pytest
 
 from photochrom import color
 from photochrom.errors import OptionError
-from photochrom.evaluation.video import MOVES, SIDE, Move, clip
+from photochrom.evaluation.video import MOVE_SIDE, MOVES, Move, clip
 from tests.support.testdata import picture
 
 PHOTOGRAPHS = [picture("astronaut")[:200, :300], picture("coffee")[:300, :200]]
@@ -19,7 +19,7 @@ def film(move: Move, *, count: int = 16, seed: int = 0) -> tuple[np.ndarray, lis
 @pytest.mark.parametrize("move", MOVES)
 def test_every_move_is_a_film_of_its_own_and_the_same_again(move: Move) -> None:
     frames, starts = film(move)
-    assert frames.shape == (16, SIDE, SIDE * 3 // 2, 3)
+    assert frames.shape == (16, MOVE_SIDE, MOVE_SIDE * 3 // 2, 3)
     assert frames.dtype == np.uint8
     assert starts == [index in ((0, 8) if move in ("cuts", "fades") else (0,)) for index in range(16)]
     changes = np.abs(np.diff(frames.astype(int), axis=0)).max((1, 2, 3))

@@ -8,7 +8,7 @@ import av
 import pytest
 from av.packet import Packet
 
-from photochrom.video.film import FilmOptions, colorize_film
+from photochrom.video.colorize import FilmOptions, colorize_film
 from tests.support import films
 
 COUNT = 24

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from photochrom.errors import OptionError, OutputError
-from photochrom.video import pieces
+from photochrom.video import shots
 from photochrom.video.coloring import FrameHint, parse_hint
-from photochrom.video.film import FilmOptions, Report, colorize_film
-from photochrom.video.writing import CONTAINERS
+from photochrom.video.colorize import FilmOptions, Report, colorize_film
+from photochrom.video.media.mux import CONTAINERS
 from tests.support import films, testdata
 from tests.support.films import LOSSLESS
 
@@ -124,7 +124,7 @@ def test_metadata_of_no_common_kind_stay(tmp_path: Path) -> None:
 )
 def test_a_variable_frame_rate_stays(tmp_path: Path, container: str, unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PIECE_FRAMES": 4, "SEGMENT_FRAMES": 8, "SEGMENT_LEAST": 4}.items():
-        monkeypatch.setattr(pieces, name, value)
+        monkeypatch.setattr(shots, name, value)
     steps = np.random.default_rng(0).integers(5 * unit // 1000, 200 * unit // 1000, 40)
     times = np.cumsum(steps).tolist()
     source = films.grey_film(

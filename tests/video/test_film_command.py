@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from photochrom.cli import main
-from photochrom.video import segments
+from photochrom.video import resume
 from tests.support import films, models, testdata
 
 INSIDE = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -100,7 +100,7 @@ def test_a_signal_ends_it_cleanly_and_the_next_run_goes_on() -> None:
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
     ) as process:
-        work = segments.folder_of(Path("out.mkv"))
+        work = resume.folder_of(Path("out.mkv"))
         while process.poll() is None and not list(work.glob("*.segment")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)

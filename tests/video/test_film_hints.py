@@ -14,9 +14,9 @@ from photochrom import color
 from photochrom.cli import main
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import OptionError
-from photochrom.video import film, pieces
+from photochrom.video import colorize, shots
 from photochrom.video.coloring import FrameReference, parse_hint, parse_reference
-from photochrom.video.film import FilmOptions, colorize_film
+from photochrom.video.colorize import FilmOptions, colorize_film
 from tests.support import films
 from tests.support.films import LOSSLESS
 
@@ -28,7 +28,7 @@ COLOR = "#2040E0"
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make many segments of a short film."""
     for name, value in {"PIECE_FRAMES": 4, "SEGMENT_FRAMES": 8, "SEGMENT_LEAST": 4}.items():
-        monkeypatch.setattr(pieces, name, value)
+        monkeypatch.setattr(shots, name, value)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_a_run_that_was_broken_off_makes_the_same_of_hints(
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path / "out.mkv", colorizer, hint, progress=stop)
     # What the first look found was noted.
-    monkeypatch.setattr(film, "TemporaryFile", None)
+    monkeypatch.setattr(colorize, "TemporaryFile", None)
     run(source, tmp_path / "out.mkv", colorizer, hint)
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv", "whole.mkv"]
@@ -136,7 +136,7 @@ def test_a_run_that_was_broken_off_makes_the_same_of_references(
 
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path / "out.mkv", colorizer, lead=[2 * SCENE - 1], progress=stop)
-    monkeypatch.setattr(film, "TemporaryFile", None)  # what the first look found was noted
+    monkeypatch.setattr(colorize, "TemporaryFile", None)  # what the first look found was noted
     run(source, tmp_path / "out.mkv", colorizer, lead=[2 * SCENE - 1])
     assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from photochrom.errors import FilmError, OutputError
-from photochrom.video import pieces, segments
-from photochrom.video.film import FilmOptions, colorize_film
+from photochrom.video import resume, shots
+from photochrom.video.colorize import FilmOptions, colorize_film
 from tests.support import films
 from tests.support.films import LOSSLESS
 
@@ -30,7 +30,7 @@ KILLS = int(os.environ.get("PHOTOCHROM_KILLS", "20"))
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make many segments of a short film."""
     for name, value in SHORT.items():
-        monkeypatch.setattr(pieces, name, value)
+        monkeypatch.setattr(shots, name, value)
 
 
 SHORT = {"PIECE_FRAMES": 4, "SEGMENT_FRAMES": 8, "SEGMENT_LEAST": 4}
@@ -66,7 +66,7 @@ def broken_off(folder: Path, at: int, *, target: str = "out.mkv") -> None:
 
 def in_a_process(folder: str) -> None:
     for name, value in SHORT.items():
-        setattr(pieces, name, value)
+        setattr(shots, name, value)
     color(folder)
 
 
@@ -74,7 +74,7 @@ def in_a_process(folder: str) -> None:
 def test_random_kills(tmp_path: Path) -> None:
     films.grey_film(tmp_path / "in.mkv", 32, extras=True)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["photochrom.video.film", "onnxruntime", "pytest", "test_model", "films"])
+    context.set_forkserver_preload(["photochrom.video.colorize", "onnxruntime", "pytest", "test_model", "films"])
     color(tmp_path, "whole.mkv")
     rng, killed, took = random.Random(0), 0, 0.0
     while killed < KILLS:
@@ -94,7 +94,7 @@ def test_random_kills(tmp_path: Path) -> None:
             killed += 1
             if (tmp_path / "out.mkv").exists():
                 assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
-                if not (segments.folder_of(tmp_path / "out.mkv") / segments.MANIFEST).exists():
+                if not (resume.folder_of(tmp_path / "out.mkv") / resume.MANIFEST).exists():
                     (tmp_path / "out.mkv").unlink()  # all was done but for the process's own end
     (tmp_path / "out.mkv").unlink(missing_ok=True)
     assert color(tmp_path).frames == 32
@@ -127,7 +127,7 @@ def test_a_damaged_segment_and_all_after_it_are_made_again(tmp_path: Path) -> No
     films.grey_film(tmp_path / "in.mkv", 40)
     color(tmp_path, "whole.mkv")
     broken_off(tmp_path, 30)
-    folder = segments.folder_of(tmp_path / "out.mkv")
+    folder = resume.folder_of(tmp_path / "out.mkv")
     second = sorted(folder.glob("*.segment"))[1]
     content = bytearray(second.read_bytes())
     content[10] ^= 1
@@ -149,13 +149,13 @@ def test_other_settings_begin_anew(tmp_path: Path) -> None:
 def test_killed_between_its_name_and_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     films.grey_film(tmp_path / "in.mkv", 12)
     with monkeypatch.context() as patch:
-        patch.setattr(segments.Work, "remove", segments.Work.close)
+        patch.setattr(resume.Work, "remove", resume.Work.close)
         color(tmp_path)
-    assert segments.folder_of(tmp_path / "out.mkv").exists()
+    assert resume.folder_of(tmp_path / "out.mkv").exists()
     content = (tmp_path / "out.mkv").read_bytes()
     assert color(tmp_path).frames == 12
     assert (tmp_path / "out.mkv").read_bytes() == content
-    assert not segments.folder_of(tmp_path / "out.mkv").exists()
+    assert not resume.folder_of(tmp_path / "out.mkv").exists()
     with pytest.raises(OutputError, match="exists already"):
         color(tmp_path)
 
@@ -264,5 +264,5 @@ def test_a_full_disk_is_told_of_in_one_line(tmp_path: Path, small_disk: Path) ->
 def test_the_manifest_says_what_the_work_rests_on(tmp_path: Path) -> None:
     films.grey_film(tmp_path / "in.mkv", 12)
     broken_off(tmp_path, 9)
-    manifest = json.loads((segments.folder_of(tmp_path / "out.mkv") / segments.MANIFEST).read_text())
+    manifest = json.loads((resume.folder_of(tmp_path / "out.mkv") / resume.MANIFEST).read_text())
     assert manifest["settings"].keys() >= {"source", "model", "coloring", "codec", "options", "software"}

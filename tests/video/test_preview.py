@@ -16,7 +16,8 @@ from photochrom.cli import main
 from photochrom.errors import FilmError
 from photochrom.evaluation.video import clip
 from photochrom.photo.planes import luma_of
-from photochrom.video import preview, reading
+from photochrom.video import preview
+from photochrom.video.media import decode as reading
 from tests.support import films, models
 
 SIZE = (120, 160)

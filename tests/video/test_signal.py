@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("av")
 
 from photochrom import color
-from photochrom.video.signal import WEIGHTS, Signal, assumed, conversion, guide, stored
+from photochrom.video.media.colorspace import WEIGHTS, Signal, assumed, conversion, guide, stored
 
 
 @pytest.mark.parametrize("matrix", WEIGHTS)

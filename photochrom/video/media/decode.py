@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from photochrom.color import Plane
 from photochrom.errors import FilmError, one_line
-from photochrom.video.signal import BT709, BT2020, UNSTATED, WEIGHTS, Signal, assumed
-from photochrom.video.timing import Timing, clock
+from photochrom.video.media.colorspace import BT709, BT2020, UNSTATED, WEIGHTS, Signal, assumed
+from photochrom.video.media.timestamps import Timing, clock
 
 RATE = Fraction(25)
 """Frames a second where a film states none that can be."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import av
 
-from photochrom.video.reading import Traits, opened
-from photochrom.video.timing import packet_time
+from photochrom.video.media.decode import Traits, opened
+from photochrom.video.media.timestamps import packet_time
 
 STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})
 """Sources whose head says how long they are, so that one that ends before can be told."""

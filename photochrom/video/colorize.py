@@ -21,12 +21,13 @@ from photochrom.colorizer.provenance import SOFTWARE, SOURCE_TYPE, UNRECORDED
 from photochrom.errors import OptionError, OutputError
 from photochrom.files import drafted, same_file, sweep
 from photochrom.steady import Carried, Point, Steadiness
-from photochrom.video import encoding, endings, pieces, reading, segments, writing
-from photochrom.video.ahead import ahead
+from photochrom.video import resume, shots
 from photochrom.video.coloring import Coloring, FrameHint, FrameReference, Looked
-from photochrom.video.pieces import Picture, Piece
-from photochrom.video.reading import Traits
-from photochrom.video.segments import Chunk, Draft, Segment, Work
+from photochrom.video.media import decode, encode, mux, truncation
+from photochrom.video.media.decode import Traits
+from photochrom.video.prefetch import ahead
+from photochrom.video.resume import Chunk, Draft, Segment, Work
+from photochrom.video.shots import Picture, Piece
 
 Progress = Callable[[int, int | None], None]
 """Is told how many frames are done, and of how many where that is known."""
@@ -101,18 +102,18 @@ def colorize_film(
     source, target = Path(source), Path(target)
     begin = time.monotonic()
     colorizer, options = colorizer or Colorizer.load(), options or FilmOptions()
-    container = writing.container_of(target)
+    container = mux.container_of(target)
     if colorizer.options.hints:
         raise OptionError("hints of a film name their frame: give them to FilmOptions, not to the colorizer's options")
     if same_file(source, target):
         raise OutputError(f"{target}: would replace the film itself; choose another name")
-    traits = reading.examine(source)
+    traits = decode.examine(source)
     made = _made(source, traits, container, colorizer, options)
-    step = encoding.chroma_step(made.codec, traits)
+    step = encode.chroma_step(made.codec, traits)
     coloring = Coloring(colorizer, traits, options.steadiness, options.hints, options.references, step)
     coloring.check()
     digest = stamp(source).sha256
-    if target.exists() and not options.overwrite and not segments.folder_of(target).exists():
+    if target.exists() and not options.overwrite and not resume.folder_of(target).exists():
         raise OutputError(f"{target}: exists already; choose another name, or allow it to be replaced (--overwrite)")
     with Work(target, _settings(digest, made, colorizer, options, traits)) as work:
         sweep(target.parent)  # what a run that was killed had begun to put together
@@ -125,9 +126,9 @@ def colorize_film(
             raise OutputError(f"{target}: exists already; choose another name, or allow it to be replaced (--overwrite)")
         made = dataclasses.replace(made, threads=work.threads)
         done, watch = work.done(), _Watch(progress, traits.frames)
-        notes = [*traits.notes, *writing.remarks(traits, made)]
+        notes = [*traits.notes, *mux.remarks(traits, made)]
         try:  # before there is anything to lose
-            notes += writing.check(source, work.folder / "check.part", traits=traits, made=made)
+            notes += mux.check(source, work.folder / "check.part", traits=traits, made=made)
             with _steady_threads():
                 looked = _look(source, work, coloring)
         except OptionError:
@@ -138,10 +139,10 @@ def colorize_film(
             whole = [*done, *_color(source, work, len(done), coloring=coloring, looked=looked, made=made, watch=watch)]
         problems = watch.problems
         reached = whole[-1].end * traits.time_base
-        if (short := endings.ends(source, traits, reached)) and not problems:
+        if (short := truncation.ends(source, traits, reached)) and not problems:
             problems.append(f"{short}; what was readable is in the result")
         with drafted(target, overwrite=options.overwrite, announce=lambda draft: work.announce(stamp(draft))) as draft:
-            problems += writing.assemble(source, draft, traits=traits, made=made, work=work, done=whole)
+            problems += mux.assemble(source, draft, traits=traits, made=made, work=work, done=whole)
         work.remove()
     return _report(whole, done, begin, notes, problems)
 
@@ -157,10 +158,10 @@ def _report(whole: list[Segment], done: list[Segment], begin: float, notes: list
     )
 
 
-def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, options: FilmOptions) -> writing.Made:
-    codec = options.codec or encoding.default_codec(container, traits.signal.bits, fallback="libx264")
-    chosen = encoding.options_of(codec, crf=options.crf, preset=options.preset, more=dict(options.codec_options))
-    encoding.pixel_format(codec, traits)
+def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, options: FilmOptions) -> mux.Made:
+    codec = options.codec or encode.default_codec(container, traits.signal.bits, fallback="libx264")
+    chosen = encode.options_of(codec, crf=options.crf, preset=options.preset, more=dict(options.codec_options))
+    encode.pixel_format(codec, traits)
     card = colorizer.model.card
     references = len(options.references) + (colorizer.options.palette is not None)
     guides = "".join(
@@ -170,10 +171,10 @@ def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, op
         f"Colors are a machine's guess: {SOFTWARE}, model {card.name} ({colorizer.model.hash[:16]}), "
         f"vividness {colorizer.options.vividness:g}, {guides}from {source.name}; {SOURCE_TYPE}"
     )
-    return writing.Made(codec, chosen, 0, container, credit, frozenset(options.dropped))
+    return mux.Made(codec, chosen, 0, container, credit, frozenset(options.dropped))
 
 
-def _settings(digest: str, made: writing.Made, colorizer: Colorizer, options: FilmOptions, traits: Traits) -> dict[str, Any]:
+def _settings(digest: str, made: mux.Made, colorizer: Colorizer, options: FilmOptions, traits: Traits) -> dict[str, Any]:
     """Give all that a result depends on."""
     coloring = {key: value for key, value in dataclasses.asdict(colorizer.options).items() if key not in UNRECORDED}
     return {
@@ -185,8 +186,8 @@ def _settings(digest: str, made: writing.Made, colorizer: Colorizer, options: Fi
         "steadiness": dataclasses.asdict(options.steadiness),
         "codec": made.codec,
         "options": dict(made.options),
-        "fields": encoding.fielded(made.codec, traits),
-        "captions": traits.captions and encoding.captioned(made.codec, traits),
+        "fields": encode.fielded(made.codec, traits),
+        "captions": traits.captions and encode.captioned(made.codec, traits),
         "container": made.container,
         "software": [SOFTWARE, f"av {av.__version__}", f"opencv {cv2.__version__}", f"numpy {np.__version__}"],
     }
@@ -203,7 +204,7 @@ def _look(source: Path, work: Work, coloring: Coloring) -> Looked:
                 found = coloring.look(cut, file)
         except OSError as error:
             raise OutputError(
-                f"{work.folder}: cannot be written ({reading.reason(error)}); make room, then run it again"
+                f"{work.folder}: cannot be written ({decode.reason(error)}); make room, then run it again"
             ) from error
         points = {str(first): [dataclasses.astuple(point) for point in points] for first, points in found.later.items()}
         work.note_look({"later": points, "leads": {str(first): index for first, index in found.leads.items()}})
@@ -213,12 +214,12 @@ def _look(source: Path, work: Work, coloring: Coloring) -> Looked:
 
 
 def _pieces(source: Path, coloring: Coloring, problems: list[str]) -> Generator[Piece]:
-    frames = reading.frames(source, coloring.traits, problems)
-    return ahead(pieces.cut(frames, coloring.traits, coloring.colorizer, step=coloring.step))
+    frames = decode.frames(source, coloring.traits, problems)
+    return ahead(shots.cut(frames, coloring.traits, coloring.colorizer, step=coloring.step))
 
 
 def _color(
-    source: Path, work: Work, done: int, *, coloring: Coloring, looked: Looked, made: writing.Made, watch: _Watch
+    source: Path, work: Work, done: int, *, coloring: Coloring, looked: Looked, made: mux.Made, watch: _Watch
 ) -> list[Segment]:
     """Color and encode the segments from ``done`` on."""
     left = work.carried(done - 1) if done else b""
@@ -240,7 +241,7 @@ def _color(
                     finished.append(work.finished(piece.segment))
                     segment = None
         except OSError as error:
-            what = f"{work.folder}: cannot be written ({reading.reason(error)})"
+            what = f"{work.folder}: cannot be written ({decode.reason(error)})"
             raise OutputError(f"{what}; make room, then run it again to go on") from error
         finally:
             if segment:
@@ -281,8 +282,8 @@ class _Watch:
 class _Encoded:
     """A segment on its way to the disk."""
 
-    def __init__(self, path: Path, made: writing.Made, traits: Traits) -> None:
-        self._encoder = writing.encoder(made, traits)
+    def __init__(self, path: Path, made: mux.Made, traits: Traits) -> None:
+        self._encoder = mux.encoder(made, traits)
         self._draft = Draft(path)
         self._times: list[int] = []
         self._lengths: list[int] = []

@@ -15,11 +15,11 @@ import av
 from av.packet import Packet
 
 from photochrom.errors import OptionError, OutputError
-from photochrom.video import reading
-from photochrom.video.encoding import Encoder, captioned, chroma_step, configured, fielded, new_frame, put
-from photochrom.video.reading import Traits, opened
-from photochrom.video.segments import Chunk, Segment, Work
-from photochrom.video.timing import packet_time
+from photochrom.video.media import decode
+from photochrom.video.media.decode import Traits, opened
+from photochrom.video.media.encode import Encoder, captioned, chroma_step, configured, fielded, new_frame, put
+from photochrom.video.media.timestamps import packet_time
+from photochrom.video.resume import Chunk, Segment, Work
 
 CONTAINERS = {
     **dict.fromkeys((".mp4", ".m4v"), "mp4"),
@@ -198,7 +198,7 @@ def _created(draft: Path, source: av.container.InputContainer, made: Made, *, be
     try:
         return av.open(str(draft), "w", format=made.container, container_options=options)
     except (OSError, av.error.FFmpegError) as error:
-        raise OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place") from error
+        raise OutputError(f"{draft.parent}: cannot be written ({decode.reason(error)}); choose another place") from error
 
 
 def _fits(traits: Traits) -> bool:
@@ -220,10 +220,10 @@ def _laid_out(
             continue
         if stream.type == "data" and source.chapters() and made.container in NEGATIVE:
             continue  # the chapters themselves, which the container writes anew
-        if reading.is_cover(stream) and made.container == "matroska":
+        if decode.is_cover(stream) and made.container == "matroska":
             output.add_attachment(*_cover(source, stream))  # it would become a film of one frame
             continue
-        if reading.is_cover(stream) and (made.container != "mp4" or _tagged(source, made)):
+        if decode.is_cover(stream) and (made.container != "mp4" or _tagged(source, made)):
             what = "no cover picture" + (" beside metadata of uncommon names" if made.container == "mp4" else "")
             raise OptionError(
                 f"{made.container} holds {what} (stream {stream.index}): write an .mkv, or leave it out (--drop {stream.index})"
@@ -300,12 +300,12 @@ def _begin(output: av.container.OutputContainer, made: Made) -> None:
 def _failed(draft: Path, made: Made, error: av.error.FFmpegError) -> OptionError | OutputError:
     """Tell a disk that is full or broken from a container that refuses."""
     if error.errno in FULL:
-        return OutputError(f"{draft.parent}: cannot be written ({reading.reason(error)}); choose another place")
+        return OutputError(f"{draft.parent}: cannot be written ({decode.reason(error)}); choose another place")
     return _refused(made, error)
 
 
 def _refused(made: Made, error: Exception) -> OptionError:
-    what = f"{made.container} does not take these streams, the picture by {made.codec} ({reading.reason(error)})"
+    what = f"{made.container} does not take these streams, the picture by {made.codec} ({decode.reason(error)})"
     return OptionError(f"{what}: write an .mkv, choose another codec (--codec), or drop some (--drop)")
 
 
@@ -360,7 +360,7 @@ def _others(container: av.container.InputContainer, copies: Mapping[int, Any], p
         try:
             packet = next(packets, None)
         except (OSError, av.error.FFmpegError) as error:
-            problems.append(f"its sound or subtitles cannot be read to their end ({reading.reason(error)})")
+            problems.append(f"its sound or subtitles cannot be read to their end ({decode.reason(error)})")
             return
         if packet is None:
             return

@@ -16,8 +16,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from photochrom.color import Plane
 from photochrom.errors import OptionError, OutputError, one_line
-from photochrom.video.reading import PROGRESSIVE, TOP_FIRST, Traits, plane_of
-from photochrom.video.segments import Chunk
+from photochrom.video.media.decode import PROGRESSIVE, TOP_FIRST, Traits, plane_of
+from photochrom.video.resume import Chunk
 
 CODECS = {
     "webm": ("libvpx-vp9",),

@@ -1,0 +1,1 @@
+"""Read, encode and write film with PyAV: frames, streams, time stamps, color spaces."""
