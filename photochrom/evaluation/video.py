@@ -1,7 +1,7 @@
 """Measure how steady film comes out, and how near to its true colors: on clips, and on camera moves over photographs.
 
 The truth is the film in color, the input is its luma. Each frame by itself is what a colorizer of photographs makes of it;
-beside it stands the film as `photochrom.steady` colors it, as it ships.
+beside it stands the film as `photochrom.video.temporal` colors it, as it ships.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from photochrom.photo import convert
 from photochrom.photo.photo import Photo
 from photochrom.photo.planes import luma_of
 from photochrom.shards import Split, evenly, members, shards
-from photochrom.steady import Carried, Cuts, Kind, Steadiness, color_segment, kind_of, small
+from photochrom.video.temporal import Carried, Cuts, Kind, Steadiness, color_segment, kind_of, small
 
 Progress = Callable[[int, int], None]
 

@@ -20,7 +20,7 @@ from photochrom.color import Bytes, Float, Picture, colorfulness, delta_e_2000, 
 from photochrom.errors import OptionError
 from photochrom.evaluation import statistics
 from photochrom.evaluation.metrics import Value, interval
-from photochrom.steady.motion import sample, search
+from photochrom.video.temporal.optical_flow import sample, search
 
 GAPS = (1, 2, 4)
 """Distances in frames that `divergence` is averaged over (Liu et al. 2021)."""

@@ -17,11 +17,11 @@ from photochrom.colorizer.model import takes_none
 from photochrom.colorizer.upsample import upsample
 from photochrom.errors import OptionError
 from photochrom.photo import planes
-from photochrom.steady import Carried, Point, Steadiness, Trail, color_segment, half
 from photochrom.video.media.colorspace import guide, stored
 from photochrom.video.media.decode import Traits, plane_of
 from photochrom.video.media.encode import put
 from photochrom.video.shots import Piece
+from photochrom.video.temporal import Carried, Point, Steadiness, Trail, color_segment, half
 
 
 @dataclass(frozen=True)

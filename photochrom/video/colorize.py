@@ -20,7 +20,6 @@ from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.provenance import SOFTWARE, SOURCE_TYPE, UNRECORDED
 from photochrom.errors import OptionError, OutputError
 from photochrom.files import drafted, same_file, sweep
-from photochrom.steady import Carried, Point, Steadiness
 from photochrom.video import resume, shots
 from photochrom.video.coloring import Coloring, FrameHint, FrameReference, Looked
 from photochrom.video.media import decode, encode, mux, truncation
@@ -28,6 +27,7 @@ from photochrom.video.media.decode import Traits
 from photochrom.video.prefetch import ahead
 from photochrom.video.resume import Chunk, Draft, Segment, Work
 from photochrom.video.shots import Picture, Piece
+from photochrom.video.temporal import Carried, Point, Steadiness
 
 Progress = Callable[[int, int | None], None]
 """Is told how many frames are done, and of how many where that is known."""

@@ -19,10 +19,10 @@ from photochrom.colorizer.contact_sheet import lay_out
 from photochrom.errors import FilmError, OptionError
 from photochrom.photo.planes import luma_of
 from photochrom.shards import evenly
-from photochrom.steady import Cuts, Kind, Look, alike, kind_of, look, small
 from photochrom.video.media import decode
 from photochrom.video.media.decode import Traits
 from photochrom.video.media.timestamps import Timing, clock
+from photochrom.video.temporal import Cuts, Kind, Look, alike, kind_of, look, small
 
 WHOLE_FRAMES = 1_500
 """A film of at most so many frames is decoded whole; of a longer one, key frames are."""

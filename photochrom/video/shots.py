@@ -16,10 +16,10 @@ from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import FilmError
 from photochrom.photo import planes
 from photochrom.photo.toning import SIDE, judge_tone
-from photochrom.steady import Cuts, Kind, kind_of, small
 from photochrom.video.media.colorspace import Signal, guide
 from photochrom.video.media.decode import Read, Traits, halved
 from photochrom.video.media.encode import new_frame, own_format, put, writable
+from photochrom.video.temporal import Cuts, Kind, kind_of, small
 
 PIECE_FRAMES, PIECE_BYTES = 72, 96_000_000
 """Most frames and most bytes of frames that are colored at once. Five pieces are in memory at most."""

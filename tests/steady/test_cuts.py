@@ -9,7 +9,7 @@ from skimage import data
 
 from photochrom.evaluation.video import clip
 from photochrom.photo.planes import luma_of
-from photochrom.steady import Cuts, kind_of
+from photochrom.video.temporal import Cuts, kind_of
 
 PHOTOGRAPHS = [getattr(data, name)()[:300, :400] for name in ("astronaut", "chelsea", "coffee", "rocket")]
 

@@ -8,7 +8,7 @@ from skimage import data
 
 from photochrom.evaluation.video import clip
 from photochrom.photo.planes import luma_of
-from photochrom.steady import alike, look
+from photochrom.video.temporal import alike, look
 
 PHOTOGRAPHS = [getattr(data, name)()[:300, :400] for name in ("astronaut", "chelsea", "coffee", "rocket", "cat")]
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from photochrom.steady.grain import clean
-from photochrom.steady.motion import Motion, sample
+from photochrom.video.temporal.denoise import clean
+from photochrom.video.temporal.optical_flow import Motion, sample
 from tests.support.testdata import grey
 
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from photochrom.steady import Point, Trail, half
-from photochrom.steady.motion import Motion
-from photochrom.steady.points import track
+from photochrom.video.temporal import Point, Trail, half
+from photochrom.video.temporal.optical_flow import Motion
+from photochrom.video.temporal.point_tracks import track
 from tests.support.testdata import pan
 
 RED, GREEN = "#c04030", "#30a040"

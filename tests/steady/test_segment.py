@@ -11,7 +11,7 @@ from photochrom import color
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import Card
 from photochrom.errors import OptionError
-from photochrom.steady import Carried, Point, Steadiness, color_segment, kind_of, small
+from photochrom.video.temporal import Carried, Point, Steadiness, color_segment, kind_of, small
 from tests.support.testdata import pan, scene, texture
 
 SIZE = 64

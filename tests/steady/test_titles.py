@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from photochrom.photo.planes import luma_of
-from photochrom.steady.titles import kind_of
+from photochrom.video.temporal.frame_kind import kind_of
 
 
 def title(*, ground: int = 20, ink: int = 230, grain: float = 6, points: int = 40, frame: bool = False) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.color import Bytes
-from photochrom.steady.cuts import shrunk, similarity
+from photochrom.video.temporal.scene_cuts import shrunk, similarity
 
 SIDE = 180
 """Short side of the frames in which corners are looked for, in pixels."""

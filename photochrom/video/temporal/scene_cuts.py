@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from photochrom.color import Bytes
-from photochrom.steady.titles import Kind
+from photochrom.video.temporal.frame_kind import Kind
 
 SIDE = 32
 """Short side of the frames that are compared, in pixels: grain is averaged out."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from photochrom.color import Bytes
 from photochrom.colorizer.hints import Hint
-from photochrom.steady.motion import Link, Motion
+from photochrom.video.temporal.optical_flow import Link, Motion
 
 LOST = 0.2
 """Trust below which a point is taken to have gone out of sight; it does not come back."""

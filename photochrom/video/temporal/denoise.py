@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from photochrom.color import Bytes, Float
-from photochrom.steady.motion import Link, sample
+from photochrom.video.temporal.optical_flow import Link, sample
 
 LEAST = 1e-6
 """Weight of a pixel that nothing speaks for."""

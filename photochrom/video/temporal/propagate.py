@@ -18,10 +18,10 @@ import numpy as np
 from photochrom.color import Bytes, Float
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import OptionError, one_line
-from photochrom.steady.grain import clean
-from photochrom.steady.motion import Link, Motion, sample
-from photochrom.steady.points import Point, nearest_last, track
-from photochrom.steady.titles import Kind
+from photochrom.video.temporal.denoise import clean
+from photochrom.video.temporal.frame_kind import Kind
+from photochrom.video.temporal.optical_flow import Link, Motion, sample
+from photochrom.video.temporal.point_tracks import Point, nearest_last, track
 
 LEAST = 1e-3
 """Weight of what nothing speaks for: it counts where there is nothing better."""
