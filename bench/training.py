@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from bench import pictures
-from photochrom.training import config, dataset, loop, start
+from photochrom.training import config, loop, start
+from photochrom.training.data import dataset
 
 PHOTOGRAPHS, SIDE = 96, 160
 STEPS, ROUNDS = 8, 3

@@ -15,7 +15,7 @@ from photochrom.errors import ModelError, OptionError
 from photochrom.evaluation import scores
 from photochrom.evaluation.metrics import Predict
 from photochrom.evaluation.scores import GREY, MEAN_CHROMA, MODEL, Evaluation
-from photochrom.shards import members, shards
+from photochrom.training.data.shards import members, shards
 from tests.support.testdata import data, encoded, shard
 
 

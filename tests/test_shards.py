@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from photochrom.errors import DataError, OptionError
-from photochrom.shards import evenly, members, shards
+from photochrom.training.data.shards import evenly, members, shards
 from tests.support.testdata import encoded, shard
 
 

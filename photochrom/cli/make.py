@@ -14,7 +14,7 @@ from photochrom.cli.bar import Bar
 from photochrom.errors import OptionError
 from photochrom.evaluation.goals import PROTOCOLS, SOURCES, Protocol
 from photochrom.evaluation.protocols import Measured, Photographs
-from photochrom.training.prepare import PrepareOptions
+from photochrom.training.data.prepare import PrepareOptions
 
 if TYPE_CHECKING:
     from photochrom.colorizer.colorizer import Colorizer
@@ -44,8 +44,8 @@ def prepare(
     options
         How to prepare.
     """
-    from photochrom.training.manifest import describe
-    from photochrom.training.prepare import prepare as run
+    from photochrom.training.data.manifest import describe
+    from photochrom.training.data.prepare import prepare as run
 
     with Bar("Preparing") as bar:
         manifest = run(source, output, options=options, progress=bar)

@@ -15,7 +15,7 @@ from photochrom.evaluation.metrics import Predict
 from photochrom.photo.convert import from_array
 from photochrom.photo.formats import SUFFIXES
 from photochrom.photo.toning import judge
-from photochrom.shards import evenly, members
+from photochrom.training.data.shards import evenly, members
 
 GAP_PIXELS, SEAM_PIXELS = 10, 2
 """Distance of photographs, and of the cells of one."""

@@ -14,7 +14,7 @@ from photochrom.evaluation import metrics, scores
 from photochrom.evaluation.goals import GOALS, SOURCES, Goal, Protocol
 from photochrom.evaluation.metrics import Value
 from photochrom.evaluation.scores import GREY, cell
-from photochrom.shards import Split, members, shards
+from photochrom.training.data.shards import Split, members, shards
 
 Verdict = Literal["reached", "missed", "not measured", "too few photographs", ""]
 

@@ -21,7 +21,7 @@ from photochrom.color import Picture
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.evaluation import metrics
 from photochrom.evaluation.metrics import Predict, Scores, Summary, Value
-from photochrom.shards import Split, members, shards
+from photochrom.training.data.shards import Split, members, shards
 
 Measure = Literal["disparity", "de2000"]
 

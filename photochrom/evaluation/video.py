@@ -27,7 +27,7 @@ from photochrom.evaluation.video_metrics import Comparison, FilmScores, Watch, c
 from photochrom.photo import convert
 from photochrom.photo.photo import Photo
 from photochrom.photo.planes import luma_of
-from photochrom.shards import Split, evenly, members, shards
+from photochrom.training.data.shards import Split, evenly, members, shards
 from photochrom.video.temporal import Carried, Cuts, Kind, Steadiness, color_segment, kind_of, small
 
 Progress = Callable[[int, int], None]

@@ -26,9 +26,9 @@ from photochrom.evaluation import metrics
 from photochrom.evaluation import scores as evaluate
 from photochrom.evaluation.metrics import Predict, Scores, Truth
 from photochrom.evaluation.scores import GREY, MEAN_CHROMA
-from photochrom.shards import Member, members, shards
 from photochrom.study import health
 from photochrom.study.experiments import Run, Test
+from photochrom.training.data.shards import Member, members, shards
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps"]
 

@@ -19,9 +19,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from photochrom import color
 from photochrom.colorizer.model import CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.errors import TrainingError
-from photochrom.shards import shards
-from photochrom.training import checkpoint, dataset, regularizers, validate
+from photochrom.training import checkpoint, regularizers, validate
 from photochrom.training.config import from_table
+from photochrom.training.data import dataset
+from photochrom.training.data.shards import shards
 from photochrom.training.encoders import Encoder
 from photochrom.training.generators import BinGenerator, Generator
 from photochrom.training.layers import InvertedResidual, silence

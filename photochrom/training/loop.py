@@ -19,12 +19,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from photochrom.errors import ConfigError, TrainingError
-from photochrom.shards import Member
-from photochrom.training import checkpoint, dataset, validate
+from photochrom.training import checkpoint, validate
 from photochrom.training.checkpoint import Progress
 from photochrom.training.config import Config, Stage, to_table
+from photochrom.training.data import dataset
+from photochrom.training.data.hint_sampling import Shown
+from photochrom.training.data.shards import Member
 from photochrom.training.generators import LAYOUTS
-from photochrom.training.hints import Shown
 from photochrom.training.log import Log
 from photochrom.training.losses import collapsed
 from photochrom.training.processes import end_with_parent

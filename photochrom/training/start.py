@@ -12,9 +12,10 @@ from lightning.fabric import Fabric
 
 from photochrom import color
 from photochrom.errors import TrainingError
-from photochrom.training import checkpoint, dataset, regularizers
+from photochrom.training import checkpoint, regularizers
 from photochrom.training.checkpoint import Progress
 from photochrom.training.config import Config, to_table
+from photochrom.training.data import dataset
 from photochrom.training.discriminators import PatchGAN
 from photochrom.training.generators import LAYOUTS, BinGenerator, Generator, Shape, build
 from photochrom.training.losses import BinCrossEntropy, Perceptual

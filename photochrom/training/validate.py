@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photochrom import color
-from photochrom.training import hints as hinting
 from photochrom.training.config import Config
+from photochrom.training.data import hint_sampling
 from photochrom.training.discriminators import PatchGAN
 from photochrom.training.generators import BinGenerator, Generator
 from photochrom.training.losses import told_apart
@@ -87,7 +87,7 @@ def hint_gains(generator: Generator, held: tuple[Tensor, Tensor]) -> dict[str, f
     luma, chroma = (part[:HINTED_PHOTOGRAPHS] for part in held)
     scores = {"psnr": _psnr(luma, answers(generator, luma, 1.0), chroma)}
     for count in HINT_COUNTS:
-        hints = torch.stack([hinting.points(planes.numpy(), count, seed=index) for index, planes in enumerate(chroma)])
+        hints = torch.stack([hint_sampling.points(planes.numpy(), count, seed=index) for index, planes in enumerate(chroma)])
         scores[f"gain_{count}"] = _psnr(luma, answers(generator, luma, 1.0, hints=hints), chroma) - scores["psnr"]
     return scores
 

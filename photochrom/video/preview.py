@@ -18,7 +18,7 @@ from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.contact_sheet import lay_out
 from photochrom.errors import FilmError, OptionError
 from photochrom.photo.planes import luma_of
-from photochrom.shards import evenly
+from photochrom.training.data.shards import evenly
 from photochrom.video.media import decode
 from photochrom.video.media.decode import Traits
 from photochrom.video.media.timestamps import Timing, clock

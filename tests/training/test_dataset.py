@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from photochrom import color
-from photochrom.training import dataset
+from photochrom.training.data import dataset
 
 
 def crops(prepared, seed=0, aging=0.5):

@@ -16,7 +16,8 @@ from photochrom.cli import main
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import CARD_KEY, Model
 from photochrom.errors import DataError, TrainingError
-from photochrom.training import checkpoint, config, dataset, export, loop, start, validate
+from photochrom.training import checkpoint, config, export, loop, start, validate
+from photochrom.training.data import dataset
 from photochrom.training.generators import build
 from photochrom.version import __version__
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from photochrom.errors import DataError, OptionError
-from photochrom.training.lists import read_lists
-from photochrom.training.prepare import PrepareOptions, prepare
+from photochrom.training.data.prepare import PrepareOptions, prepare
+from photochrom.training.data.split_lists import read_lists
 
 
 def photograph(seed: int) -> bytes:

@@ -8,7 +8,8 @@ from lightning.fabric import Fabric
 from torch.nn import functional as F
 
 from photochrom import color
-from photochrom.training import config, dataset, loop
+from photochrom.training import config, loop
+from photochrom.training.data import dataset
 from photochrom.training.discriminators import PatchGAN
 from photochrom.training.generators import LAYOUTS, Shape, UNet, build
 from photochrom.training.start import discriminator_of, generator_of, set_up

@@ -17,13 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from photochrom import shards
 from photochrom.errors import DataError, OptionError, OutputError, PhotochromError
 from photochrom.photo import toning
-from photochrom.training import sources
-from photochrom.training.examine import TONED
-from photochrom.training.manifest import REASONS, Manifest, describe
-from photochrom.training.prepare import PrepareOptions, prepare
+from photochrom.training.data import shards, sources
+from photochrom.training.data.filter import TONED
+from photochrom.training.data.manifest import REASONS, Manifest, describe
+from photochrom.training.data.prepare import PrepareOptions, prepare
 
 ONE = PrepareOptions(jobs=1)
 

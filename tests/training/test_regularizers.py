@@ -12,8 +12,9 @@ from lightning.fabric import Fabric
 from torch import nn
 
 from photochrom.errors import ConfigError, TrainingError
-from photochrom.training import checkpoint, config, dataset, loop, regularizers, validate
+from photochrom.training import checkpoint, config, loop, regularizers, validate
 from photochrom.training.checkpoint import Progress
+from photochrom.training.data import dataset
 from photochrom.training.discriminators import PatchGAN
 from photochrom.training.generators import LAYOUTS, Shape, UNet
 from photochrom.training.layers import BatchNorm, Dropout, draw, normalization

@@ -5,7 +5,8 @@ import torch
 from lightning.fabric import Fabric
 from torch.nn import functional as F
 
-from photochrom.training import config, dataset
+from photochrom.training import config
+from photochrom.training.data import dataset
 from photochrom.training.losses import BinCrossEntropy
 from photochrom.training.start import set_up
 from photochrom.training.step import step

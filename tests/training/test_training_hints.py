@@ -9,10 +9,11 @@ import torch
 from photochrom import color
 from photochrom.color import palette
 from photochrom.errors import ConfigError, TrainingError
-from photochrom.training import checkpoint, config, dataset, hints, loop, start, validate
+from photochrom.training import checkpoint, config, loop, start, validate
+from photochrom.training.data import dataset, hint_sampling
 from photochrom.training.generators import HintSpread, build
 
-SHOWN = hints.Shown(points=0.5, palettes=0.25)
+SHOWN = hint_sampling.Shown(points=0.5, palettes=0.25)
 
 
 def truth(size=64, seed=0):
@@ -21,7 +22,7 @@ def truth(size=64, seed=0):
 
 def drawn(count, shown=SHOWN):
     luma, chroma = np.full((64, 64), 0.5, np.float32), truth()
-    return [hints.draw(luma, chroma, shown, np.random.default_rng((0, index, 2)))[1:] for index in range(count)]
+    return [hint_sampling.draw(luma, chroma, shown, np.random.default_rng((0, index, 2)))[1:] for index in range(count)]
 
 
 def test_the_shares_are_those_asked_for():
@@ -29,13 +30,13 @@ def test_the_shares_are_those_asked_for():
     assert np.mean([bool(planes[2].any()) for planes, _ in pairs]) == pytest.approx(0.5, abs=0.04)
     assert np.mean([bool(seen.any()) for _, seen in pairs]) == pytest.approx(0.25, abs=0.04)
     assert np.mean([bool(planes[2].all()) for planes, _ in pairs]) == pytest.approx(0.005, abs=0.005)
-    assert not any(planes.any() or seen.any() for planes, seen in drawn(50, hints.Shown(0, 0)))
+    assert not any(planes.any() or seen.any() for planes, seen in drawn(50, hint_sampling.Shown(0, 0)))
 
 
 def test_the_number_of_points_is_geometric_and_their_sides_1_to_9(monkeypatch):
     counts, sides = [], []
-    monkeypatch.setattr(hints, "reveal", lambda *each: (counts.append(len(each[2])), sides.extend(each[3])))
-    drawn(3000, hints.Shown(1, 0))
+    monkeypatch.setattr(hint_sampling, "reveal", lambda *each: (counts.append(len(each[2])), sides.extend(each[3])))
+    drawn(3000, hint_sampling.Shown(1, 0))
     assert np.mean(counts) == pytest.approx(8, rel=0.08)
     assert np.mean(np.array(counts) == 1) == pytest.approx(1 / 8, abs=0.02)
     assert sorted(set(sides)) == list(range(1, 10))
@@ -45,7 +46,9 @@ def test_a_repainted_crop_has_the_color_of_its_point_there_and_keeps_its_own_far
     luma = np.full((64, 64), 0.4, np.float32)
     luma[:, 40:] = 0.95
     for seed in range(20):
-        painted = hints.repaint(luma, np.zeros((2, 64, 64), np.float32), np.array([0.1, 0.1]), np.random.default_rng(seed))
+        painted = hint_sampling.repaint(
+            luma, np.zeros((2, 64, 64), np.float32), np.array([0.1, 0.1]), np.random.default_rng(seed)
+        )
         strength = np.hypot(*painted)
         assert strength[6, 6] == strength.max() > 0.04
         assert strength[-1, -1] < strength[6, 6] / 20 and strength[6, 39] > strength[6, 40]
@@ -56,7 +59,9 @@ def test_the_point_of_a_repainted_crop_is_shown_and_is_the_truth_there():
     luma, chroma = np.full((64, 64), 0.5, np.float32), np.zeros((2, 64, 64), np.float32)
     alone = 0
     for index in range(200):
-        answer, planes, _ = hints.draw(luma, chroma, hints.Shown(1, 0, repaints=1), np.random.default_rng((0, index, 2)))
+        answer, planes, _ = hint_sampling.draw(
+            luma, chroma, hint_sampling.Shown(1, 0, repaints=1), np.random.default_rng((0, index, 2))
+        )
         if planes[2].all():
             continue  # one in a hundred shows all, as it is
         shown = planes[2] > 0
@@ -69,7 +74,7 @@ def test_the_point_of_a_repainted_crop_is_shown_and_is_the_truth_there():
 
 def test_a_patch_shows_the_mean_of_what_it_covers_and_nothing_is_shown_elsewhere():
     chroma, planes = truth(), np.zeros((3, 64, 64), np.float32)
-    hints.reveal(planes, chroma, np.array([[0.5, 0.25], [-3.0, 7.0]]), [5, 9])
+    hint_sampling.reveal(planes, chroma, np.array([[0.5, 0.25], [-3.0, 7.0]]), [5, 9])
     assert planes[2].sum() == 25 + 81
     assert np.allclose(planes[:2, 30:35, 14:19], chroma[:, 30:35, 14:19].mean((1, 2))[:, None, None])
     assert np.allclose(planes[:2, :9, 55:], chroma[:, :9, 55:].mean((1, 2))[:, None, None])
@@ -205,7 +210,7 @@ def test_a_generator_of_the_study_takes_no_hints():
 
 def test_a_measurement_reveals_the_same_points_each_time_and_more_that_hold_the_fewer():
     chroma = truth()
-    few, more, again = (hints.points(chroma, count, seed=3) for count in (3, 10, 3))
+    few, more, again = (hint_sampling.points(chroma, count, seed=3) for count in (3, 10, 3))
     assert torch.equal(few, again)
     assert (more[2] >= few[2]).all() and more[2].sum() > few[2].sum()
 

@@ -12,7 +12,8 @@ import photochrom
 from photochrom import color
 from photochrom.colorizer.model import BUNDLED, Model
 from photochrom.errors import TrainingError
-from photochrom.training import config, dataset, loop, start
+from photochrom.training import config, loop, start
+from photochrom.training.data import dataset
 from photochrom.training.export import export
 from photochrom.training.generators import build
 from photochrom.training.unfold import unfold

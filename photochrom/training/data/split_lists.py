@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from photochrom.errors import DataError, one_line
-from photochrom.training.sources import SPLITS, Source
+from photochrom.training.data.sources import SPLITS, Source
 
 _NAMED = re.compile(r"(?:^|[._-])(train|dev|val|validation|test)(?:images)?\.txt$", re.IGNORECASE)
 _SPLITS = {

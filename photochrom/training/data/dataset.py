@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from photochrom import color
-from photochrom.shards import Member, Split, evenly, members, shards
-from photochrom.training import hints as hinting
+from photochrom.training.data import hint_sampling
+from photochrom.training.data.shards import Member, Split, evenly, members, shards
 
 SET_ASIDE = 0.03
 """Share of the training photographs, by key, that validation may take."""
@@ -82,7 +82,7 @@ class Crops(Dataset[tuple[Tensor, ...]]):
         aging: float,
         mirror: float = 0.5,
         turns: float = 0.0,
-        shown: hinting.Shown | None = None,
+        shown: hint_sampling.Shown | None = None,
     ) -> None:
         self.photographs = photographs
         self.size = size
@@ -114,7 +114,7 @@ class Crops(Dataset[tuple[Tensor, ...]]):
         if self.shown is None:
             return torch.from_numpy(luma[None]), torch.from_numpy(chroma)
         random = np.random.default_rng((self.seed, position, 2))
-        return torch.from_numpy(luma[None]), *hinting.draw(luma, chroma, self.shown, random)
+        return torch.from_numpy(luma[None]), *hint_sampling.draw(luma, chroma, self.shown, random)
 
 
 @lru_cache(maxsize=2)

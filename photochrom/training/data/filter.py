@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from photochrom.errors import one_line
 from photochrom.photo.metadata.icc import to_srgb
 from photochrom.photo.toning import judge_picture
-from photochrom.training.manifest import Reason
+from photochrom.training.data.manifest import Reason
 
 MAX_ASPECT = 8
 """A longer strip is "narrow": scaled to the size of training it would be enormous."""

@@ -28,10 +28,10 @@ from typing import BinaryIO, Literal, final
 import numpy as np
 
 from photochrom.errors import DataError, OptionError, OutputError, PhotoError, one_line
-from photochrom.training.examine import Examined, examine
-from photochrom.training.lists import read_lists, take_listed
-from photochrom.training.manifest import REASONS, Kept, Manifest, Rejected, Shard, measure, to_json
-from photochrom.training.sources import READ_ERRORS, SPLITS, Member, Source, open_source
+from photochrom.training.data.filter import Examined, examine
+from photochrom.training.data.manifest import REASONS, Kept, Manifest, Rejected, Shard, measure, to_json
+from photochrom.training.data.sources import READ_ERRORS, SPLITS, Member, Source, open_source
+from photochrom.training.data.split_lists import read_lists, take_listed
 from photochrom.version import __version__
 
 TWIN = 5.0

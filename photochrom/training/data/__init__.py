@@ -1,0 +1,1 @@
+"""Prepare photographs and read training crops from them."""
