@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from bench import pictures
-from photochrom.training import config, loop, start
+from photochrom.training import config, loop, setup
 from photochrom.training.data import dataset
 
 PHOTOGRAPHS, SIDE = 96, 160
@@ -62,8 +62,8 @@ def ours(settings: config.Config, folder: Path, devices: int) -> tuple[float, li
 def plain(settings: config.Config, folder: Path, passes: int) -> tuple[float, list[dict[str, float]]]:
     """Train by the loop that a tutorial of pix2pix would have, its generator run once or twice a step."""
     torch.manual_seed(settings.seed)
-    generator = start.generator_of(settings, pretrained=False)
-    discriminator = start.discriminator_of(settings)
+    generator = setup.generator_of(settings, pretrained=False)
+    discriminator = setup.discriminator_of(settings)
     adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
     generator_adam = torch.optim.Adam(generator.parameters(), **adam)
     discriminator_adam = torch.optim.Adam(discriminator.parameters(), **adam)

@@ -18,7 +18,7 @@ from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import ConfigError, one_line
 from photochrom.evaluation import metrics, scores, statistics
 from photochrom.evaluation.protocols import Figure, Measured, Photographs
-from photochrom.training.encoders import Encoder
+from photochrom.training.networks.encoders import Encoder
 
 Features = Literal["efficientnet-lite0", "inception"]
 """The network that looks at the photographs. ``inception`` needs torch-fidelity and fetches its weights."""

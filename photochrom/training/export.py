@@ -23,10 +23,10 @@ from photochrom.training import checkpoint, regularizers, validate
 from photochrom.training.config import from_table
 from photochrom.training.data import dataset
 from photochrom.training.data.shards import shards
-from photochrom.training.encoders import Encoder
-from photochrom.training.generators import BinGenerator, Generator
-from photochrom.training.layers import InvertedResidual, silence
-from photochrom.training.start import generator_of
+from photochrom.training.networks.encoders import Encoder
+from photochrom.training.networks.generators import BinGenerator, Generator
+from photochrom.training.networks.layers import InvertedResidual, silence
+from photochrom.training.setup import generator_of
 from photochrom.version import __version__
 
 OPSET = 18

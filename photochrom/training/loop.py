@@ -25,11 +25,10 @@ from photochrom.training.config import Config, Stage, to_table
 from photochrom.training.data import dataset
 from photochrom.training.data.hint_sampling import Shown
 from photochrom.training.data.shards import Member
-from photochrom.training.generators import LAYOUTS
 from photochrom.training.log import Log
 from photochrom.training.losses import collapsed
-from photochrom.training.processes import end_with_parent
-from photochrom.training.start import set_up, state_of
+from photochrom.training.networks.generators import LAYOUTS
+from photochrom.training.setup import end_with_parent, set_up, state_of
 from photochrom.training.step import Losses, Networks, generator_learns, step, update_average
 
 for _name in ("lightning.fabric", "lightning.pytorch"):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photochrom import color
-from photochrom.training.encoders import Encoder
+from photochrom.training.networks.encoders import Encoder
 
 AdversarialLoss = Literal["bce", "lsgan", "hinge", "wgan"]
 

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from photochrom.errors import ConfigError
 from photochrom.training.config import Config, Stage
-from photochrom.training.layers import draw
+from photochrom.training.networks.layers import draw
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """A discriminator: luma and colors in, scores out."""

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from photochrom import color
 from photochrom.training import regularizers
 from photochrom.training.config import Config, Stage
-from photochrom.training.discriminators import PatchGAN
-from photochrom.training.generators import BinGenerator, Generator
 from photochrom.training.losses import BinCrossEntropy, Perceptual, discriminator_loss, generator_loss, told_apart
+from photochrom.training.networks.discriminators import PatchGAN
+from photochrom.training.networks.generators import BinGenerator, Generator
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from photochrom import color
 from photochrom.training.config import Config
 from photochrom.training.data import hint_sampling
-from photochrom.training.discriminators import PatchGAN
-from photochrom.training.generators import BinGenerator, Generator
 from photochrom.training.losses import told_apart
+from photochrom.training.networks.discriminators import PatchGAN
+from photochrom.training.networks.generators import BinGenerator, Generator
 from photochrom.training.step import at_size, painted, true_colors
 
 VIVID = 0.6

@@ -16,9 +16,9 @@ from photochrom.cli import main
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import CARD_KEY, Model
 from photochrom.errors import DataError, TrainingError
-from photochrom.training import checkpoint, config, export, loop, start, validate
+from photochrom.training import checkpoint, config, export, loop, setup, validate
 from photochrom.training.data import dataset
-from photochrom.training.generators import build
+from photochrom.training.networks.generators import build
 from photochrom.version import __version__
 
 TINY = config.from_table(
@@ -180,7 +180,7 @@ def test_a_network_that_takes_hints(done: export.Export) -> None:
     generator = build("photochrom", pretrained=False).eval().requires_grad_(False)
     generator.head.weight.normal_(std=0.3)
     for name, parameter in generator.named_parameters():
-        if name.startswith(start.LATER):
+        if name.startswith(setup.LATER):
             parameter.normal_(std=0.05)
     card = dataclasses.replace(done.card, hints=True, palettes=True, faint=0.0)  # its answers are faint
     content = export.to_onnx(generator, card)

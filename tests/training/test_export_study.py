@@ -57,7 +57,7 @@ def test_an_old_run_without_the_new_settings_goes_on_and_loads(prepared, tmp_pat
 def test_a_released_spectrum_answers_alike(prepared, tmp_path):
     settings = config.from_table(regularizers.apply(TINY, ["spectral-both"]))
     loop.train(settings, [prepared], run=tmp_path / "run", accelerator="cpu")
-    from photochrom.training.start import generator_of
+    from photochrom.training.setup import generator_of
 
     generator = generator_of(settings, pretrained=False)
     generator.load_state_dict(checkpoint.load(tmp_path / "run" / "newest.pt")["average"])

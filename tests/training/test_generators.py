@@ -5,10 +5,10 @@ import torch
 
 from photochrom import color
 from photochrom.errors import ConfigError
-from photochrom.training.discriminators import PatchGAN
-from photochrom.training.encoders import Encoder
-from photochrom.training.generators import BinGenerator, UNet, build
-from photochrom.training.layers import SameConv
+from photochrom.training.networks.discriminators import PatchGAN
+from photochrom.training.networks.encoders import Encoder
+from photochrom.training.networks.generators import BinGenerator, UNet, build
+from photochrom.training.networks.layers import SameConv
 
 
 def count(network):

@@ -8,7 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from photochrom.training.layers import BatchNorm, Dropout
+from photochrom.training.networks.layers import BatchNorm, Dropout
 
 
 def network():

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from photochrom import color
 from photochrom.training import config, loop
 from photochrom.training.data import dataset
-from photochrom.training.discriminators import PatchGAN
-from photochrom.training.generators import LAYOUTS, Shape, UNet, build
-from photochrom.training.start import discriminator_of, generator_of, set_up
+from photochrom.training.networks.discriminators import PatchGAN
+from photochrom.training.networks.generators import LAYOUTS, Shape, UNet, build
+from photochrom.training.setup import discriminator_of, generator_of, set_up
 from photochrom.training.step import step
 
 SMALL = ["size=32", "generator_width=4", "discriminator_width=4", "batch=4", "stages.0.images=40"]

@@ -15,12 +15,12 @@ from photochrom.errors import ConfigError, TrainingError
 from photochrom.training import checkpoint, config, loop, regularizers, validate
 from photochrom.training.checkpoint import Progress
 from photochrom.training.data import dataset
-from photochrom.training.discriminators import PatchGAN
-from photochrom.training.generators import LAYOUTS, Shape, UNet
-from photochrom.training.layers import BatchNorm, Dropout, draw, normalization
 from photochrom.training.losses import collapsed, discriminator_loss, told_apart
+from photochrom.training.networks.discriminators import PatchGAN
+from photochrom.training.networks.generators import LAYOUTS, Shape, UNet
+from photochrom.training.networks.layers import BatchNorm, Dropout, draw, normalization
 from photochrom.training.regularizers import REGULARIZERS
-from photochrom.training.start import set_up
+from photochrom.training.setup import set_up
 from photochrom.training.step import generator_learns, step, update_average
 
 TINY = {
@@ -328,10 +328,10 @@ def test_the_plain_baseline_shows_what_is_there_and_draws_nothing():
 def test_draws_are_rows_of_the_whole_batch(monkeypatch):
     torch.manual_seed(3)
     whole = draw(torch.randn, (6, 2), torch.device("cpu"))
-    monkeypatch.setattr("photochrom.training.layers.dist.is_initialized", lambda: True)
-    monkeypatch.setattr("photochrom.training.layers.dist.get_world_size", lambda: 3)
+    monkeypatch.setattr("photochrom.training.networks.layers.dist.is_initialized", lambda: True)
+    monkeypatch.setattr("photochrom.training.networks.layers.dist.get_world_size", lambda: 3)
     for rank in range(3):
-        monkeypatch.setattr("photochrom.training.layers.dist.get_rank", lambda rank=rank: rank)
+        monkeypatch.setattr("photochrom.training.networks.layers.dist.get_rank", lambda rank=rank: rank)
         torch.manual_seed(3)
         assert torch.equal(draw(torch.randn, (2, 2), torch.device("cpu")), whole[rank::3])
 

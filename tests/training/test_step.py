@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from photochrom.training import config
 from photochrom.training.data import dataset
 from photochrom.training.losses import BinCrossEntropy
-from photochrom.training.start import set_up
+from photochrom.training.setup import set_up
 from photochrom.training.step import step
 
 

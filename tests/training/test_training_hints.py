@@ -9,9 +9,9 @@ import torch
 from photochrom import color
 from photochrom.color import palette
 from photochrom.errors import ConfigError, TrainingError
-from photochrom.training import checkpoint, config, loop, start, validate
+from photochrom.training import checkpoint, config, loop, setup, validate
 from photochrom.training.data import dataset, hint_sampling
-from photochrom.training.generators import HintSpread, build
+from photochrom.training.networks.generators import HintSpread, build
 
 SHOWN = hint_sampling.Shown(points=0.5, palettes=0.25)
 
@@ -108,7 +108,7 @@ def test_the_layers_for_hints_start_at_zero():
     with torch.no_grad():
         assert torch.equal(generator(luma), generator(luma, planes, seen))
         for name, parameter in generator.named_parameters():
-            if name.startswith(start.LATER):
+            if name.startswith(setup.LATER):
                 parameter.add_(0.1)
         assert not torch.allclose(generator(luma), generator(luma, planes, None))
         assert not torch.allclose(generator(luma), generator(luma, None, seen))
@@ -162,7 +162,7 @@ def old_run(prepared, tmp_path_factory):
     loop.train(config.from_table(table), [prepared], run=run, accelerator="cpu")
     state = checkpoint.load(run / "best.pt")
     for part in ("generator", "average"):
-        state[part] = {name: value for name, value in state[part].items() if not name.startswith(start.LATER)}
+        state[part] = {name: value for name, value in state[part].items() if not name.startswith(setup.LATER)}
     del state["config"]["hints"], state["config"]["palettes"]
     checkpoint.save(run / "best.pt", state)
     return run
@@ -170,7 +170,7 @@ def old_run(prepared, tmp_path_factory):
 
 def test_an_old_checkpoint_is_the_start_and_answers_the_same(old_run):
     generator = build("photochrom", pretrained=False).eval()
-    about = start.start_from(generator, old_run / "best.pt")
+    about = setup.start_from(generator, old_run / "best.pt")
     assert (about["images_seen"], about["init"]) == (4, None)
     old = build("photochrom", pretrained=False).eval()
     old.load_state_dict(checkpoint.load(old_run / "best.pt")["average"], strict=False)
@@ -179,7 +179,7 @@ def test_an_old_checkpoint_is_the_start_and_answers_the_same(old_run):
         assert torch.equal(old(luma), generator(luma, planes))
     assert config.from_table(about["config"]).hints == 0
     with pytest.raises(TrainingError, match="holds a generator of another form"):
-        start.start_from(build("unet", pretrained=False), old_run / "best.pt")
+        setup.start_from(build("unet", pretrained=False), old_run / "best.pt")
 
 
 def test_hints_are_learned_resumed_and_measured_and_the_card_knows_the_start(old_run, prepared, tmp_path):

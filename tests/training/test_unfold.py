@@ -12,11 +12,11 @@ import photochrom
 from photochrom import color
 from photochrom.colorizer.model import BUNDLED, Model
 from photochrom.errors import TrainingError
-from photochrom.training import config, loop, start
+from photochrom.training import config, loop, setup
 from photochrom.training.data import dataset
 from photochrom.training.export import export
-from photochrom.training.generators import build
-from photochrom.training.unfold import unfold
+from photochrom.training.networks.generators import build
+from photochrom.training.onnx_import import unfold
 
 WEIGHTS = Model.load()
 FILE = Path(photochrom.__path__[0]) / "colorizer" / "weights" / BUNDLED
@@ -28,7 +28,7 @@ def crops(prepared):
 
 def test_the_generator_answers_as_the_file_does_with_hints_and_palettes(prepared):
     generator = build("photochrom", pretrained=True)
-    start.calibrate_norms(generator, crops(prepared))
+    setup.calibrate_norms(generator, crops(prepared))
     about = unfold(generator, FILE)
     assert about["images_seen"] > 0
     generator.eval()
@@ -69,7 +69,7 @@ def test_frozen_blocks_stay_and_the_card_knows_the_file(prepared, tmp_path):
     again, before = build("photochrom", pretrained=True), build("photochrom", pretrained=True)
     for network, path in ((again, tmp_path / "model.onnx"), (before, FILE)):
         torch.manual_seed(0)
-        start.calibrate_norms(network, crops(prepared))
+        setup.calibrate_norms(network, crops(prepared))
         unfold(network, path)
     for index, (ours, theirs) in enumerate(zip(again.encoder.blocks, before.encoder.blocks, strict=True)):
         pairs = zip(ours.requires_grad_(False).parameters(), theirs.requires_grad_(False).parameters(), strict=True)

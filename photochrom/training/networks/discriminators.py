@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from photochrom.training.config import Normalization
-from photochrom.training.generators import FEWER
-from photochrom.training.layers import dropout, normalization
+from photochrom.training.networks.generators import FEWER
+from photochrom.training.networks.layers import dropout, normalization
 
 Kind = Literal["patch70", "patch8", "global"]
 

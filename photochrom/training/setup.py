@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from copy import deepcopy
 from dataclasses import asdict
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +20,11 @@ from photochrom.training import checkpoint, regularizers
 from photochrom.training.checkpoint import Progress
 from photochrom.training.config import Config, to_table
 from photochrom.training.data import dataset
-from photochrom.training.discriminators import PatchGAN
-from photochrom.training.generators import LAYOUTS, BinGenerator, Generator, Shape, build
 from photochrom.training.losses import BinCrossEntropy, Perceptual
+from photochrom.training.networks.discriminators import PatchGAN
+from photochrom.training.networks.generators import LAYOUTS, BinGenerator, Generator, Shape, build
+from photochrom.training.onnx_import import unfold
 from photochrom.training.step import Networks
-from photochrom.training.unfold import unfold
 
 LATER = ("hint_", "palette", "attention")
 """Names of the layers that earlier checkpoints of the generator ``photochrom`` may lack begin so; new ones change nothing."""
@@ -194,3 +198,17 @@ def calibrate_norms(generator: BinGenerator, crops: dataset.Crops, count: int = 
         for start in range(0, min(count, len(crops)), 32):
             generator.encoder(torch.stack([crops[i][0] for i in range(start, min(start + 32, len(crops)))]))
     generator.train()
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that spawned it is gone, rather than train on unseen."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

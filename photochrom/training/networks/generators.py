@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from photochrom import color
 from photochrom.errors import ConfigError
 from photochrom.training.config import EncoderKind, Normalization
-from photochrom.training.encoders import Encoder
-from photochrom.training.layers import SameConv, SelfAttention, dropout, normalization
+from photochrom.training.networks.encoders import Encoder
+from photochrom.training.networks.layers import SameConv, SelfAttention, dropout, normalization
 
 HINGES = 64
 """Into so many the color of a hint is expanded."""

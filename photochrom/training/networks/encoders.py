@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photochrom.training.config import EncoderKind
-from photochrom.training.layers import InvertedResidual, SameConv
+from photochrom.training.networks.layers import InvertedResidual, SameConv
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from photochrom.colorizer.model import Model
 from photochrom.errors import ModelError, TrainingError
-from photochrom.training.generators import BinGenerator, Generator
-from photochrom.training.layers import InvertedResidual
+from photochrom.training.networks.generators import BinGenerator, Generator
+from photochrom.training.networks.layers import InvertedResidual
 
 LEAST_SCALE = 1e-3
 """A batch norm that scales a channel by less than this is taken to scale it by this, since weights are divided by it."""

@@ -1,0 +1,1 @@
+"""Build the networks: generators, discriminators, encoders, layers."""
