@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from photochrom.errors import OptionError
 
 if TYPE_CHECKING:
+    from photochrom.study.config import Study
     from photochrom.study.estimate import Estimate
-    from photochrom.study.experiments import Study
 
 
 def study(
@@ -54,7 +54,8 @@ def study(
         Print the runs and the estimated time, and stop. Tries a few steps of each generator that has no finished run.
     """
     from photochrom.colorizer.contact_sheet import pictures as read
-    from photochrom.study import experiments, findings, report, results, runner
+    from photochrom.study import config as experiments
+    from photochrom.study import findings, report, results, runner
     from photochrom.study.estimate import estimate
 
     plan = experiments.load(config, _folders(data or []))

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from photochrom.errors import TrainingError
-from photochrom.study.experiments import Run, Study, to_toml
-from photochrom.study.health import read_columns
+from photochrom.study.config import Run, Study, to_toml
+from photochrom.study.diagnostics import read_columns
 from photochrom.study.runner import Options, reason_of, state
 from photochrom.study.worker import RUNS, test_photographs
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from photochrom.evaluation.metrics import Value
 from photochrom.evaluation.scores import GREY
-from photochrom.study.experiments import Study
+from photochrom.study.config import Study
 from photochrom.study.results import Cell, Row
 
 FINDINGS = "findings.md"

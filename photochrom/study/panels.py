@@ -17,7 +17,7 @@ from photochrom.color import Picture
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.evaluation import scores as evaluate
 from photochrom.evaluation.metrics import Predict
-from photochrom.study.experiments import Run, Study
+from photochrom.study.config import Run, Study
 from photochrom.study.results import baseline_scores, photograph_scores
 from photochrom.study.worker import MODEL, RUNS, SCORES, test_photographs
 from photochrom.training.data.shards import evenly

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from photochrom.evaluation import metrics
 from photochrom.evaluation.metrics import Scores, Value
 from photochrom.evaluation.scores import GREY, MEAN_CHROMA
-from photochrom.study.experiments import Grid, Run, Study
+from photochrom.study.config import Grid, Run, Study
 from photochrom.study.worker import BASELINES, FAILED, RUNS, SCORES, read_scores, result, rounded
 
 RESULTS = "results.jsonl"

@@ -17,7 +17,7 @@ from typing import final
 
 from photochrom.errors import ConfigError, OptionError, OutputError, TrainingError, one_line
 from photochrom.study import results
-from photochrom.study.experiments import Run, Study, to_toml
+from photochrom.study.config import Run, Study, to_toml
 from photochrom.study.worker import BASELINES, FAILED, LOGS, RUNS, SCORES, STUDY, TABLES, Accelerator, Job, write_json
 from photochrom.training.config import from_table
 

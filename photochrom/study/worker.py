@@ -26,8 +26,8 @@ from photochrom.evaluation import metrics
 from photochrom.evaluation import scores as evaluate
 from photochrom.evaluation.metrics import Predict, Scores, Truth
 from photochrom.evaluation.scores import GREY, MEAN_CHROMA
-from photochrom.study import health
-from photochrom.study.experiments import Run, Test
+from photochrom.study import diagnostics
+from photochrom.study.config import Run, Test
 from photochrom.training.data.shards import Member, members, shards
 
 Accelerator = Literal["auto", "cpu", "cuda", "mps"]
@@ -105,7 +105,7 @@ def train_and_score(job: Job, run: Run) -> None:
         against = {GREY: others[GREY], MEAN_CHROMA: others[f"{MEAN_CHROMA} of {run.data}"]}
         rows.append(result(found, distance, against) | {"tested_on": name})
         scores[name] = [list(vars(each).values()) for each in found]
-    write_json(folder / SCORES, {"rows": rows, "health": health.examine(folder), "scores": scores})
+    write_json(folder / SCORES, {"rows": rows, "health": diagnostics.examine(folder), "scores": scores})
 
 
 def result(scores: Sequence[Scores], frechet: float, against: Mapping[str, Sequence[Scores]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from photochrom.evaluation.scores import GREY, MEAN_CHROMA
-from photochrom.study import experiments
+from photochrom.study import config
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 DATA = {"flickr8k": Path("flickr8k"), "coco": Path("coco")}
@@ -16,7 +16,7 @@ DATA = {"flickr8k": Path("flickr8k"), "coco": Path("coco")}
 
 @pytest.mark.parametrize("preset", ["regularizers", "architectures"])
 def test_every_run_of_the_preset_stands_in_the_committed_results(preset):
-    plan = experiments.load(preset, DATA)
+    plan = config.load(preset, DATA)
     rows = [json.loads(line) for line in (RESULTS / preset / "results.jsonl").read_text("utf-8").splitlines()]
     found = {
         (row["data"], row["generator"], row["regularizer"], row["seed"], row["tested_on"])
@@ -35,7 +35,7 @@ def test_every_run_of_the_preset_stands_in_the_committed_results(preset):
 
 @pytest.mark.parametrize("preset", ["regularizers", "architectures"])
 def test_the_findings_name_every_row_and_hold_no_photograph_of_a_data_set(preset):
-    plan = experiments.load(preset, DATA)
+    plan = config.load(preset, DATA)
     findings = (RESULTS / preset / "findings.md").read_text("utf-8")
     for run in plan.runs:
         assert f"{run.generator} / {run.regularizer}" in findings
@@ -45,7 +45,7 @@ def test_the_findings_name_every_row_and_hold_no_photograph_of_a_data_set(preset
 
 
 def test_the_ablations_are_all_there_and_the_page_on_the_release_says_what_they_say():
-    plan = experiments.load("ablations", {"all": Path("all")})
+    plan = config.load("ablations", {"all": Path("all")})
     rows = {
         row["run"]: row for row in map(json.loads, (RESULTS / "ablations" / "results.jsonl").read_text("utf-8").splitlines())
     }

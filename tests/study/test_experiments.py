@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from photochrom.errors import ConfigError
-from photochrom.study import experiments
+from photochrom.study import config as experiments
 from photochrom.training import config
 from photochrom.training import regularizers as pieces
 from photochrom.training.regularizers import REGULARIZERS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from photochrom.evaluation.metrics import Value
-from photochrom.study import figures, findings, health, panels, report, results
+from photochrom.study import diagnostics, figures, findings, panels, report, results
 from photochrom.study.figures import Branch, Line, Moment
 from photochrom.study.runner import FAILED
 from photochrom.study.worker import RUNS, write_json
@@ -189,12 +189,12 @@ def test_health_reads_both_checkpoints_and_raises_alarms(tmp_path):
     lines = [f"{4 * i},{loss},{d},{d},{a}" for i, (loss, d, a) in enumerate([(9, 0.7, 0.6), (5, 0.01, 0.99), (7, 0.01, 1)], 1)]
     (tmp_path / "log.csv").write_text("images_seen,generator,real,fake,accuracy\n" + "\n".join(lines) + "\n")
     (tmp_path / "validation.csv").write_text("images_seen,score,chroma,held_accuracy\n4,5.0,0.1,0.5\n12,6.0,0.2,0.6\n")
-    found = health.examine(tmp_path)
+    found = diagnostics.examine(tmp_path)
     assert (found["images_seen"], found["best_images"], found["best_score"]) == (12, 4, 5.0)
     assert (found["lowest_loss_images"], found["lowest_loss_score"]) == (8, 6.0)
     said = " ".join(found["alarms"])
     assert "near 0 in 67 %" in said and "won" in said and "by heart" in said and "nearly grey: 10 %" in said
-    assert health.examine(tmp_path / "nothing")["alarms"] == []
+    assert diagnostics.examine(tmp_path / "nothing")["alarms"] == []
 
 
 def test_the_summary_needs_no_other_seed(written):

@@ -14,7 +14,8 @@ import pytest
 
 from photochrom import cli
 from photochrom.errors import ConfigError, TrainingError
-from photochrom.study import experiments, results, runner
+from photochrom.study import config as experiments
+from photochrom.study import results, runner
 from photochrom.study.runner import Options
 from photochrom.study.worker import RUNS, SCORES
 from tests.support import studies

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from photochrom.evaluation.metrics import Scores
-from photochrom.study import experiments, runner, worker
-from photochrom.study.experiments import Run, Study
+from photochrom.study import config, runner, worker
+from photochrom.study.config import Run, Study
 from photochrom.study.worker import BASELINES, MODEL, RUNS, SCORES
 
 TABLE = {
@@ -31,7 +31,7 @@ WEIGHTS = Path(worker.__file__).parents[1] / "colorizer" / "weights" / "photochr
 def study(data: dict[str, Path], **grid: object) -> Study:
     table = json.loads(json.dumps(TABLE))
     table["grid"] |= grid
-    return experiments.from_tables(table, data)
+    return config.from_tables(table, data)
 
 
 def scores(disparities: np.ndarray) -> list[Scores]:
