@@ -27,7 +27,7 @@ bench: .venv/.installed
 
 ## Write the reference of the command line again, from the command line itself.
 docs: .venv/.installed
-	.venv/bin/python -m photochrom.cli.reference > docs/cli.md.new
+	.venv/bin/python -m photochrom.cli.docs > docs/cli.md.new
 	mv docs/cli.md.new docs/cli.md
 
 # An environment that is there is brought up to date rather than made again. The old build/ goes first: setuptools would

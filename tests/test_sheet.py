@@ -10,8 +10,9 @@ from PIL import Image
 from skimage import data
 
 from photochrom.colorizer import contact_sheet
-from photochrom.colorizer.contact_sheet import BACKGROUND, GAP_PIXELS, SEAM_PIXELS, sheet
+from photochrom.colorizer.contact_sheet import BACKGROUND, GAP_PIXELS, SEAM_PIXELS
 from photochrom.errors import DataError, OptionError, OutputError, PhotoError
+from photochrom.evaluation.photographs import sheet
 
 RED = (200, 30, 30)
 CELL = 32

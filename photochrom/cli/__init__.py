@@ -1,4 +1,4 @@
-"""The command line: ``use`` for those who use a model, ``make`` for those who make one."""
+"""The command line: a module for each command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import cyclopts
 
-from photochrom.cli.tally import Terminated
+from photochrom.cli.summary import Terminated
 from photochrom.errors import OptionError, PhotochromError, one_line
 from photochrom.version import __version__
 
@@ -25,16 +25,16 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 COMMANDS = {
-    "colorize": ("use", "Color photographs: files, folders, or standard input."),
-    "video": ("film", "Color a film; all but its colors stays as it is."),
-    "sheet": ("use", "Draw a contact sheet: grey, colorized, truth."),
-    "info": ("use", "Say what a photograph is, and whether it is grey, toned, in color or blank."),
-    "card": ("use", "Print the card that a model file carries."),
-    "replay": ("replay", "Make a result again from its own metadata, and say whether the bytes are the same."),
-    "prepare": ("make", "Turn photographs into the shards that training reads."),
-    "train": ("make", "Train a generator, or go on with a training that was stopped."),
-    "export": ("make", "Write a run's generator as one self-describing ONNX file."),
-    "evaluate": ("make", "Score a model on test photographs against grey and mean chroma."),
+    "colorize": ("colorize", "Color photographs: files, folders, or standard input."),
+    "video": ("video", "Color a film; all but its colors stays as it is."),
+    "sheet": ("inspect", "Draw a contact sheet: grey, colorized, truth."),
+    "info": ("inspect", "Say what a photograph is, and whether it is grey, toned, in color or blank."),
+    "card": ("inspect", "Print the card that a model file carries."),
+    "replay": ("inspect", "Make a result again from its own metadata, and say whether the bytes are the same."),
+    "prepare": ("prepare", "Turn photographs into the shards that training reads."),
+    "train": ("train", "Train a generator, or go on with a training that was stopped."),
+    "export": ("export", "Write a run's generator as one self-describing ONNX file."),
+    "evaluate": ("evaluate", "Score a model on test photographs against grey and mean chroma."),
     "study": ("study", "Train and score a grid of data sets, generators, regularizers and seeds, and write a report."),
 }
 for command, (module, summary) in COMMANDS.items():

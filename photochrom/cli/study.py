@@ -53,7 +53,7 @@ def study(
     dry_run
         Print the runs and the estimated time, and stop. Tries a few steps of each generator that has no finished run.
     """
-    from photochrom.colorizer.contact_sheet import pictures as read
+    from photochrom.evaluation.photographs import pictures as read
     from photochrom.study import config as experiments
     from photochrom.study import findings, report, results, runner
     from photochrom.study.estimate import estimate

@@ -1,10 +1,8 @@
-"""Commands for those who use a model: colorize, sheet, info."""
+"""Color photographs: the command ``colorize``."""
 
 from __future__ import annotations
 
 import dataclasses
-import json as jsonlib
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter, Token
 
 from photochrom import files
-from photochrom.cli.bar import Bar
-from photochrom.cli.tally import Count, Tally, terminable
-from photochrom.errors import OptionError, PhotochromError, one_line
+from photochrom.cli.progress import Bar
+from photochrom.cli.summary import Count, Tally, terminable
+from photochrom.errors import OptionError
 from photochrom.files import is_folder
 
 if TYPE_CHECKING:
@@ -27,7 +25,11 @@ if TYPE_CHECKING:
     from photochrom.photo.formats import Format
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
+
+
 FormatName = Literal["jpeg", "png", "webp", "tiff", "avif", "bmp", "pnm"]
+
+
 STREAM = Path("-")
 
 
@@ -174,9 +176,7 @@ def colorize(
     jobs = jobs if jobs is not None else 1 if alone else run.default_jobs()
     colorizer = Colorizer(loading.result(), options)
     if confidence:
-        from photochrom.cli.confidence import write_map
-
-        write_map(colorizer, inputs[0], confidence, overwrite=overwrite)
+        _write_confidence(colorizer, inputs[0], confidence, overwrite=overwrite)
     if variants:
         return _variants(colorizer, next(iter(tasks)), variants, overwrite=overwrite)
     tally = Tally(json=json, quiet=quiet)
@@ -218,122 +218,28 @@ def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) 
     return 0
 
 
-def sheet(
-    photos: Annotated[list[Path], Parameter(name="PHOTO", consume_multiple=True)],
-    /,
-    *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    model: Path | None = None,
-    vividness: float = 1.0,
-    height: int = 256,
-    columns: int = 2,
-    limit: int | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-) -> int:
-    """Draw a contact sheet: each photograph in grey, colorized, and in its true colors where it has any.
+def _write_confidence(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bool) -> None:
+    """Write the map of confidence of a photograph as a grey PNG.
 
-    Parameters
-    ----------
-    photos
-        Photographs, folders of them, and prepared .tar shards.
-    output
-        The JPEG file to write.
-    model
-        A model file of `photochrom export` instead of the one in the package.
-    vividness
-        From 0 (most faithful) over 1 to 2 (most vivid).
-    height
-        Height of a picture on the sheet, in pixels.
-    columns
-        Photographs beside each other.
-    limit
-        Take at most so many photographs of each folder or shard.
-    overwrite
-        Replace a sheet that exists.
+    Raises:
+        PhotoError: the photograph is damaged or too large.
+        OptionError: the model states no confidence, or a hint lies outside the photograph.
+        OutputError: the target exists or cannot be written.
     """
-    from photochrom.colorizer.colorizer import Colorizer, Options
-    from photochrom.colorizer.contact_sheet import sheet as draw
+    import io
 
-    colorizer = Colorizer.load(model, options=Options(vividness=vividness))
-    files.save(draw(photos, colorizer.paint, height=height, columns=columns, limit=limit), output, overwrite=overwrite)
-    print(output)
-    return 0
+    from PIL import Image
 
-
-def info(
-    photos: Annotated[list[Path], Parameter(name="PHOTO", consume_multiple=True)],
-    /,
-    *,
-    max_pixels: int = 200_000_000,
-    json: Annotated[bool, Parameter(negative="")] = False,
-) -> int:
-    """Say what a photograph is: its format, size and metadata, and whether it is grey, toned, in color or blank.
-
-    Parameters
-    ----------
-    photos
-        Photographs.
-    max_pixels
-        Refuse larger photographs; a plain TIFF or PNG of over 16 megapixels, which is streamed, may have ten times as many.
-    json
-        Print one line of JSON for each.
-    """
     from photochrom.colorizer import proxy, stream
     from photochrom.photo import convert
-    from photochrom.photo.toning import judge
 
-    failed = 0
-    for path in photos:
-        try:
-            scan = stream.scan(path)
-            photo = proxy.read(scan, max_pixels=max_pixels) if scan else convert.read(path, max_pixels=max_pixels)
-        except PhotochromError as error:
-            failed += 1
-            print(f"photochrom: {one_line(error)}", file=sys.stderr)
-            continue
-        judgement = judge(photo)
-        carried = [name for name in ("exif", "xmp", "iptc", "icc", "alpha") if getattr(photo, name) is not None]
-        carried += ["alpha"] if scan and scan.alpha else []
-        height, width = (scan.height, scan.width) if scan else photo.luma.shape
-        pages = 1 + len(scan.pages if scan else photo.pages)
-        facts = {
-            "source": os.fspath(path),
-            "format": photo.format,
-            "width": width,
-            "height": height,
-            "bits": photo.bits,
-            "pages": pages,
-            "orientation": photo.orientation,
-            "carries": carried,
-            "judgement": judgement.kind,
-            "reason": judgement.reason,
-            "notes": convert.notes(photo),
-        }
-        if json:
-            print(jsonlib.dumps(facts))
-        else:
-            print(
-                f"{path}: {photo.format}, {width} x {height}, {photo.bits} bits, "
-                f"{f'{pages} pages, ' if pages > 1 else ''}orientation {photo.orientation}, with "
-                f"{', '.join(carried) or 'no metadata'}; {judgement.kind} ({judgement.reason})"
-                + "".join(f"; {note}" for note in convert.notes(photo))
-            )
-    return 1 if failed else 0
-
-
-def card(model: Path | None = None, /) -> int:
-    """Print the card that a model file carries, as JSON: how it was trained, on what, and what it expects.
-
-    Parameters
-    ----------
-    model
-        A model file of `photochrom export`; without it, the model in the package.
-    """
-    from photochrom.colorizer.model import Model
-
-    loaded = Model.load(model)
-    print(jsonlib.dumps({"sha256": loaded.hash, **dataclasses.asdict(loaded.card)}, indent=1))
-    return 0
+    if scan := stream.scan(source):
+        proxy.confidence(scan, colorizer, target, overwrite=overwrite)
+        return
+    read = convert.read(source, max_pixels=colorizer.options.max_pixels)
+    file = io.BytesIO()
+    Image.fromarray(colorizer.confidence(read.shown, orientation=read.orientation, profile=read.icc)).save(file, "PNG")
+    files.save(file.getvalue(), target, overwrite=overwrite)
 
 
 def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from photochrom import files
-from photochrom.cli.bar import Bar
-from photochrom.cli.tally import terminable
-from photochrom.cli.use import Output
+from photochrom.cli.colorize import Output
+from photochrom.cli.progress import Bar
+from photochrom.cli.summary import terminable
 
 if TYPE_CHECKING:
     from photochrom.colorizer.colorizer import Colorizer

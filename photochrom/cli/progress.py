@@ -1,8 +1,9 @@
-"""Show how far a command is."""
+"""Show how far a command is, and print tables."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,3 +43,16 @@ class Bar:
             speed = self._progress.tasks[0].speed
             told = f"{speed:.0f} {self._unit}/s" if speed else ""
             self._progress.update(self._progress.task_ids[0], completed=done, total=total, speed=told)
+
+
+def print_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print a table: as wide as the terminal, or 200 columns elsewhere."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
