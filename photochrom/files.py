@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +22,15 @@ DRAFT = re.compile(r"\.photochrom-(\d+)-[0-9a-f]{16}\.part")
 """Names of files that are being written: the process, and a random number."""
 
 Announce = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Tell one state of a file from another."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
 
 
 def contents(path: Path) -> bytes:
@@ -110,6 +122,25 @@ def hold(file: IO[Any]) -> bool:
         except BlockingIOError:
             return False
     return True
+
+
+def stamp(path: Path, *, known: Stamp | None = None, verify: bool = False) -> Stamp:
+    """Take a file's stamp; its contents are hashed only where size or time differ from what is known, or to verify them.
+
+    Raises:
+        PhotoError: it is missing, unreadable, or no regular file.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder"
+            raise PhotoError(f"{path}: is {what}; give a photograph")
+        if known and not verify and (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns):
+            return known
+        with path.open("rb") as file:
+            return Stamp(found.st_size, found.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise PhotoError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
 def is_folder(path: Path) -> bool:

@@ -1,1 +1,3 @@
 """Color many photographs: what to do, what was done, and the doing of it."""
+
+__all__ = ["run"]

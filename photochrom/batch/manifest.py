@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import stat
 import threading
 from array import array
 from collections.abc import Iterator
@@ -23,23 +22,14 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from photochrom.errors import OutputError, PhotoError, one_line
-from photochrom.files import hold
+from photochrom.errors import OutputError, one_line
+from photochrom.files import Stamp, hold
 
 NAME = ".photochrom.jsonl"
 """Hidden: it belongs to the folder, goes where that goes, and is no photograph to look at."""
 
 PIECE = 4096
 """Bytes that are read at once: more than nearly all lines have."""
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """Tell one state of a file from another."""
-
-    size: int
-    mtime_ns: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -216,25 +206,6 @@ class Manifest:
 def recipe_of(settings: dict[str, object]) -> str:
     """Name a model and settings by a hash of 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def stamp(path: Path, *, known: Stamp | None = None, verify: bool = False) -> Stamp:
-    """Take a file's stamp; its contents are hashed only where size or time differ from what is known, or to verify them.
-
-    Raises:
-        PhotoError: it is missing, unreadable, or no regular file.
-    """
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            what = "a folder" if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder"
-            raise PhotoError(f"{path}: is {what}; give a photograph")
-        if known and not verify and (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns):
-            return known
-        with path.open("rb") as file:
-            return Stamp(found.st_size, found.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest())
-    except OSError as error:
-        raise PhotoError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
 def _table(line: bytes) -> dict[str, Any]:

@@ -19,13 +19,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, final
 
-from photochrom.batch.manifest import Manifest, Record, Stamp, recipe_of, stamp
+from photochrom.batch.manifest import Manifest, Record, recipe_of
 from photochrom.batch.plan import Task, check_suffix, plan
 from photochrom.batch.resume import is_current
 from photochrom.colorizer.colorizer import Colorizer, Result
 from photochrom.colorizer.file import color_file
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
-from photochrom.files import sweep
+from photochrom.files import Stamp, stamp, sweep
 from photochrom.photo.photo import LumaWay
 
 __all__ = ["Outcome", "Status", "Task", "check_suffix", "default_jobs", "plan", "run"]

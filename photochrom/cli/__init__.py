@@ -17,6 +17,8 @@ from photochrom.cli.summary import Terminated
 from photochrom.errors import OptionError, PhotochromError, one_line
 from photochrom.version import __version__
 
+__all__ = ["main"]
+
 app = cyclopts.App(
     name="photochrom",
     help="Put color into black-and-white photographs, and train and measure the models that do it.",

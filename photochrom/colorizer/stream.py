@@ -27,8 +27,9 @@ from photochrom.errors import OutputError, PhotoError
 from photochrom.files import Announce, drafted
 from photochrom.photo import planes, vips
 from photochrom.photo import scan as scan_files
-from photochrom.photo.codecs import jpeg_segments, png
+from photochrom.photo.codecs import png
 from photochrom.photo.metadata import exif, icc
+from photochrom.photo.photo import JPEG_QUALITY
 from photochrom.photo.scan import EXTRA, HEIGHT, SAMPLES, TILE_HEIGHT, TILE_WIDTH, WIDTH, Scan
 
 HUGE = 1 << 24
@@ -137,7 +138,7 @@ def _painted(scan: Scan, result: Result, colorizer: Colorizer) -> Iterator[_Band
     """Color a page of a scan band by band, each compressed."""
     photo, factor = result.photo, proxy.factor_of(scan)
     scan = replace(scan, compression=colorizer.options.compression or scan.compression)
-    quality = colorizer.options.quality or jpeg_segments.KEEPING
+    quality = colorizer.options.quality or JPEG_QUALITY
     luma, colorizer = photo.shown, proxy.scaled(colorizer, factor)
     chroma = colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc)
     model = upsample.fit(chroma, luma)

@@ -15,11 +15,10 @@ import av
 import cv2
 import numpy as np
 
-from photochrom.batch.manifest import stamp
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.provenance import SOFTWARE, SOURCE_TYPE, UNRECORDED
 from photochrom.errors import OptionError, OutputError
-from photochrom.files import drafted, same_file, sweep
+from photochrom.files import drafted, same_file, stamp, sweep
 from photochrom.video import resume, shots
 from photochrom.video.coloring import Coloring, FrameHint, FrameReference, Looked
 from photochrom.video.media import decode, encode, mux, truncation

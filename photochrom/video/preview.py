@@ -18,7 +18,6 @@ from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.contact_sheet import lay_out
 from photochrom.errors import FilmError, OptionError
 from photochrom.photo.planes import luma_of
-from photochrom.training.data.shards import evenly
 from photochrom.video.media import decode
 from photochrom.video.media.decode import Traits
 from photochrom.video.media.timestamps import Timing, clock
@@ -128,7 +127,7 @@ def chosen(glances: Sequence[Glance], count: int) -> list[Glance]:
         worth = [(pictures, end - scene[0].time) for pictures, scene, end in zip(shown, parted, ends, strict=True) if pictures]
         if worth:
             break
-    worth = evenly(worth, count)
+    worth = [worth[index * len(worth) // count] for index in range(count)] if count < len(worth) else worth
     shares = [1] * len(worth)
     while sum(shares) < count:
         more = [place for place, (pictures, _) in enumerate(worth) if shares[place] < len(pictures)]

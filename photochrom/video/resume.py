@@ -19,9 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, final
 
-from photochrom.batch.manifest import Stamp
 from photochrom.errors import OutputError
-from photochrom.files import hold
+from photochrom.files import Stamp, hold
 
 MANIFEST = "manifest.json"
 TAIL = struct.Struct("<QI")

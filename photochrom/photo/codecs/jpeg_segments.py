@@ -18,6 +18,7 @@ import simplejpeg
 
 from photochrom.color import Bytes
 from photochrom.errors import OutputError, PhotoError
+from photochrom.photo.photo import JPEG_QUALITY
 
 Segment = tuple[bytes, bytes]
 """A marker (two bytes) and its payload, the length left out."""
@@ -51,9 +52,6 @@ LOWEST_QUALITY = 75
 
 ROUGH = range(93, 96)
 """Qualities at which the encoder's fast transform (libjpeg-turbo takes it below 96) errs by as much as the steps are wide."""
-
-KEEPING = 98
-"""The lowest quality that kept 99 % of the pixels of each of 218 photographs within 2 of their luma, with all tables tried."""
 
 BAND_PIXELS = 1 << 21
 """Pixels that are encoded at once, by a thread; the file depends on it, so that it is the same on every machine."""
@@ -277,10 +275,10 @@ def quality_of(table: tuple[int, ...]) -> int:
         table: the source's 64 steps in zigzag order; an empty one, for a source that is not a JPEG, gives 98.
     """
     if len(table) != 64:
-        return KEEPING
+        return JPEG_QUALITY
     quality = fine_as(table)
     same = table == _luma_table(quality) and quality not in ROUGH
-    return quality if same or sum(table) > sum(_luma_table(90)) else max(quality, KEEPING)
+    return quality if same or sum(table) > sum(_luma_table(90)) else max(quality, JPEG_QUALITY)
 
 
 def fine_as(table: tuple[int, ...]) -> int:

@@ -1,5 +1,6 @@
 """Keep the colors of film steady: scenes, motion, and what is carried along it."""
 
+from photochrom.video.temporal import optical_flow
 from photochrom.video.temporal.frame_kind import Kind, kind_of
 from photochrom.video.temporal.point_tracks import Point, Trail
 from photochrom.video.temporal.propagate import Carried, Steadiness, color_segment, half, small
@@ -19,5 +20,6 @@ __all__ = [
     "half",
     "kind_of",
     "look",
+    "optical_flow",
     "small",
 ]

@@ -22,7 +22,7 @@ from photochrom.photo.formats import Format
 from photochrom.photo.metadata import exif
 from tests.support import formats, rendering, testdata, tools
 
-PAGE = (Path(__file__).parents[1] / "docs" / "formats.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
 SUBSTITUTES = {"GIF": "PNG", "JPEG 2000": "PNG", "HEIC": "JPEG"}
 
 GREYS = {"grey gamma 1.8": formats.GAMMA, "dot gain": formats.PROFILE}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from photochrom.errors import OutputError, PhotoError
-from photochrom.photo import convert, planes
+from photochrom.photo import convert, photo, planes
 from photochrom.photo.codecs import jpeg_segments
 from photochrom.photo.photo import LumaWay
 from tests.support import testdata
@@ -88,7 +88,7 @@ def test_quality_follows_the_source(quality: int) -> None:
 
 @pytest.mark.parametrize("quality", [93, 94, 95])
 def test_where_the_encoder_is_rough_a_finer_quality_is_taken(quality: int) -> None:
-    assert convert.read(testdata.file(testdata.grey(16, 16), "JPEG", {"quality": quality})).quality == jpeg_segments.KEEPING
+    assert convert.read(testdata.file(testdata.grey(16, 16), "JPEG", {"quality": quality})).quality == photo.JPEG_QUALITY
 
 
 def test_quality_has_a_floor_and_is_never_coarser() -> None:

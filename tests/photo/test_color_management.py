@@ -60,7 +60,7 @@ def test_eight_bits_do_as_well_on_average(colorizer: Colorizer) -> None:
         own = color_management.read(profile)
         assert own is not None
         means = []
-        for path in sorted(Path(__file__).parent.glob("golden/*.png")):
+        for path in sorted(Path(__file__).parents[1].glob("golden/*.png")):
             grey = np.asarray(Image.open(path).convert("L").reduce(2))
             there = own.from_xyz(standard.to_xyz(np.repeat(grey.reshape(1, -1) / 255, 3, 0)))[1].reshape(grey.shape)
             found = []

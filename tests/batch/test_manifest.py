@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from photochrom import files
 from photochrom.batch import manifest
 from photochrom.batch import run as batch
-from photochrom.batch.manifest import NAME, Manifest, Record, Stamp
+from photochrom.batch.manifest import NAME, Manifest, Record
 from photochrom.colorizer import file as api
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OutputError, PhotoError
+from photochrom.files import Stamp
 from tests.support import testdata
 
 SETTINGS: dict[str, object] = {"model": "m", "settings": {"vividness": 1.0}}
@@ -148,18 +150,18 @@ def test_a_manifest_that_is_a_folder(tmp_path: Path) -> None:
 def test_a_stamp_hashes_only_what_may_have_changed(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"abc")
-    first = manifest.stamp(path)
+    first = files.stamp(path)
     assert first.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     times = path.stat()
     path.write_bytes(b"abd")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert manifest.stamp(path, known=first) is first
-    assert manifest.stamp(path, known=first, verify=True).sha256 != first.sha256
+    assert files.stamp(path, known=first) is first
+    assert files.stamp(path, known=first, verify=True).sha256 != first.sha256
     os.utime(path, ns=(0, 5))
-    assert manifest.stamp(path, known=first).mtime_ns == 5
+    assert files.stamp(path, known=first).mtime_ns == 5
     for bad, reason in ((tmp_path, "is a folder"), (tmp_path / "none", "No such file"), (Path("/dev/null"), "neither a file")):
         with pytest.raises(PhotoError, match=reason):
-            manifest.stamp(bad)
+            files.stamp(bad)
 
 
 # From here on: what a run makes of its manifest.

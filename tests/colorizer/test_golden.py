@@ -10,7 +10,7 @@ from PIL import Image
 
 from photochrom import Colorizer
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden"
 PHOTOS = sorted((ROOT / "examples/photos").iterdir())
 SIDE = 96
