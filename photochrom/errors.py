@@ -15,9 +15,31 @@ Every message is one line: what, got, expected, what to do.
 
 from __future__ import annotations
 
+import os
+from typing import Self
+
 
 class PhotochromError(Exception):
-    """Base of all errors that Photochrom raises on purpose."""
+    """Base of all errors that Photochrom raises on purpose.
+
+    Attributes:
+        reason: what is wrong and what to do, without the name of the file.
+        path: the file or folder that the error is about; None where there is none.
+    """
+
+    def __init__(self, reason: str, *, path: str | os.PathLike[str] | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path = None if path is None else os.fspath(path)
+
+    def __str__(self) -> str:
+        return self.reason if self.path is None else f"{self.path}: {self.reason}"
+
+    def at(self, path: str | os.PathLike[str]) -> Self:
+        """Return the same error about a file; the name of another file, such as the result, moves into the reason."""
+        if self.path == os.fspath(path):
+            return self
+        return type(self)(str(self), path=path)
 
 
 class OptionError(PhotochromError, ValueError):

@@ -42,11 +42,11 @@ def contents(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             what = "a folder" if path.is_dir() else "neither a file nor a folder"
-            raise PhotoError(f"{path}: is {what}; give a photograph")
+            raise PhotoError(f"is {what}; give a photograph", path=path)
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that no system takes
         reason = getattr(error, "strerror", None) or str(error)
-        raise PhotoError(f"{path}: cannot be read ({reason}); check the path and its permissions") from error
+        raise PhotoError(f"cannot be read ({reason}); check the path and its permissions", path=path) from error
 
 
 def save(data: bytes, path: Path, *, overwrite: bool = False, announce: Announce | None = None) -> None:
@@ -86,9 +86,9 @@ def drafted(path: Path, *, overwrite: bool = False, announce: Announce | None = 
             else:
                 _rename_new(draft, path)
     except FileExistsError as error:
-        raise OutputError(f"{path}: exists already; choose another name, or allow it to be replaced (--overwrite)") from error
+        raise OutputError("exists already; choose another name, or allow it to be replaced (--overwrite)", path=path) from error
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+        raise OutputError(f"cannot be written ({error.strerror}); choose another place", path=path) from error
     finally:
         _remove(draft)
 
@@ -134,13 +134,13 @@ def stamp(path: Path, *, known: Stamp | None = None, verify: bool = False) -> St
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             what = "a folder" if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder"
-            raise PhotoError(f"{path}: is {what}; give a photograph")
+            raise PhotoError(f"is {what}; give a photograph", path=path)
         if known and not verify and (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns):
             return known
         with path.open("rb") as file:
             return Stamp(found.st_size, found.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
-        raise PhotoError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        raise PhotoError(f"cannot be read ({error.strerror}); check the path and its permissions", path=path) from error
 
 
 def is_folder(path: Path) -> bool:

@@ -62,7 +62,7 @@ FLOORS = {
         photo
         toning vips
         codecs
-        scan
+        scan target
         convert
     """,
     "photo/codecs": """

@@ -74,7 +74,7 @@ class Manifest:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be read ({error.strerror}); check its permissions") from error
+            raise OutputError(f"cannot be read ({error.strerror}); check its permissions", path=self.path) from error
 
     def find(self, output: str) -> Record | None:
         """Give what an earlier run recorded; what this one adds is not looked up."""
@@ -113,7 +113,7 @@ class Manifest:
                     self._synced = reached
         except OSError as error:
             reason = error.strerror or one_line(error)
-            raise OutputError(f"{self.path}: cannot be written ({reason}); choose another place") from error
+            raise OutputError(f"cannot be written ({reason}); choose another place", path=self.path) from error
 
     def close(self) -> None:
         """Let go of the file; what is added afterwards is refused."""
@@ -147,7 +147,7 @@ class Manifest:
 
     def _taken(self) -> OutputError:
         return OutputError(
-            f"{self.path.parent}: another run is at work there; wait until it has ended, or choose another output"
+            "another run is at work there; wait until it has ended, or choose another output", path=self.path.parent
         )
 
     def _read(self, file: FileIO) -> None:

@@ -101,7 +101,7 @@ class _Plan:
                 yield task
         if not found:
             names = ", ".join(map(str, self._inputs))
-            raise PhotoError(f"{names}: no photograph is here; expected files named {', '.join(SUFFIXES)}")
+            raise PhotoError(f"no photograph is here; expected files named {', '.join(SUFFIXES)}", path=names)
 
     def checked(self, task: Task) -> Task:
         """Give a task the error that its result would replace a source or another result."""
@@ -112,7 +112,7 @@ class _Plan:
             reason = f"the result '{task.target}' is that of {first} already; color them into two folders"
         else:
             return task
-        return replace(task, error=OutputError(f"{task.source}: {reason}"))
+        return replace(task, error=OutputError(reason, path=task.source))
 
     def _folders(self) -> dict[Path, Path]:
         """Give the place of each input folder's results; one that another covers is left out.
@@ -167,7 +167,7 @@ class _Plan:
                 names, deeper = self._entries(folder)
             except OSError as error:
                 yield Task(
-                    folder, place, error=PhotoError(f"{folder}: cannot be listed ({error.strerror}); check its permissions")
+                    folder, place, error=PhotoError(f"cannot be listed ({error.strerror}); check its permissions", path=folder)
                 )
                 continue
             waiting += [folder / name for name in sorted(deeper, reverse=True)]

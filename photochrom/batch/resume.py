@@ -50,5 +50,5 @@ def is_current(source: Path, target: Path, *, colorizer: Colorizer, sha256: str 
         how = "from another photograph, or from this one before it changed"
     if how:
         told = f"exists already, made {how}, and may have been retouched since"
-        raise OutputError(f"{target}: {told}; move it away, or allow it to be replaced (--overwrite)")
+        raise OutputError(f"{told}; move it away, or allow it to be replaced (--overwrite)", path=target)
     return True

@@ -7,7 +7,6 @@ many cores busy as processes would, with one model and one set of libraries in m
 from __future__ import annotations
 
 import atexit
-import dataclasses
 import hashlib
 import os
 import threading
@@ -23,7 +22,7 @@ from photochrom.batch.manifest import Manifest, Record, recipe_of
 from photochrom.batch.plan import Task, check_suffix, plan
 from photochrom.batch.resume import is_current
 from photochrom.colorizer.colorizer import Colorizer, Result
-from photochrom.colorizer.file import color_file
+from photochrom.colorizer.file import Source, color_file, save_confidence
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import Stamp, stamp, sweep
 from photochrom.photo.photo import LumaWay
@@ -63,7 +62,13 @@ class Outcome:
 
 
 def run(
-    colorizer: Colorizer, tasks: Iterable[Task], *, jobs: int = 1, overwrite: bool = False, verify: bool = False
+    colorizer: Colorizer,
+    tasks: Iterable[Task],
+    *,
+    jobs: int = 1,
+    overwrite: bool = False,
+    verify: bool = False,
+    confidence: Path | None = None,
 ) -> Generator[Outcome, None, None]:
     """Color photographs; yields what became of each, in order of completion, which for one job is that of the tasks.
 
@@ -80,6 +85,7 @@ def run(
         jobs: photographs that are worked on at the same time.
         overwrite: replace results that the manifest does not know.
         verify: compare photographs and results with the manifest by their contents, not by size and time alone.
+        confidence: a PNG to write the confidence of a single photograph to.
 
     Raises:
         OptionError: if there are fewer than one job.
@@ -87,7 +93,7 @@ def run(
     """
     if jobs < 1:
         raise OptionError(f"jobs is {jobs}: expected 1 or more")
-    crew = _Crew(colorizer, jobs, overwrite=overwrite, verify=verify)
+    crew = _Crew(colorizer, jobs, overwrite=overwrite, verify=verify, confidence=confidence)
     manifests: dict[Path, Manifest] = {}
     waiting, swept = 0, None
     try:
@@ -121,10 +127,12 @@ def default_jobs() -> int:
 class _Crew:
     """Hold the threads of a run and what they share."""
 
-    def __init__(self, colorizer: Colorizer, jobs: int, *, overwrite: bool, verify: bool) -> None:
+    def __init__(
+        self, colorizer: Colorizer, jobs: int, *, overwrite: bool, verify: bool, confidence: Path | None = None
+    ) -> None:
         self.work: SimpleQueue[tuple[Task, Manifest | None] | None] = SimpleQueue()
         self.done: SimpleQueue[Outcome] = SimpleQueue()
-        self._colorizer, self._overwrite, self._verify = colorizer, overwrite, verify
+        self._colorizer, self._overwrite, self._verify, self._confidence = colorizer, overwrite, verify, confidence
         self._settings = _settings(colorizer)
         self._recipe = recipe_of(self._settings)
         self._ended = threading.Event()
@@ -164,13 +172,17 @@ class _Crew:
             if task.error:
                 raise task.error
             status, judgement, result = self._named(task) if manifest is None else self._remembered(task, manifest)
+            if self._confidence and status in ("colored", "kept"):
+                known = result or self._colorizer.colorize(
+                    Source.open(task.source, self._colorizer.options, contents=task.contents).photo
+                )
+                save_confidence(known, self._confidence, overwrite=self._overwrite)
         except PhotochromError as error:
-            named = str(error).startswith(f"{task.source}: ")
-            problem = error if named else type(error)(f"{task.source}: {error}")
+            problem = error.at(task.source)
         except MemoryError:
-            problem = OutputError(f"{task.source}: memory ran out, nothing was written; free some, or color a smaller copy")
+            problem = OutputError("memory ran out, nothing was written; free some, or color a smaller copy", path=task.source)
         except Exception as error:  # a fault of ours or of a library must not cost the photographs that follow
-            problem = OutputError(f"{task.source}: failed by {type(error).__name__} ({error}); please report this")
+            problem = OutputError(f"failed by {type(error).__name__} ({error}); please report this", path=task.source)
         output = os.fspath(task.target) if status in ("colored", "kept") else None
         seconds = round(time.perf_counter() - begin, 4)
         return Outcome(
@@ -199,7 +211,7 @@ class _Crew:
             announce=lambda *_: self._go_on(),
             sha256=sha256,
         )
-        return "skipped" if result.chroma is None else "colored", result.judgement.kind, result
+        return "skipped" if result.skipped else "colored", result.judgement.kind, result
 
     def _is_current(self, task: Task, *, sha256: str | None) -> bool:
         return not self._overwrite and is_current(task.source, task.target, colorizer=self._colorizer, sha256=sha256)
@@ -262,7 +274,7 @@ class _Crew:
             found = stamp(task.target, known=record.written, verify=self._verify)
             if not manifest.wrote(record.output, found):
                 reason = "was changed after it was written, perhaps retouched"
-                raise OutputError(f"{task.target}: {reason}; move it away, or allow it to be replaced (--overwrite)")
+                raise OutputError(f"{reason}; move it away, or allow it to be replaced (--overwrite)", path=task.target)
 
         def announce(draft: Path, result: Result) -> None:
             self._go_on()
@@ -279,7 +291,7 @@ class _Crew:
             sha256=sha256,
         )
         kind = result.judgement.kind
-        if result.chroma is None:
+        if result.skipped:
             manifest.add(replace(record, status="skipped", judgement=kind), self._settings, sync=False)
             return "skipped", kind, result
         return "colored", kind, result
@@ -287,13 +299,14 @@ class _Crew:
 
 def _settings(colorizer: Colorizer) -> dict[str, object]:
     """Give all that a result depends on besides its photograph."""
-    options = dataclasses.asdict(colorizer.options)
-    del options["max_pixels"]  # says which photographs are refused, and nothing of how they are colored
-    return {"model": colorizer.model.hash, "settings": options}
+    settings = colorizer.options.recorded()
+    # Recipes of unsigned results are those of the version before, so that its batches are resumed.
+    settings |= {"signed": True} if colorizer.options.signing else {"certificate": None, "key": None}
+    return {"model": colorizer.model.hash, "settings": settings}
 
 
 def _reason(problem: PhotochromError, task: Task) -> str:
-    text = str(problem).removeprefix(f"{task.source}: ")
+    text = problem.reason
     for path, name in ((task.target, "the result"), (task.target.parent, "its folder"), (task.source, "the photograph")):
         if path != Path():
             text = text.replace(f"{name} '{path}'", name).replace(f"'{path}'", name).replace(f"{path}: ", f"{name}: ")
@@ -311,6 +324,6 @@ def _check_unchanged(source: Path, read: Stamp) -> None:
     try:
         found = source.stat()
     except OSError as error:
-        raise PhotoError(f"{source}: vanished while it was read ({error.strerror}); restore it, and run again") from error
+        raise PhotoError(f"vanished while it was read ({error.strerror}); restore it, and run again", path=source) from error
     if (found.st_size, found.st_mtime_ns) != (read.size, read.mtime_ns):
-        raise PhotoError(f"{source}: changed while it was read; run again when nothing writes to it")
+        raise PhotoError("changed while it was read; run again when nothing writes to it", path=source)

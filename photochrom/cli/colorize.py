@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, Token
 
-from photochrom import files
 from photochrom.cli.progress import Bar
 from photochrom.cli.summary import Count, Tally, terminable
-from photochrom.errors import OptionError
+from photochrom.errors import OptionError, PhotochromError
 from photochrom.files import is_folder
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ def colorize(
     from photochrom.batch import run
     from photochrom.colorizer import hints as guides
     from photochrom.colorizer.colorizer import Colorizer, Options
-    from photochrom.colorizer.file import written_as
+    from photochrom.colorizer.file import refuse_existing, written_as
 
     points = [guides.parse(text) for text in hint or []] + list(guides.load(hints) if hints else [])
     if (points or confidence or variants) and not alone:
@@ -172,18 +171,18 @@ def colorize(
         count = Count(run.plan(inputs, output, format=options.format))
     if alone:
         tasks = list(tasks)
-        options.check_fit(options.format or written_as(tasks[0].target))
+        options.output.check_fit(options.format or written_as(tasks[0].target))
     jobs = jobs if jobs is not None else 1 if alone else run.default_jobs()
     colorizer = Colorizer(loading.result(), options)
     if confidence:
-        _write_confidence(colorizer, inputs[0], confidence, overwrite=overwrite)
+        refuse_existing(confidence, overwrite=overwrite)
     if variants:
         return _variants(colorizer, next(iter(tasks)), variants, overwrite=overwrite)
     tally = Tally(json=json, quiet=quiet)
     with (
         terminable(),
         Bar("Coloring") as bar,
-        closing(run.run(colorizer, tasks, jobs=jobs, overwrite=overwrite, verify=verify)) as outcomes,
+        closing(run.run(colorizer, tasks, jobs=jobs, overwrite=overwrite, verify=verify, confidence=confidence)) as outcomes,
     ):
         for outcome in outcomes:
             tally.tell(outcome)
@@ -193,53 +192,33 @@ def colorize(
 
 
 def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) -> int:
-    """Write the variants of a photograph."""
-    from photochrom.colorizer import proxy, stream
+    """Write the variants of a photograph, which is read and judged once; the network runs once for each try."""
     from photochrom.colorizer.colorizer import Colorizer, in_color
-    from photochrom.colorizer.file import MARK, color_file
+    from photochrom.colorizer.file import MARK, Source, refuse_existing, written_as
     from photochrom.colorizer.variants import variants
-    from photochrom.photo import convert
 
     if task.error:
         raise task.error
-    if scan := stream.scan(task.source):
-        found = proxy.variants(scan, colorizer, count)
-    else:
-        found = variants(colorizer, convert.read(task.source, max_pixels=colorizer.options.max_pixels), count)
-    for number, points in enumerate(found, 1):
-        stem = task.target.stem
-        numbered = f"{stem.removesuffix(MARK)}-{number}{MARK if stem.endswith(MARK) else ''}"
-        target = task.target if number == 1 else task.target.with_stem(numbered)
-        hinted = Colorizer(colorizer.model, dataclasses.replace(colorizer.options, hints=points))
-        result = color_file(task.source, target, colorizer=hinted, overwrite=overwrite)
-        if result.chroma is None:
-            raise in_color(result.judgement, name=str(task.source))
-        print(f"{task.source} -> {target}", *(f"--hint {point.x},{point.y}={point.color}" for point in points))
+    stem = task.target.stem
+    ending = MARK if stem.endswith(MARK) else ""
+    options = colorizer.options.fitted(colorizer.options.format or written_as(task.target))
+    colorizer = Colorizer(colorizer.model, options)
+    try:
+        refuse_existing(task.target, overwrite=overwrite)
+        source = Source.open(task.source, options)
+        found = variants(colorizer, source.photo, count)
+        automatic = colorizer.colorize(source.photo, answer=found[0].answer)
+        if automatic.skipped:
+            raise in_color(automatic.judgement)
+        for number, variant in enumerate(found, 1):
+            target = task.target if number == 1 else task.target.with_stem(f"{stem.removesuffix(MARK)}-{number}{ending}")
+            hinted = Colorizer(colorizer.model, dataclasses.replace(options, hints=variant.hints))
+            result = dataclasses.replace(automatic, low=variant.answer.low, confidence=variant.answer.confidence)
+            source.save(result, target, colorizer=hinted, overwrite=overwrite)
+            print(f"{task.source} -> {target}", *(f"--hint {point.x},{point.y}={point.color}" for point in variant.hints))
+    except PhotochromError as error:
+        raise error.at(task.source) from error
     return 0
-
-
-def _write_confidence(colorizer: Colorizer, source: Path, target: Path, *, overwrite: bool) -> None:
-    """Write the map of confidence of a photograph as a grey PNG.
-
-    Raises:
-        PhotoError: the photograph is damaged or too large.
-        OptionError: the model states no confidence, or a hint lies outside the photograph.
-        OutputError: the target exists or cannot be written.
-    """
-    import io
-
-    from PIL import Image
-
-    from photochrom.colorizer import proxy, stream
-    from photochrom.photo import convert
-
-    if scan := stream.scan(source):
-        proxy.confidence(scan, colorizer, target, overwrite=overwrite)
-        return
-    read = convert.read(source, max_pixels=colorizer.options.max_pixels)
-    file = io.BytesIO()
-    Image.fromarray(colorizer.confidence(read.shown, orientation=read.orientation, profile=read.icc)).save(file, "PNG")
-    files.save(file.getvalue(), target, overwrite=overwrite)
 
 
 def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) -> None:
@@ -253,12 +232,8 @@ def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) ->
 
 def _to_stdout(colorizer: Colorizer) -> int:
     from photochrom.colorizer.file import encoded
-    from photochrom.photo import convert
 
-    data = sys.stdin.buffer.read()
-    read = convert.read(data, max_pixels=colorizer.options.max_pixels, name="standard input")
-    colorizer.options.check_fit(convert.target_of(read, colorizer.options.format))
-    sys.stdout.buffer.write(encoded(read, colorizer, name="standard input", contents=data))
+    sys.stdout.buffer.write(encoded(sys.stdin.buffer.read(), colorizer, name="standard input"))
     sys.stdout.buffer.flush()
     return 0
 

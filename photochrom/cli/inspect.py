@@ -33,24 +33,25 @@ def info(
     json
         Print one line of JSON for each.
     """
-    from photochrom.colorizer import proxy, stream
-    from photochrom.photo import convert
+    from photochrom.colorizer.colorizer import Options
+    from photochrom.colorizer.file import Source
+    from photochrom.photo.target import decide
     from photochrom.photo.toning import judge
 
     failed = 0
     for path in photos:
         try:
-            scan = stream.scan(path)
-            photo = proxy.read(scan, max_pixels=max_pixels) if scan else convert.read(path, max_pixels=max_pixels)
+            source = Source.open(path, Options(max_pixels=max_pixels))
         except PhotochromError as error:
             failed += 1
             print(f"photochrom: {one_line(error)}", file=sys.stderr)
             continue
-        judgement = judge(photo)
-        carried = [name for name in ("exif", "xmp", "iptc", "icc", "alpha") if getattr(photo, name) is not None]
-        carried += ["alpha"] if scan and scan.alpha else []
-        height, width = (scan.height, scan.width) if scan else photo.luma.shape
-        pages = 1 + len(scan.pages if scan else photo.pages)
+        photo = source.photo
+        judgement, notes = judge(photo), decide(photo).notes
+        carried = [name for name in ("exif", "xmp", "iptc", "icc") if getattr(photo, name) is not None]
+        carried += ["alpha"] if source.alpha else []
+        height, width = photo.full or photo.luma.shape
+        pages = 1 + len(photo.pages)
         facts = {
             "source": os.fspath(path),
             "format": photo.format,
@@ -62,7 +63,7 @@ def info(
             "carries": carried,
             "judgement": judgement.kind,
             "reason": judgement.reason,
-            "notes": convert.notes(photo),
+            "notes": notes,
         }
         if json:
             print(jsonlib.dumps(facts))
@@ -71,7 +72,7 @@ def info(
                 f"{path}: {photo.format}, {width} x {height}, {photo.bits} bits, "
                 f"{f'{pages} pages, ' if pages > 1 else ''}orientation {photo.orientation}, with "
                 f"{', '.join(carried) or 'no metadata'}; {judgement.kind} ({judgement.reason})"
-                + "".join(f"; {note}" for note in convert.notes(photo))
+                + "".join(f"; {note}" for note in notes)
             )
     return 1 if failed else 0
 
@@ -173,10 +174,10 @@ def replay(
             file=sys.stderr,
         )
     if source is None and not record.source:
-        raise OptionError(f"{result}: made from a photograph without a name; name it with --source")
+        raise OptionError("made from a photograph without a name; name it with --source", path=result)
     source = source or result.with_name(record.source)
     if not source.exists():
-        raise PhotoError(f"{source}: is not here, but {result} was made from it; name it with --source")
+        raise PhotoError(f"is not here, but {result} was made from it; name it with --source", path=source)
     if (found := file.digest(source)) != record.source_sha256:
         raise PhotoError(
             f"{source}: is not the photograph that {result} was made from: its SHA-256 is {found[:16]}..., expected "

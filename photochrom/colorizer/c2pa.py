@@ -135,13 +135,13 @@ def _algorithm(secret: bytes, path: str) -> str:
     try:
         key = load_pem_private_key(secret, None)
     except (TypeError, ValueError) as error:
-        raise OptionError(f"{path}: is no private key in PEM form without a password ({one_line(error)})") from error
+        raise OptionError(f"is no private key in PEM form without a password ({one_line(error)})", path=path) from error
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return "ed25519"
     found = "ps256" if isinstance(key, rsa.RSAPrivateKey) else ""
     found = CURVES.get(key.curve.name, "") if isinstance(key, ec.EllipticCurvePrivateKey) else found
     if not found:
-        raise OptionError(f"{path}: is a key of a kind that C2PA does not know; give an EC, RSA or Ed25519 key")
+        raise OptionError("is a key of a kind that C2PA does not know; give an EC, RSA or Ed25519 key", path=path)
     return found
 
 
@@ -149,4 +149,4 @@ def _read(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise OptionError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        raise OptionError(f"cannot be read ({error.strerror}); check the path and its permissions", path=path) from error

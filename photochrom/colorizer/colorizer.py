@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, final, get_args
 
@@ -18,16 +19,13 @@ from photochrom.photo import color_management, convert
 from photochrom.photo.formats import Format
 from photochrom.photo.photo import MAX_PIXELS, Compression, LumaChoice, LumaWay, Photo, Subsampling
 from photochrom.photo.planes import stored, upright
+from photochrom.photo.target import OutputOptions, Target, decide
 from photochrom.photo.toning import Judgement, judge
 
 OnColor = Literal["skip", "recolor", "error"]
 
-TAKEN: dict[str, tuple[Format, ...]] = {
-    "quality": ("JPEG", "WEBP", "AVIF", "TIFF"),
-    "subsampling": ("JPEG", "AVIF"),
-    "compression": ("TIFF",),
-}
-"""Options of a file, and the formats that have such a thing."""
+UNKNOWN = Target(None)
+"""Of a photograph that is not written."""
 LONGEST = 8
 """The network sees a longer picture than this many short sides squeezed."""
 
@@ -71,21 +69,7 @@ class Options:
             raise OptionError(f"vividness is {self.vividness}: expected 0 (most faithful) to 2 (most vivid)")
         if self.on_color not in get_args(OnColor):
             raise OptionError(f"on_color is '{self.on_color}': expected one of {', '.join(get_args(OnColor))}")
-        if self.format is not None and self.format not in get_args(Format):
-            raise OptionError(f"format is '{self.format}': expected one of {', '.join(get_args(Format))}")
-        if self.luma is not None and self.luma not in get_args(LumaChoice):
-            raise OptionError(f"luma is '{self.luma}': expected one of {', '.join(get_args(LumaChoice))}")
-        if self.luma == "lossless" and self.format not in (None, "JPEG"):
-            raise OptionError(f"luma is 'lossless', from JPEG to JPEG alone, but format is {self.format}: drop one of them")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise OptionError(f"quality is {self.quality}: expected 1 (smallest file) to 100 (finest)")
-        if self.quality is not None and self.luma == "lossless":
-            raise OptionError(f"quality is {self.quality}, but luma is 'lossless', which has the source's: drop one of them")
-        if self.subsampling is not None and self.subsampling not in get_args(Subsampling):
-            raise OptionError(f"subsampling is '{self.subsampling}': expected one of {', '.join(get_args(Subsampling))}")
-        if self.compression is not None and self.compression not in get_args(Compression):
-            raise OptionError(f"compression is '{self.compression}': expected one of {', '.join(get_args(Compression))}")
-        self.check_fit(self.format)
+        _ = self.output  # which refuses what contradicts itself
         if (self.certificate is None) != (self.key is None):
             raise OptionError("a certificate without its key, or a key without its certificate: give both, or none (--c2pa)")
         if self.max_pixels < 1:
@@ -95,47 +79,81 @@ class Options:
         ):
             raise OptionError(f"palette has {len(self.palette)} shares of sum {sum(self.palette):g}: expected {BINS} of sum 1")
 
-    def check_fit(self, format: Format | None) -> None:
-        """Raise OptionError where a result of a format cannot be as the options ask; none leaves it to the source."""
-        for name in self._foreign(format):
-            value, formats = getattr(self, name), TAKEN[name]
-            if name == "quality" and format in formats:
-                raise OptionError(f"quality is {value}, but '{self.compression}' compresses without loss: drop one of them")
-            if value is not None:
-                *first, last = formats
-                known = f"{', '.join(first)} and {last}" if first else last
-                raise OptionError(f"{name} is {value}, which is for {known}, but the result is {format}: drop one of them")
+    @property
+    def output(self) -> OutputOptions:
+        """How results are written."""
+        return OutputOptions(self.format, self.luma, self.quality, self.subsampling, self.compression)
+
+    @property
+    def signing(self) -> tuple[str, str] | None:
+        """The certificate and the key that results are signed with; None signs nothing."""
+        return (self.certificate, self.key) if self.certificate and self.key else None
 
     def fitted(self, format: Format | None) -> Options:
-        """Give the options for a result of a format, without those that are for other ones, as in a folder of all kinds."""
-        changes: dict[str, Any] = {"format": format, **dict.fromkeys(self._foreign(format))}
-        return replace(self, **changes)
+        """Return the options for a result of a format, without those that are for others, as in a folder of all kinds."""
+        return replace(self, **self.output.fitted(format))
 
-    def _foreign(self, format: Format | None) -> list[str]:
-        """Name the options that a result of a format does not take."""
-        names = [name for name, formats in TAKEN.items() if format not in (None, *formats)]
-        lossless = format == "TIFF" and self.compression not in (None, "jpeg")
-        return [*names, "quality"] if lossless and self.quality is not None else names
+    def recorded(self) -> dict[str, Any]:
+        """Return all that a result depends on besides the photograph and the model: what records and recipes state."""
+        unrecorded = ("max_pixels", "certificate", "key")  # which photographs are refused, and who signs
+        return {name: value for name, value in asdict(self).items() if name not in unrecorded}
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the network says of a photograph, at its own scale and turned as the photograph is stored."""
+
+    low: Float
+    """``(2, h, w)`` float32 chroma in [-0.5, 0.5], as vivid as asked, hinted points settled, in the photograph's profile."""
+    confidence: Float | None
+    """``(h, w)`` float32: how likely each color lies within 10 dE (CIE76) of the truth; None where the model states none."""
+    share: Float | None = None
+    """``(323, h, w)`` float32, upright: the share of each chroma bin before the gain; None unless asked for."""
+
+
+@dataclass(frozen=True, eq=False)
 class Result:
-    """Hold the colors found for a photograph."""
+    """Hold the colors found for a photograph. The network ran once for it; everything here comes from that one answer."""
 
     photo: Photo
     judgement: Judgement
-    chroma: tuple[Plane, Plane] | None
-    """Cb and Cr of the photograph's size or half of it, uint8 or uint16; no color is 128, in uint16 32768. None where it was
-    skipped."""
-    luma: LumaWay | None = None
-    """How luma gets into the file; none where that is no JPEG, or is not written."""
+    low: Float | None
+    """The network's own chroma (``Answer.low``); None where the photograph was skipped."""
+    target: Target = UNKNOWN
+    """How the result is written."""
     confidence: Float | None = None
-    """``(h, w)`` float32, at the network's scale and turned as stored: how likely each color lies within 10 dE (CIE76) of the
-    truth; none where the photograph was skipped, or the model states none."""
+    """As in ``Answer``; None where the photograph was skipped, too."""
     pages: tuple[Result, ...] = ()
     """Of the further pages of a TIFF, all of them colored or all skipped."""
-    notes: tuple[str, ...] = ()
-    """What the result lacks of the source."""
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the photograph was left as it is."""
+        return self.low is None
+
+    @property
+    def luma(self) -> LumaWay | None:
+        """How luma gets into the file; None where that is no JPEG, or is not written."""
+        return self.target.luma
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the result lacks of the source."""
+        return self.target.notes
+
+    @cached_property
+    def chroma(self) -> tuple[Plane, Plane] | None:
+        """Cb and Cr of the photograph's size or half of it, uint8 or uint16; no color is 128, in uint16 32768.
+
+        Computed when first asked for; None where the photograph was skipped.
+        """
+        if self.low is None:
+            return None
+        guide = self.photo.luma
+        if self.target.luma is None and guide.dtype == np.uint8 and not color_management.is_srgb(self.photo.icc):
+            # The steps of a wide space are wide: chroma and then RGB rounded to 8 bits lose too much.
+            guide = guide.astype(np.uint16) * np.uint16(257)
+        return upsample(self.low, guide, step=self.target.step)
 
 
 @final
@@ -166,89 +184,97 @@ class Colorizer:
         """
         return cls(Model.load(path, threads=threads), options or Options())
 
-    def colorize(self, photo: Photo) -> Result:
-        """Find the colors of a photograph; ``photo.encode`` and ``photo.to_array`` lay them over its luma.
+    def colorize(self, photo: Photo, *, answer: Answer | None = None) -> Result:
+        """Find the colors of a photograph; ``convert.encode`` and ``convert.to_array`` lay them over its luma.
+
+        Args:
+            photo: the photograph.
+            answer: what ``look`` found for it, where that is at hand; None runs the network.
 
         Raises:
             PhotoError: if the photograph is in color already and ``on_color`` is "error"; or its luma cannot be lossless, as
                 the options ask.
             OutputError: if the format cannot hold it as the options ask.
+            OptionError: if a hint lies outside the photograph.
         """
         judgement = judge(photo)
         if judgement.kind == "color" and self.options.on_color != "recolor":
             if self.options.on_color == "error":
                 raise in_color(judgement)
             return Result(photo, judgement, None)
-        pages, notes = [], convert.notes(photo, self.options.format)
+        target = decide(photo, self.options.output)
+        pages = []
         for page in photo.pages:
             pages.append(self.colorize(page))
-            if pages[-1].chroma is None:
+            if pages[-1].skipped:
                 return Result(photo, pages[-1].judgement, None)
-        subsampling, compression = self.options.subsampling, self.options.compression
-        photo = convert.asked(photo, self.options.format, subsampling=subsampling, compression=compression)
-        luma = convert.luma_way(photo, self.options.format, asked=self.options.luma, quality=self.options.quality)
-        if luma == "lossless" and photo.coded:
+        if target.luma == "lossless" and photo.coded:
             photo.coded.begin()
-        low, confidence = self.answer(photo.shown, photo.orientation, photo.icc)
-        step = convert.chroma_step(photo, self.options.format)
-        guide = photo.luma
-        if luma is None and guide.dtype == np.uint8 and not color_management.is_srgb(photo.icc):
-            # The steps of a wide space are wide: chroma and then RGB rounded to 8 bits lose too much.
-            guide = guide.astype(np.uint16) * np.uint16(257)
-        return Result(photo, judgement, upsample(low, guide, step=step), luma, confidence, tuple(pages), notes)
+        answer = answer or self.look(photo)
+        return Result(photo, judgement, answer.low, target, answer.confidence, tuple(pages))
+
+    def look(self, photo: Photo, *, share: bool = False) -> Answer:
+        """Run the network once on a photograph, without judging it first.
+
+        The network sees the picture upright and as sRGB; its answer is turned back, and converted to the photograph's profile.
+
+        Args:
+            photo: the photograph.
+            share: give the share of each chroma bin too.
+
+        Raises:
+            OptionError: if a hint lies outside the photograph, or the model states no distribution.
+        """
+        hints = tuple(
+            replace(hint, x=hint.x // photo.reduced, y=hint.y // photo.reduced) if photo.reduced > 1 else hint
+            for hint in self.options.hints
+        )
+        return self._look(photo.shown, hints, photo.orientation, photo.icc, share=share)
+
+    def answer(self, luma: Bytes, orientation: int = 1, profile: bytes | None = None) -> tuple[Float, Float | None]:
+        """Predict small chroma and its confidence (see ``Answer``) for ``(H, W)`` uint8 luma as stored."""
+        found = self._look(luma, self.options.hints, orientation, profile)
+        return found.low, found.confidence
 
     def small_chroma(self, luma: Bytes, *, orientation: int = 1, profile: bytes | None = None) -> Float:
         """Predict ``(2, h, w)`` chroma at the network's scale for ``(H, W)`` uint8 luma as stored.
-
-        The network sees the picture upright and as sRGB; its answer is turned back, and converted to an RGB profile.
 
         Raises:
             OptionError: a hint lies outside the photograph.
         """
         return self.answer(luma, orientation, profile)[0]
 
-    def distribution(self, photo: Photo) -> Float:
-        """Predict the upright ``(323, h, w)`` share of each chroma bin; raises OptionError if the model states none."""
-        seen, hints, palette = self._shown(color_management.as_srgb(photo.shown, photo.icc), photo.orientation)
-        found = self.model.distribution(seen, vividness=self.options.vividness, hints=hints, palette=palette)
-        return np.asarray(found[0], np.float32)
-
-    def confidence(self, luma: Bytes, *, orientation: int = 1, profile: bytes | None = None) -> Bytes:
-        """Map how likely each color lies within 10 dE (CIE76) of the truth.
-
-        Args:
-            luma: ``(H, W)`` uint8, as stored.
-            orientation: EXIF's, 1 to 8.
-            profile: the ICC profile of the photograph; none is sRGB's.
+    def confidence(self, luma: Bytes) -> Bytes:
+        """Map how likely each color of upright ``(H, W)`` uint8 luma lies within 10 dE (CIE76) of the truth.
 
         Returns:
-            Upright uint8 of the photograph's size, 0 for never to 255 for always.
+            ``(H, W)`` uint8, 0 for never to 255 for always.
 
         Raises:
             OptionError: the model states no confidence, or a hint lies outside the photograph.
         """
-        _, found = self.answer(luma, orientation, profile)
+        _, found = self.answer(luma)
         if found is None:
             raise takes_none(self.model.card.name, "confidence")
-        high, wide = luma.shape
-        whole = cv2.resize(found * np.float32(255), (wide, high), interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(upright(np.rint(whole).clip(0, 255).astype(np.uint8), orientation))
+        whole = cv2.resize(found * np.float32(255), luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.rint(whole).clip(0, 255).astype(np.uint8)
 
-    def answer(self, luma: Bytes, orientation: int = 1, profile: bytes | None = None) -> tuple[Float, Float | None]:
-        """Predict small chroma as ``small_chroma`` does, and its ``(h, w)`` confidence if the model states one, as stored."""
+    def _look(
+        self, luma: Bytes, points: tuple[Hint, ...], orientation: int, profile: bytes | None, *, share: bool = False
+    ) -> Answer:
         luma = color_management.as_srgb(luma, profile)
-        seen, hints, palette = self._shown(luma, orientation)
-        chroma, confidence = self.model.answer(seen, vividness=self.options.vividness, hints=hints, palette=palette)
-        low = np.ascontiguousarray(stored(chroma[0], orientation))
-        sure = None if confidence is None else np.ascontiguousarray(stored(confidence[0], orientation))
-        return color_management.into(profile, settle(low, luma, self.options.hints, orientation=orientation), luma), sure
-
-    def _shown(self, luma: Bytes, orientation: int) -> tuple[Float, Float | None, Float | None]:
-        """Give what the network is shown: upright luma, hints and a palette."""
         seen = upright(self._seen(luma), orientation)
-        whole, options = upright(luma, orientation).shape, self.options
-        hints = draw(options.hints, (whole[0], whole[1]), (seen.shape[0], seen.shape[1]))[None] if options.hints else None
-        return seen[None, None], hints, None if options.palette is None else np.array(options.palette, np.float32)[None]
+        whole, palette = upright(luma, orientation).shape, self.options.palette
+        hints = draw(points, (whole[0], whole[1]), (seen.shape[0], seen.shape[1]))[None] if points else None
+        vividness, lead = self.options.vividness, None if palette is None else np.array(palette, np.float32)[None]
+        shares: Float | None = None
+        if share:
+            chroma, sure, shares = self.model.distribution(seen[None, None], vividness=vividness, hints=hints, palette=lead)
+        else:
+            chroma, sure = self.model.answer(seen[None, None], vividness=vividness, hints=hints, palette=lead)
+        low = settle(np.ascontiguousarray(stored(chroma[0], orientation)), luma, points, orientation=orientation)
+        confidence = None if sure is None else np.ascontiguousarray(stored(sure[0], orientation))
+        return Answer(color_management.into(profile, low, luma), confidence, None if shares is None else shares[0])
 
     def chroma(self, luma: Bytes) -> Float:
         """Predict chroma of full size.

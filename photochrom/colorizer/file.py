@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import files
 from photochrom.color import Plane
-from photochrom.colorizer import c2pa, provenance, stream
+from photochrom.colorizer import c2pa, provenance, proxy, stream
 from photochrom.colorizer.colorizer import Colorizer, Options, Result, in_color
-from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
+from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
+from photochrom.files import Announce
 from photochrom.files import contents as read_contents
-from photochrom.photo import convert
+from photochrom.photo import convert, planes, vips
 from photochrom.photo.formats import FORMATS, SUBSTITUTES, SUFFIXES, Format, ending
 from photochrom.photo.photo import MAX_PIXELS, Photo
+from photochrom.photo.scan import Scan
+from photochrom.photo.target import format_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,15 +72,12 @@ def colorize(photo: Any, *, options: Options | None = None, colorizer: Colorizer
         colorizer = Colorizer(colorizer.model, options)
     options = colorizer.options
     if isinstance(photo, str | Path):
-        source = Path(photo)
-        target = beside(source, options.format)
-        result = color_file(source, target, colorizer=colorizer)
-        if result.chroma is None:
-            raise in_color(result.judgement, name=str(source))
+        target = beside(Path(photo), options.format)
+        if (result := color_file(Path(photo), target, colorizer=colorizer)).skipped:
+            raise in_color(result.judgement, name=str(photo))
         return target
     if isinstance(photo, bytes | bytearray | memoryview):
-        data = bytes(photo)
-        return encoded(convert.read(data, max_pixels=options.max_pixels), colorizer, contents=data)
+        return encoded(bytes(photo), colorizer)
     if isinstance(photo, np.ndarray):
         read = convert.from_array(photo)
         return convert.to_array(read, *_planes(read, colorizer))
@@ -84,6 +85,121 @@ def colorize(photo: Any, *, options: Options | None = None, colorizer: Colorizer
         read = convert.from_pil(photo)
         return convert.to_pil(read, *_planes(read, colorizer))
     raise OptionError(f"{type(photo).__name__} is no photograph: expected a path, bytes, a Pillow image or an array")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A photograph to be colored: what the judge and the network see of it, and how its result is written.
+
+    A huge scan is streamed: ``photo`` is then a small picture of it, and its result is written band by band. Nobody else has to
+    know.
+    """
+
+    name: str
+    """What the result's metadata call the photograph."""
+    photo: Photo
+    _sha256: Future[str]
+    _signature: c2pa.Signature | None = None
+    _scan: Scan | None = None
+    _contents: bytes | None = None
+
+    @classmethod
+    def open(cls, path: Path, options: Options, *, contents: bytes | None = None, sha256: str | None = None) -> Source:
+        """Read a photograph.
+
+        Args:
+            path: its file, or only its name where ``contents`` are given.
+            options: tell how large it may be, and what its result must be able to hold.
+            contents: the bytes of the file, where they are at hand.
+            sha256: hash of the file, where it is known.
+
+        Raises:
+            PhotoError: it is missing, damaged, too large, or of a kind that is not read.
+            OutputError: a scan cannot be compressed as the options ask.
+            OptionError: the certificate or the key of the options cannot be used.
+        """
+        signature = c2pa.signature(*options.signing) if options.signing else None
+        scan = stream.scan(path) if contents is None else None
+        if scan and options.format in (None, scan.format):
+            stream.check(scan, options)
+            hashed = _later(lambda: digest(path), sha256)  # hashing takes about as long as reading
+            return cls(path.name, proxy.read(scan, max_pixels=options.max_pixels), hashed, signature, scan)
+        data = read_contents(path) if contents is None else contents
+        photo = convert.read(data, max_pixels=options.max_pixels, name=os.fspath(path))
+        hashed = _later(lambda: hashlib.sha256(data).hexdigest(), sha256)
+        return cls(path.name, photo, hashed, signature, None, data)
+
+    @property
+    def alpha(self) -> bool:
+        """Whether the photograph has transparency."""
+        return self._scan.alpha if self._scan else self.photo.alpha is not None
+
+    def save(
+        self,
+        result: Result,
+        target: Path,
+        *,
+        colorizer: Colorizer,
+        overwrite: bool = False,
+        announce: Announce | None = None,
+        recorded_name: str | None = None,
+    ) -> None:
+        """Write the result of this photograph into a file whose folder is made.
+
+        Args:
+            result: of ``Colorizer.colorize`` or of a variant, not skipped.
+            target: the file.
+            colorizer: what found the colors; it is recorded.
+            overwrite: replace a target that exists.
+            announce: as for ``files.drafted``.
+            recorded_name: what the metadata call the photograph; None takes the name of its file.
+
+        Raises:
+            PhotoError: the photograph is damaged.
+            OutputError: the target exists, cannot be written, or cannot hold the result.
+            OptionError: the result cannot be signed with the certificate.
+        """
+        name = self.name if recorded_name is None else recorded_name
+        data = None if self._scan else self._bytes(result, colorizer, name)
+        _make_folder(target.parent)
+        with files.drafted(target, overwrite=overwrite, announce=announce) as draft:
+            if data is not None:
+                draft.write_bytes(data)
+            elif self._scan:
+                self._stream(self._scan, result, draft, colorizer=colorizer, name=name)
+
+    def encoded(self, result: Result, colorizer: Colorizer) -> bytes:
+        """Return the result as the bytes of a file; raises as ``save`` does."""
+        return self._bytes(result, colorizer, "")
+
+    def _record(self, result: Result, colorizer: Colorizer, name: str) -> provenance.Record:
+        return provenance.record(colorizer, format=result.target.format, source=name, sha256=self._sha256.result())
+
+    def _bytes(self, result: Result, colorizer: Colorizer, name: str) -> bytes:
+        assert result.chroma is not None
+        record = self._record(result, colorizer, name)
+        pages = [page.chroma for page in result.pages if page.chroma is not None]
+        kept = replace(result.photo, xmp=provenance.merged(result.photo.xmp, record))
+        data = convert.encode(kept, *result.chroma, result.target, pages=pages)
+        if self._signature is None:
+            return data
+        format, kind = result.target.format, self.photo.format
+        assert self._contents is not None and format is not None and kind is not None
+        return c2pa.signed(data, format, self._signature, name=record.source, source=self._contents, source_format=kind)
+
+    def _stream(self, scan: Scan, result: Result, draft: Path, *, colorizer: Colorizer, name: str) -> None:
+        record = self._record(result, colorizer, name)
+        xmp = provenance.merged(result.photo.xmp, record)
+        with draft.open("r+b") as file:
+            if self._signature is None:
+                stream.write(file, scan, result, xmp=xmp)
+                return
+            with tempfile.TemporaryFile(dir=draft.parent) as unsigned, scan.path.open("rb") as parent:
+                stream.write(unsigned, scan, result, xmp=xmp)
+                unsigned.seek(0)
+                how: dict[str, Any] = {"format": scan.format, "source_format": scan.format, "name": record.source}
+                c2pa.sign(unsigned, file, parent, self._signature, **how, sparing=True)
 
 
 def color_file(
@@ -104,7 +220,7 @@ def color_file(
         target: the result; its ending says its format where the options do not.
         colorizer: a loaded model.
         overwrite: replace a result that exists.
-        contents: the photograph's bytes, where they are at hand; the source is then its name alone.
+        contents: the photograph's bytes, where they are at hand; the source is then only its name.
         announce: called with the finished file before that takes the target's name; what it raises prevents that.
         recorded_name: what the result's metadata call the source; by default the name of its file.
         sha256: hash of the source, where it is known.
@@ -114,66 +230,70 @@ def color_file(
         OutputError: if the target exists or cannot be written.
     """
     try:
-        if not overwrite and os.path.lexists(target):
-            raise OutputError(f"{target}: exists already; choose another name, or allow it to be replaced (--overwrite)")
-        options = colorizer.options.fitted(colorizer.options.format or written_as(target))
-        name = os.fspath(source)
-        colorizer = Colorizer(colorizer.model, options)
-        found = stream.scan(source) if contents is None else None
-        scan = found if found and options.format in (None, found.format) else None
-        if scan is None:
-            contents = read_contents(source) if contents is None else contents
-            result = colorizer.colorize(convert.read(contents, max_pixels=options.max_pixels, name=name))
-        else:
-            # Before the work: a key that does not fit is found out at once.
-            signature = c2pa.signature(options.certificate, options.key) if options.certificate and options.key else None
-            with ThreadPoolExecutor(1) as pool:  # hashing takes about as long as looking
-                hashed = None if sha256 else pool.submit(digest, source)
-                result = stream.look(scan, colorizer)
-                sha256 = hashed.result() if hashed else sha256
-
-        def tell(draft: Path) -> None:
-            if announce:
-                announce(draft, result)
-
-        recorded_name = source.name if recorded_name is None else recorded_name
-        if result.chroma is not None and scan:
-            record = provenance.record(colorizer, format=scan.format, source=recorded_name, sha256=sha256 or "")
-            xmp = provenance.merged(result.photo.xmp, record)
-            _make_folder(target.parent)
-
-            def sign(file: BinaryIO, output: BinaryIO) -> None:
-                assert signature
-                with source.open("rb") as parent:
-                    how: dict[str, Any] = {"format": scan.format, "source_format": scan.format, "name": record.source}
-                    c2pa.sign(file, output, parent, signature, **how, sparing=True)
-
-            signer = sign if signature else None
-            stream.paint(scan, result, target, colorizer=colorizer, xmp=xmp, overwrite=overwrite, announce=tell, sign=signer)
-        elif result.chroma is not None:
-            data = _encode(result, colorizer, name=recorded_name, contents=contents, sha256=sha256)
-            _make_folder(target.parent)
-            files.save(data, target, overwrite=overwrite, announce=tell)
+        refuse_existing(target, overwrite=overwrite)
+        colorizer = Colorizer(colorizer.model, colorizer.options.fitted(colorizer.options.format or written_as(target)))
+        opened = Source.open(source, colorizer.options, contents=contents, sha256=sha256)
+        result = colorizer.colorize(opened.photo)
+        if not result.skipped:
+            opened.save(
+                result,
+                target,
+                colorizer=colorizer,
+                overwrite=overwrite,
+                announce=(lambda draft: announce(draft, result)) if announce else None,
+                recorded_name=recorded_name,
+            )
     except PhotochromError as error:
-        if str(error).startswith(f"{source}: "):
-            raise
-        raise type(error)(f"{source}: {error}") from error
+        raise error.at(source) from error
     return result
 
 
-def encoded(photo: Photo, colorizer: Colorizer, *, name: str = "the photograph", contents: bytes | None = None) -> bytes:
-    """Color a photograph that was read, as the bytes of a file; raises as ``colorize`` does.
+def save_confidence(result: Result, target: Path, *, overwrite: bool = False) -> None:
+    """Write how likely each color is right as a grey PNG of the photograph's size, upright: white is certain.
+
+    Raises:
+        OptionError: the model states no confidence.
+        OutputError: the target exists or cannot be written.
+    """
+    if result.confidence is None:
+        raise OptionError("the model has no confidence: leave that out, or choose a model that was trained with it")
+    photo = result.photo
+    high, wide = photo.full or photo.luma.shape
+    size = (wide, high) if photo.orientation > 4 else (high, wide)
+    small = np.rint(planes.upright(result.confidence, photo.orientation) * np.float32(255)).clip(0, 255).astype(np.uint8)
+    _make_folder(target.parent)
+    with files.drafted(target, overwrite=overwrite) as draft:
+        try:
+            vips.save_enlarged(small, size, draft)
+        except OSError as error:
+            raise OutputError(f"cannot be written ({one_line(error)}); choose another place", path=target) from error
+
+
+def encoded(photo: bytes | Photo, colorizer: Colorizer, *, name: str = "the photograph") -> bytes:
+    """Color a photograph into the bytes of a file; raises as ``colorize`` does.
 
     Args:
-        photo: the photograph.
+        photo: the bytes of its file, or a photograph that was read from none.
         colorizer: a loaded model.
         name: what errors call it.
-        contents: its file, whose hash the result then states.
     """
-    result = colorizer.colorize(photo)
-    if result.chroma is None:
+    if isinstance(photo, Photo):
+        if colorizer.options.signing:
+            raise OptionError("a photograph without a file is not signed; give the file, or leave the certificate out")
+        source = Source("", photo, _later(str, ""))
+    else:
+        source = Source.open(Path(name), colorizer.options, contents=photo)
+    colorizer.options.output.check_fit(format_of(source.photo, colorizer.options.format))
+    result = colorizer.colorize(source.photo)
+    if result.skipped:
         raise in_color(result.judgement, name=name)
-    return _encode(result, colorizer, contents=contents)
+    return source.encoded(result, colorizer)
+
+
+def refuse_existing(target: Path, *, overwrite: bool) -> None:
+    """Raise OutputError where a target exists and may not be overwritten."""
+    if not overwrite and os.path.lexists(target):
+        raise OutputError("exists already; choose another name, or allow it to be replaced (--overwrite)", path=target)
 
 
 def beside(source: Path, format: Format | None = None) -> Path:
@@ -208,34 +328,13 @@ def written_as(target: Path) -> Format | None:
     return format
 
 
-def _encode(
-    result: Result, colorizer: Colorizer, *, name: str = "", contents: bytes | None = None, sha256: str | None = None
-) -> bytes:
-    assert result.chroma is not None
-    photo, options = result.photo, colorizer.options
-    if sha256 is None:
-        sha256 = hashlib.sha256(contents).hexdigest() if contents else ""
-    format = convert.target_of(photo, options.format)
-    record = provenance.record(colorizer, format=format, source=name, sha256=sha256)
-    xmp = provenance.merged(photo.xmp, record)
-    pages = [page.chroma for page in result.pages if page.chroma is not None]
-    kept = replace(photo, xmp=xmp)
-    data = convert.encode(kept, *result.chroma, format=options.format, luma=options.luma, quality=options.quality, pages=pages)
-    if not options.certificate or not options.key:
-        return data
-    if contents is None or format is None or photo.format is None:
-        raise OptionError("a photograph without a file is not signed; give the file, or leave the certificate out")
-    signature = c2pa.signature(options.certificate, options.key)
-    return c2pa.signed(data, format, signature, name=record.source, source=contents, source_format=photo.format)
-
-
 def _planes(photo: Photo, colorizer: Colorizer) -> tuple[Plane, Plane]:
     if colorizer.options.format is not None:
         raise OptionError(f"format is {colorizer.options.format}, but an array or image is given back: leave format out")
     # An image that was opened from a JPEG still gets chroma of full size: it is given back as pixels.
     result = colorizer.colorize(replace(photo, format=None))
     if result.chroma is None:
-        raise in_color(result.judgement, name="the photograph")
+        raise in_color(result.judgement)
     return result.chroma
 
 
@@ -245,14 +344,15 @@ def recorded(path: Path, *, max_pixels: int = MAX_PIXELS) -> provenance.Record:
     Raises:
         PhotoError: it cannot be read, or says nothing, or not all.
     """
-    scan = stream.scan(path)
-    xmp = scan.xmp if scan else convert.read(path, max_pixels=max_pixels).xmp
+    xmp = Source.open(path, Options(max_pixels=max_pixels)).photo.xmp
     try:
         if found := provenance.find(xmp):
             return found
     except PhotoError as error:
-        raise PhotoError(f"{path}: {error}") from error
-    raise PhotoError(f"{path}: its metadata hold no record of Photochrom; give a photograph that it colored, as it was written")
+        raise error.at(path) from error
+    raise PhotoError(
+        "its metadata hold no record of Photochrom; give a photograph that it colored, as it was written", path=path
+    )
 
 
 def digest(path: Path) -> str:
@@ -261,14 +361,26 @@ def digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise PhotoError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        raise PhotoError(f"cannot be read ({error.strerror}); check the path and its permissions", path=path) from error
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made a folder ({error.strerror}); choose another output") from error
+        raise OutputError(f"cannot be made a folder ({error.strerror}); choose another output", path=folder) from error
+
+
+def _later(work: Callable[[], str], known: str | None) -> Future[str]:
+    """Begin to compute a hash in a thread of its own, unless it is known."""
+    done: Future[str] = Future()
+    if known is not None:
+        done.set_result(known)
+        return done
+    pool = ThreadPoolExecutor(1)
+    done = pool.submit(work)
+    pool.shutdown(wait=False)
+    return done
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from photochrom import color
 from photochrom.color import Bytes, Float
-from photochrom.colorizer.upsample import shrink, upsample
+from photochrom.colorizer.upsample import shrink, upsample_at
 from photochrom.errors import OptionError, PhotoError
 from photochrom.photo import convert
 from photochrom.photo.toning import judge
@@ -143,10 +143,12 @@ def settle(chroma: Float, luma: Bytes, hints: Sequence[Hint], *, orientation: in
     wanted = np.stack([hint.chroma for hint in hints])
     wanted *= color.headroom(unit, *wanted.T, minimum=np.minimum, maximum=np.maximum)[:, None]
     cells = _cells(rows, columns, luma.shape, chroma.shape[1:])
-    wide, narrow = (_near(rows, columns, luma, chroma.shape[1:], reach=reach) for reach in (WIDE_CELLS, REACH_CELLS))
+    height, width = (min(few, many) for few, many in zip(chroma.shape[1:], luma.shape, strict=True))
+    small = shrink(luma, height, width)
+    grid = chroma.shape[1:]
+    wide, narrow = (_near(rows, columns, luma.shape, small, grid, reach=reach) for reach in (WIDE_CELLS, REACH_CELLS))
     for near, doubt in ((wide, WIDE_DOUBT), *[(narrow, 0.01)] * ROUNDS):
-        planes = upsample(chroma, luma, step=1)
-        found = np.stack([plane[rows, columns] for plane in planes], 1).astype(np.float32)
+        found = upsample_at(chroma, luma, rows, columns, small=small).astype(np.float32)
         lack = wanted - (found - 128) / 255
         if np.abs(lack).max() < 1 / 255:
             break
@@ -164,7 +166,7 @@ def reference(path: Path) -> tuple[float, ...]:
     """
     found = convert.read(path)
     if found.thumbnail is None or judge(found).kind in ("grey", "blank"):
-        raise PhotoError(f"{path}: has no color that could lead; name a color photograph as reference")
+        raise PhotoError("has no color that could lead; name a color photograph as reference", path=path)
     return tuple(color.palette(color.split(found.thumbnail)[1]).tolist())
 
 
@@ -173,12 +175,19 @@ def _cells(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: Sequence[in
     return (rows * grid[0] // shape[0]) * grid[1] + columns * grid[1] // shape[1]
 
 
-def _near(rows: NDArray[np.intp], columns: NDArray[np.intp], luma: Bytes, grid: Sequence[int], *, reach: float) -> Float:
-    """Give ``(P, h, w)`` weights of the cells around each pixel, by distance and by luma; 1 at the pixel's own."""
-    height, width = (min(few, many) for few, many in zip(grid, luma.shape, strict=True))
-    small = shrink(luma, height, width) / np.float32(255)
-    low = small[np.ix_(np.arange(grid[0]) * height // grid[0], np.arange(grid[1]) * width // grid[1])]
-    cells = _cells(rows, columns, luma.shape, grid)
+def _near(
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    shape: Sequence[int],
+    small: Float,
+    grid: Sequence[int],
+    *,
+    reach: float,
+) -> Float:
+    """Return ``(P, h, w)`` weights of the cells around each pixel, by distance and by luma; 1 at the pixel's own."""
+    height, width = small.shape
+    low = (small / np.float32(255))[np.ix_(np.arange(grid[0]) * height // grid[0], np.arange(grid[1]) * width // grid[1])]
+    cells = _cells(rows, columns, shape, grid)
     down, across = np.divmod(np.arange(grid[0] * grid[1]).reshape(grid), grid[1])
     distance = (down - (cells // grid[1])[:, None, None]) ** 2 + (across - (cells % grid[1])[:, None, None]) ** 2
     contrast = (low - low.ravel()[cells][:, None, None]) ** 2

@@ -131,29 +131,40 @@ class Model:
             luma: ``(N, 1, H, W)`` float32 in [0, 1], H and W multiples of ``card.stride``.
             vividness: from 0, the expected chroma, over 1, the default, to 2, the most vivid.
             hints: ``(N, 3, H, W)`` float32: Cb, Cr and 1 at points whose color is given, 0 elsewhere.
-            palette: ``(N, 323)`` float32, the share of each chroma bin in a picture to be followed (``hints.palette``).
+            palette: ``(N, 323)`` float32, the share of each chroma bin in a picture to be followed (``color.palette``).
 
         Returns:
             ``(N, 2, h, w)`` float32 chroma in [-0.5, 0.5], h and w at the network's own scale; and ``(N, h, w)`` float32
-            confidence, the share of such pixels that lie within 10 dE (CIE76) of the truth, or none if the card has no curve.
+            confidence, the share of such pixels that lie within 10 dE (CIE76) of the truth, or None if the card has no curve.
 
         Raises:
             OptionError: the vividness is out of range, or the network takes no hints or no palette.
         """
         temperature, gain = self.decoding(vividness)
         chroma, peak = self.run(luma, temperature, *self._unvivid(gain, hints, palette))
-        confidence = None if peak is None or not self.card.confidence else self._confidence(peak, vividness)
-        faint = self.card.faint * min(vividness, 1.0)
-        return color.enliven(chroma, gain, cast=self.card.cast, faint=faint).clip(-0.5, 0.5), confidence
+        return self._finished(chroma, peak, vividness)
 
     def distribution(
         self, luma: Float, *, vividness: float = 1.0, hints: Float | None = None, palette: Float | None = None
-    ) -> Float:
-        """Predict the ``(N, 323, h, w)`` share of each chroma bin, before the gain; takes and raises what ``answer`` does."""
+    ) -> tuple[Float, Float | None, Float]:
+        """Predict what ``answer`` does and, in the same run, the ``(N, 323, h, w)`` share of each bin before the gain.
+
+        Raises:
+            OptionError: as ``answer`` does, or the network states no distribution.
+        """
         temperature, gain = self.decoding(vividness)
         if "share" not in self._outputs:
             raise takes_none(self.card.name, "distribution")
-        return self._fetch(["share"], luma, temperature, *self._unvivid(gain, hints, palette))[0]
+        inputs = self._unvivid(gain, hints, palette)
+        chroma, peak, share = self._fetch(["chroma", "peak", "share"], luma, temperature, *inputs)
+        return *self._finished(chroma, peak, vividness), share
+
+    def _finished(self, chroma: Float, peak: Float | None, vividness: float) -> tuple[Float, Float | None]:
+        """Make the network's chroma as vivid as asked, and its peak a confidence."""
+        _, gain = self.decoding(vividness)
+        confidence = None if peak is None or not self.card.confidence else self._confidence(peak, vividness)
+        faint = self.card.faint * min(vividness, 1.0)
+        return color.enliven(chroma, gain, cast=self.card.cast, faint=faint).clip(-0.5, 0.5), confidence
 
     def run(
         self, luma: Float, temperature: float, hints: Float | None = None, palette: Float | None = None

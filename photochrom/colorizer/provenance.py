@@ -39,9 +39,6 @@ PREFIXES = {"xmp": XMP, "Iptc4xmpExt": IPTC, "photochrom": OURS}
 WRAPPED = re.compile(rb"\s*(<\?xpacket begin=[^>]*\?>)(.*)(<\?xpacket end=[^>]*\?>)\s*", re.DOTALL)
 SPACE = b"\0 \t\r\n"
 
-UNRECORDED = frozenset({"max_pixels", "certificate", "key"})
-"""Options that do not change how a photograph is colored."""
-
 
 @dataclass(frozen=True)
 class Record:
@@ -67,8 +64,7 @@ def record(colorizer: Colorizer, *, format: Format | None, source: str = "", sha
         source: name of its file, without the folder; nothing, or "-" for standard input, where there is none.
         sha256: hash of that file.
     """
-    options = dataclasses.asdict(colorizer.options.fitted(format))
-    settings = json.dumps({name: value for name, value in options.items() if name not in UNRECORDED}, sort_keys=True)
+    settings = json.dumps(colorizer.options.fitted(format).recorded(), sort_keys=True)
     card = colorizer.model.card
     return Record(__version__, card.name, colorizer.model.hash, settings, "" if source == "-" else _printable(source), sha256)
 

@@ -1,6 +1,6 @@
 """Color a huge scan in bands of rows: whatever its size, a small picture of it and a few bands are all that memory holds.
 
-libvips reads the file twice from top to bottom: once averaged down to a stand-in, which is all that the network meets, and once
+libvips reads the file twice from top to bottom: once averaged down to a proxy, which is all that the network meets, and once
 at full size. The bands are colored and compressed on all cores, and written one after the other: as the strips, or the rows of
 tiles, of a TIFF whose directories come last, or as the rows of a PNG.
 """
@@ -8,7 +8,6 @@ tiles, of a TIFF whose directories come last, or as the rows of a PNG.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,9 +21,8 @@ from numpy.typing import NDArray
 
 from photochrom.color import KB, KG, KR
 from photochrom.colorizer import proxy, upsample
-from photochrom.colorizer.colorizer import Colorizer, Result
-from photochrom.errors import OutputError, PhotoError
-from photochrom.files import Announce, drafted
+from photochrom.colorizer.colorizer import Options, Result
+from photochrom.errors import OutputError
 from photochrom.photo import planes, vips
 from photochrom.photo import scan as scan_files
 from photochrom.photo.codecs import png
@@ -66,83 +64,46 @@ def scan(path: Path) -> Scan | None:
     return found if found and all(icc.is_neutral(page.profile) for page in (found, *found.pages)) else None
 
 
-def look(scan: Scan, colorizer: Colorizer) -> Result:
-    """Judge a scan, and find its colors, from its stand-in: that is the photograph of the result.
+def check(scan: Scan, options: Options) -> None:
+    """Refuse a compression that a page of a scan cannot have.
 
     Raises:
-        PhotoError: the scan is damaged, too large, or in color already while ``on_color`` is "error".
-        OutputError: it cannot be compressed as the options ask.
+        OutputError: JPEG is asked for, and a page is transparent or too wide.
     """
-    limit, every = proxy.MORE * colorizer.options.max_pixels, (scan, *scan.pages)
-    if (pixels := sum(page.width * page.height for page in every)) > limit and scan.pages:
-        got = f"{scan.path}: {len(every)} pages of {pixels:,} pixels in all, over the limit of {limit:,}"
-        raise PhotoError(f"{got}; raise it with --max-pixels if you trust the file")
-    found: list[Result] = []
-    for page in every:
-        if colorizer.options.compression == "jpeg" and (page.alpha or (page.width > JPEG_SIDE and not page.tile)):
+    for page in (scan, *scan.pages):
+        if options.compression == "jpeg" and (page.alpha or (page.width > JPEG_SIDE and not page.tile)):
             what = "transparency" if page.alpha else f"rows of more than {JPEG_SIDE} pixels"
             raise OutputError(f"JPEG inside a TIFF does not keep {what}; choose compression deflate (--compression deflate)")
-        photo = proxy.read(page, max_pixels=colorizer.options.max_pixels)
-        found.append(proxy.scaled(colorizer, proxy.factor_of(page)).colorize(photo))
-        if found[-1].chroma is None:
-            return replace(found[0], judgement=found[-1].judgement, chroma=None)
-    return replace(found[0], pages=tuple(found[1:]))
 
 
-def paint(
-    scan: Scan,
-    result: Result,
-    target: Path,
-    *,
-    colorizer: Colorizer,
-    xmp: bytes | None = None,
-    overwrite: bool = False,
-    announce: Announce | None = None,
-    sign: Callable[[BinaryIO, BinaryIO], None] | None = None,
-) -> None:
-    """Write a scan with the colors that ``look`` found.
+def write(file: BinaryIO, scan: Scan, result: Result, *, xmp: bytes | None = None) -> None:
+    """Write a scan with the colors that were found for its proxy.
 
     Args:
+        file: open to write, at its start.
         scan: the scan.
-        result: of ``look``, not skipped.
-        target: the TIFF to write, in a folder that exists.
-        colorizer: the same.
+        result: of its proxy, not skipped.
         xmp: takes the place of the scan's own.
-        overwrite: replace a target that exists.
-        announce: as for ``files.drafted``.
-        sign: copies the finished file, the first, into the second with a signature; that takes its room on the disk twice.
 
     Raises:
         PhotoError: the scan is damaged.
-        OutputError: the target exists or cannot be written.
     """
-
-    def write(file: BinaryIO) -> None:
-        if scan.format == "PNG":
-            _write_png(file, scan, _painted(scan, result, colorizer), xmp=xmp)
-        else:
-            pages = zip((scan, *scan.pages), (result, *result.pages), strict=True)
-            _write_tiff(file, ((page, _painted(page, found, colorizer)) for page, found in pages), xmp=xmp)
-
-    with drafted(target, overwrite=overwrite, announce=announce) as draft, draft.open("r+b") as file:
-        if sign is None:
-            write(file)
-        else:
-            with tempfile.TemporaryFile(dir=target.parent) as unsigned:
-                write(unsigned)
-                unsigned.seek(0)
-                sign(unsigned, file)
+    if scan.format == "PNG":
+        _write_png(file, scan, _painted(scan, result), xmp=xmp)
+    else:
+        pages = zip((scan, *scan.pages), (result, *result.pages), strict=True)
+        _write_tiff(file, ((page, _painted(page, found)) for page, found in pages), xmp=xmp)
 
 
-def _painted(scan: Scan, result: Result, colorizer: Colorizer) -> Iterator[_Band]:
+def _painted(scan: Scan, result: Result) -> Iterator[_Band]:
     """Color a page of a scan band by band, each compressed."""
-    photo, factor = result.photo, proxy.factor_of(scan)
-    scan = replace(scan, compression=colorizer.options.compression or scan.compression)
-    quality = colorizer.options.quality or JPEG_QUALITY
-    luma, colorizer = photo.shown, proxy.scaled(colorizer, factor)
-    chroma = colorizer.small_chroma(luma, orientation=photo.orientation, profile=photo.icc)
+    photo, chroma, target = result.photo, result.low, result.target
+    assert chroma is not None
+    factor, luma = photo.reduced, photo.shown
+    scan = replace(scan, compression=target.compression or scan.compression)
+    quality = target.quality or JPEG_QUALITY
     model = upsample.fit(chroma, luma)
-    # The stand-in's last row and column may average repeated pixels: the model covers as much as if these were there.
+    # The proxy's last row and column may average repeated pixels: the model covers as much as if these were there.
     high, wide = luma.shape[0] * factor, luma.shape[1] * factor
     spacing = min(upsample.spaced(chroma.shape[1:], (high, wide)), factor)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any, cast, final
 
 import cv2
 import numpy as np
@@ -72,32 +72,15 @@ def upsample(chroma: NDArray[np.floating], luma: Plane, *, step: int) -> tuple[P
         OptionError: the step, a shape, a type or a value is not as said above.
     """
     _check(chroma, luma, step=step)
-    height, width = (-(-side // step) for side in luma.shape)
-    rows, columns = min(chroma.shape[1], height), min(chroma.shape[2], width)
-    low = [_area(plane.astype(np.float32), rows, columns) for plane in chroma]
-    spacing = max(1, spaced(chroma.shape[1:], luma.shape) // step)
-    coarse = -(-height // spacing)
-    model = _fit(low, shrink(luma, rows, columns), coarse, -(-width // spacing))
-    # The columns are left to each band of rows.
-    model = np.array([[_resize(part, coarse, part.shape[1]) for part in parts] for parts in model])
-
+    enlarged = _Enlarged(chroma, luma, step=step)
+    height, width = enlarged.height, enlarged.width
     result = np.empty((2, height, width), luma.dtype)
-    band = max(1, (BAND_PIXELS if spacing == 1 else 2 * BAND_PIXELS) // width // SPACING) * SPACING
+    pixels = BAND_PIXELS if enlarged.spacing == 1 else 2 * BAND_PIXELS
+    band = max(1, pixels // width // SPACING) * SPACING
 
     def work(top: int) -> None:
         rows = slice(top, min(top + band, height))
-        first = max(top - spacing, 0)  # one more point above and below: bands join without a seam
-        around = luma[step * first : step * (rows.stop + spacing)]
-        planes = excess(model[:, :, first // spacing :], around, width=width, step=step, spacing=spacing)
-        blue, red = (plane[top - first :][: rows.stop - top] for plane in planes)
-        factor = headroom(blue, red, *_extremes(luma, rows, step=step))
-        for plane, scale, out in zip((blue, red), EXCESS, result, strict=True):
-            np.multiply(plane, factor, out=plane)
-            # A hair less than 128: a uniform plane that lies on a tie must not flicker. No value is below 0.
-            if luma.dtype == np.uint8:
-                out[rows] = cv2.convertScaleAbs(plane, alpha=1 / scale, beta=127.998)
-            else:
-                out[rows] = plane * np.float32(256 / scale) + np.float32(32768.5)  # cut off: no sample is near 0 or 65535
+        enlarged.fill(rows, result[:, rows])
 
     tops = range(0, height, band)
     if height * width < THREAD_PIXELS:
@@ -107,6 +90,69 @@ def upsample(chroma: NDArray[np.floating], luma: Plane, *, step: int) -> tuple[P
         with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
             list(pool.map(work, tops))
     return result[0], result[1]
+
+
+def upsample_at(
+    chroma: NDArray[np.floating], luma: Plane, rows: NDArray[np.intp], columns: NDArray[np.intp], *, small: Float | None = None
+) -> Plane:
+    """Compute what ``upsample`` gives at some pixels, at full size and to the last bit, without enlarging the rest.
+
+    Args:
+        chroma: as for ``upsample``.
+        luma: as for ``upsample``.
+        rows: ``(P,)`` rows of the pixels.
+        columns: ``(P,)`` columns of the pixels.
+        small: ``shrink(luma, ...)`` at the size of the chroma, where it is at hand: for one photograph it is always the same.
+
+    Returns:
+        ``(P, 2)`` Cb and Cr of luma's type.
+
+    Raises:
+        OptionError: as ``upsample`` does.
+    """
+    _check(chroma, luma, step=1)
+    enlarged = _Enlarged(chroma, luma, step=1, small=small)
+    found = np.empty((len(rows), 2), luma.dtype)
+    tops = rows // SPACING * SPACING
+    for top in np.unique(tops):
+        band = np.empty((2, min(SPACING, enlarged.height - top), enlarged.width), luma.dtype)
+        enlarged.fill(slice(int(top), int(top) + band.shape[1]), band)
+        here = np.flatnonzero(tops == top)
+        found[here] = band[:, rows[here] - top, columns[here]].T
+    return found
+
+
+@final
+class _Enlarged:
+    """Hold the model of one photograph's chroma, from which any rows can be computed."""
+
+    def __init__(self, chroma: NDArray[np.floating], luma: Plane, *, step: int, small: Float | None = None) -> None:
+        self._luma, self._step = luma, step
+        self.height, self.width = (-(-side // step) for side in luma.shape)
+        rows, columns = min(chroma.shape[1], self.height), min(chroma.shape[2], self.width)
+        low = [_area(plane.astype(np.float32), rows, columns) for plane in chroma]
+        self.spacing = max(1, spaced(chroma.shape[1:], luma.shape) // step)
+        coarse = -(-self.height // self.spacing)
+        small = shrink(luma, rows, columns) if small is None else small
+        model = _fit(low, small, coarse, -(-self.width // self.spacing))
+        # The columns are left to each band of rows.
+        self._model = np.array([[_resize(part, coarse, part.shape[1]) for part in parts] for parts in model])
+
+    def fill(self, rows: slice, out: Plane) -> None:
+        """Compute some rows of Cb and Cr into ``(2, n, W)``; the first row is a multiple of ``SPACING``."""
+        luma, step, spacing = self._luma, self._step, self.spacing
+        first = max(rows.start - spacing, 0)  # one more point above and below: bands join without a seam
+        around = luma[step * first : step * (rows.stop + spacing)]
+        planes = excess(self._model[:, :, first // spacing :], around, width=self.width, step=step, spacing=spacing)
+        blue, red = (plane[rows.start - first :][: rows.stop - rows.start] for plane in planes)
+        factor = headroom(blue, red, *_extremes(luma, rows, step=step))
+        for plane, scale, filled in zip((blue, red), EXCESS, out, strict=True):
+            np.multiply(plane, factor, out=plane)
+            # A hair less than 128: a uniform plane that lies on a tie must not flicker. No value is below 0.
+            if luma.dtype == np.uint8:
+                filled[:] = cv2.convertScaleAbs(plane, alpha=1 / scale, beta=127.998)
+            else:
+                filled[:] = plane * np.float32(256 / scale) + np.float32(32768.5)  # cut off: no sample is near 0 or 65535
 
 
 Model = Float

@@ -51,7 +51,9 @@ def pictures(photos: Sequence[Path], *, limit: int | None = None) -> Iterator[Pi
         elif path.is_dir():
             found = sorted(inside for inside in path.rglob("*") if inside.suffix.lower() in SUFFIXES)
             if not found:
-                raise PhotoError(f"{path}: no photograph ({', '.join(SUFFIXES)}) is in this folder; name one that holds some")
+                raise PhotoError(
+                    f"no photograph ({', '.join(SUFFIXES)}) is in this folder; name one that holds some", path=path
+                )
             yield from map(_read_file, evenly(found, limit))
         else:
             yield _read_file(path)

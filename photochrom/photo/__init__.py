@@ -1,3 +1,15 @@
 """Read and write photographs: luma as stored, and all that travels with it."""
 
-__all__ = ["codecs", "color_management", "convert", "formats", "metadata", "photo", "planes", "scan", "toning", "vips"]
+__all__ = [
+    "codecs",
+    "color_management",
+    "convert",
+    "formats",
+    "metadata",
+    "photo",
+    "planes",
+    "scan",
+    "target",
+    "toning",
+    "vips",
+]

@@ -86,6 +86,10 @@ class Photo:
     """The second and further pages of a TIFF."""
     notes: tuple[str, ...] = ()
     """What of the source was not read."""
+    reduced: int = 1
+    """How many times smaller each side is than that of the file's picture: above 1 only for a proxy of a huge scan."""
+    full: tuple[int, int] | None = None
+    """Height and width of that picture, as stored; None where this is no proxy."""
 
     @property
     def shown(self) -> Bytes:

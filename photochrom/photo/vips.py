@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -119,6 +120,22 @@ def avif(samples: NDArray[Any], *, bits: int, quality: int, subsampled: bool, ca
         chroma = "on" if subsampled else "off"
         keep = sum(KEPT[name] for name in carried)  # without it libvips makes up an EXIF block
         return bytes(image.heifsave_buffer(compression="av1", bitdepth=bits, Q=quality, subsample_mode=chroma, keep=keep))
+    except vips.Error as error:
+        raise OSError(reason(error)) from error
+
+
+def save_enlarged(grey: NDArray[np.uint8], size: tuple[int, int], path: Path) -> None:
+    """Write an ``(h, w)`` picture enlarged to ``size`` (height, width) as a PNG, without holding that in memory.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    vips = library()
+    try:
+        image = vips.Image.new_from_array(np.ascontiguousarray(grey))
+        image = image.resize(size[1] / grey.shape[1], vscale=size[0] / grey.shape[0], kernel="linear")
+        with path.open("wb") as file:
+            image.pngsave_target(vips.Target.new_to_descriptor(file.fileno()), keep="none")
     except vips.Error as error:
         raise OSError(reason(error)) from error
 

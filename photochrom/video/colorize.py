@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from photochrom.colorizer.colorizer import Colorizer
-from photochrom.colorizer.provenance import SOFTWARE, SOURCE_TYPE, UNRECORDED
+from photochrom.colorizer.provenance import SOFTWARE, SOURCE_TYPE
 from photochrom.errors import OptionError, OutputError
 from photochrom.files import drafted, same_file, stamp, sweep
 from photochrom.video import resume, shots
@@ -175,11 +175,10 @@ def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, op
 
 def _settings(digest: str, made: mux.Made, colorizer: Colorizer, options: FilmOptions, traits: Traits) -> dict[str, Any]:
     """Give all that a result depends on."""
-    coloring = {key: value for key, value in dataclasses.asdict(colorizer.options).items() if key not in UNRECORDED}
     return {
         "source": digest,
         "model": colorizer.model.hash,
-        "coloring": coloring,
+        "coloring": colorizer.options.recorded(),
         "hints": [dataclasses.asdict(hint) for hint in options.hints],
         "references": [dataclasses.asdict(reference) for reference in options.references],
         "steadiness": dataclasses.asdict(options.steadiness),

@@ -85,7 +85,7 @@ def test_another_model_is_said(made: Path, capsys: pytest.CaptureFixture[str], m
 
 
 def test_another_version_is_said(made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("photochrom.__version__", "9.9")
+    monkeypatch.setattr("photochrom.version.__version__", "9.9")
     monkeypatch.setattr(provenance, "__version__", "9.9")
     again = made.with_name("again.jpg")
     code, _, said = run(capsys, "replay", made, "-o", again)

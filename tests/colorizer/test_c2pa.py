@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from photochrom.colorizer import provenance, stream
+from photochrom.colorizer import provenance, proxy, stream
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.file import color_file, recorded
 from photochrom.errors import OptionError, OutputError
@@ -157,7 +157,7 @@ def test_a_scan_is_not_begun_with_a_key_that_cannot_sign(
     tmp_path: Path, plain: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "HUGE", 100)
-    monkeypatch.delattr(stream, "look")
+    monkeypatch.delattr(proxy, "read")
     scan, text = tmp_path / "scan.tif", tmp_path / "text.pem"
     scan.write_bytes(testdata.file(testdata.grey(60, 80), "TIFF"))
     text.write_text("no key")

@@ -175,10 +175,12 @@ def test_confidence_is_read_from_the_curves(model: Model) -> None:
         assert np.allclose(found, expected)
 
 
-def test_a_map_of_confidence_is_upright_and_of_full_size(model: Model) -> None:
+def test_a_map_of_confidence_is_upright_and_of_full_size(model: Model, tmp_path: Path) -> None:
     half = np.zeros((90, 120), np.uint8)
     half[:, 60:] = 255
-    found = Colorizer(model, Options(vividness=0)).confidence(half, orientation=6)
+    result = Colorizer(model, Options(vividness=0)).colorize(photo.Photo(luma=half, orientation=6))
+    file.save_confidence(result, tmp_path / "map.png")
+    found = np.asarray(testdata.opened((tmp_path / "map.png").read_bytes()))
     assert (found.shape, found.dtype) == ((120, 90), np.uint8)
     assert found[:40].max() <= round(0.3 * 255) and found[80:].min() >= round(0.7 * 255)
 

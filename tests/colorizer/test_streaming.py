@@ -18,10 +18,11 @@ from skimage import data
 from photochrom.cli import main
 from photochrom.colorizer import proxy, stream, upsample
 from photochrom.colorizer.colorizer import Colorizer, Options
-from photochrom.colorizer.file import color_file, colorize, recorded
+from photochrom.colorizer.file import Source, color_file, colorize, recorded
 from photochrom.colorizer.hints import Hint
+from photochrom.colorizer.variants import variants
 from photochrom.errors import OutputError, PhotoError
-from photochrom.photo import convert, photo, planes, vips
+from photochrom.photo import convert, photo, vips
 from photochrom.photo import scan as scan_files
 from photochrom.photo.codecs import png
 from photochrom.photo.convert import to_array
@@ -40,7 +41,7 @@ def colorizer() -> Colorizer:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stream what has a thousand pixels, in many bands, by a stand-in of half its sides."""
     monkeypatch.setattr(stream, "HUGE", 1000)
-    monkeypatch.setattr(proxy, "STAND_IN_PIXELS", 70_000)
+    monkeypatch.setattr(proxy, "PROXY_PIXELS", 70_000)
     monkeypatch.setattr(stream, "BAND_PIXELS", 16 * SIZE[1])
 
 
@@ -283,7 +284,7 @@ def test_jpeg_inside_is_refused_before_the_work(
 ) -> None:
     source = write(tmp_path / "scan.tif", samples(bits, 1 if bits == 16 else 2))
     asked = Colorizer(colorizer.model, replace(colorizer.options, compression="jpeg"))
-    monkeypatch.delattr(Colorizer, "answer")
+    monkeypatch.delattr(Colorizer, "look")
     with pytest.raises(OutputError, match=rf"scan\.tif: JPEG inside a TIFF does not keep {what}; choose compression deflate"):
         color_file(source, tmp_path / "out.tif", colorizer=asked)
     assert not (tmp_path / "out.tif").exists()
@@ -462,7 +463,7 @@ def test_a_result_of_another_format_is_made_in_memory(
     tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "scan.tif", samples(8, 1))
-    monkeypatch.delattr(stream, "look")
+    monkeypatch.delattr(proxy, "read")
     color_file(source, tmp_path / "out.png", colorizer=colorizer)
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
@@ -485,7 +486,7 @@ def test_a_scan_that_breaks_off_is_refused_and_nothing_is_written(
     source.write_bytes(content)
     color_file(source, tmp_path / "out" / "whole.tif", colorizer=colorizer)
     source.write_bytes(content[: int(len(content) * left)])
-    with pytest.raises(PhotoError, match=r"cut\.tif: a TIFF that is damaged or cut off \(.+\); restore") as caught:
+    with pytest.raises(PhotoError, match=r"cut\.tif: a damaged or cut off TIFF \(.+\); restore") as caught:
         color_file(source, tmp_path / "out" / "cut.tif", colorizer=colorizer)
     assert "\n" not in str(caught.value)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole.tif"]
@@ -493,15 +494,14 @@ def test_a_scan_that_breaks_off_is_refused_and_nothing_is_written(
 
 def test_damage_met_while_painting_leaves_nothing(tmp_path: Path, colorizer: Colorizer) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 1), compression="deflate")
-    scan = stream.scan(source)
-    assert scan
-    result = stream.look(scan, colorizer)
+    opened = Source.open(source, colorizer.options)
+    result = colorizer.colorize(opened.photo)
     last = exif.numbers(tags(source), stream.STRIP_OFFSETS)[-1]
     damaged = bytearray(source.read_bytes())
     damaged[last : last + 100] = bytes(100)
     source.write_bytes(damaged)
     with pytest.raises(PhotoError, match="damaged"):
-        stream.paint(scan, result, tmp_path / "out.tif", colorizer=colorizer)
+        opened.save(result, tmp_path / "out.tif", colorizer=colorizer)
     assert {path.name for path in tmp_path.iterdir()} == {"scan.tif"}
 
 
@@ -534,7 +534,7 @@ def test_an_existing_result_stays(tmp_path: Path, colorizer: Colorizer) -> None:
     assert target.read_bytes() == before
 
 
-def test_the_photograph_of_the_result_is_the_stand_in(tmp_path: Path, colorizer: Colorizer) -> None:
+def test_the_photograph_of_the_result_is_the_proxy(tmp_path: Path, colorizer: Colorizer) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 3))
     result = color_file(source, tmp_path / "out.tif", colorizer=colorizer)
     assert result.photo.luma.shape == (-(-SIZE[0] // 2), -(-SIZE[1] // 2))
@@ -608,27 +608,21 @@ def test_the_map_of_confidence_of_a_scan_has_its_size_and_is_upright(
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_the_hints_of_variants_of_a_scan_are_in_its_pixels(
-    orientation: int, tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_hints_of_variants_of_a_scan_are_in_its_pixels(orientation: int, tmp_path: Path, colorizer: Colorizer) -> None:
     source = write(tmp_path / "scan.tif", samples(16, 1))
     source.write_bytes(exif.splice(source.read_bytes(), exif.read(testdata.exif(orientation)[6:])))
     wide, high = SIZE[::-1] if orientation == 1 else SIZE
     given = Hint(wide - 4, high - 2, "#806040")
-    hinted = Colorizer(colorizer.model, replace(colorizer.options, hints=(given,)))
-
-    def found(colorizer: Colorizer, picture: photo.Photo, count: int) -> Any:
-        assert count == 2
-        small = colorizer.options.hints
-        assert (small[0].x, small[0].y) == ((wide - 4) // 2, (high - 2) // 2)
-        shown = planes.upright(picture.luma, picture.orientation)
-        return small, (*small, Hint(0, 10, "#102030"), Hint(shown.shape[1] - 1, shown.shape[0] - 1, "#405060"))
-
-    monkeypatch.setattr(proxy.different, "variants", found)
-    scan = stream.scan(source)
-    assert scan
-    moved = Hint(1, 21, "#102030"), Hint(wide - 1, high - 1, "#405060")
-    assert proxy.variants(scan, hinted, 2) == ((given,), (given, *moved))
+    hinted = Colorizer(colorizer.model, replace(colorizer.options, hints=(given,), vividness=2.0))
+    opened = Source.open(source, hinted.options)
+    assert opened.photo.reduced == 2
+    found = variants(hinted, opened.photo, 4)
+    assert len(found) > 1 and all(variant.hints[0] == given for variant in found)
+    places = [(hint.x, hint.y) for variant in found for hint in variant.hints[1:]]
+    assert all(x < wide and y < high for x, y in places)
+    for variant in found:  # the network sees the same where the command is given the hints that it printed
+        again = Colorizer(colorizer.model, replace(hinted.options, hints=variant.hints)).look(opened.photo)
+        assert np.allclose(again.low, variant.answer.low, atol=1e-5)
 
 
 def test_variants_of_a_scan_are_written_without_reading_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -645,8 +639,8 @@ def test_variants_of_a_scan_are_written_without_reading_it_whole(tmp_path: Path,
 def test_memory_stays_bounded(command: str, tmp_path: Path) -> None:
     """Color two scans, one of nine times the pixels of the other, and compare the peaks of the two processes."""
     code = (
-        "import sys, resource; from photochrom import huge, stand_in\n"
-        "huge.HUGE, stand_in.STAND_IN_PIXELS, huge.BAND_PIXELS = 1000, 1 << 18, 1 << 16\n"
+        "import sys, resource; from photochrom.colorizer import proxy, stream\n"
+        "stream.HUGE, proxy.PROXY_PIXELS, stream.BAND_PIXELS = 1000, 1 << 18, 1 << 16\n"
         "from photochrom.cli import main\n"
         "try: main(sys.argv[1:])\n"
         "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

@@ -10,17 +10,26 @@ from PIL import Image
 
 from photochrom import color
 from photochrom.color import BINS
-from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer import variants as different
+from photochrom.colorizer.colorizer import Answer, Colorizer, Options
 from photochrom.colorizer.hints import Hint
 from photochrom.colorizer.model import Model
-from photochrom.colorizer.variants import variants
 from photochrom.errors import OptionError
 from photochrom.photo import photo
 from tests.support import testdata
 from tests.support.models import pointer, run
 
+
+def variants(colorizer: Colorizer, taken: photo.Photo, count: int) -> tuple[tuple[Hint, ...], ...]:
+    return tuple(variant.hints for variant in different.variants(colorizer, taken, count))
+
+
 GREY = photo.Photo(luma=np.full((128, 192), 120, np.uint8))
 RED, BLUE, GREEN = (-0.05, 0.2), (0.2, -0.05), (-0.1, -0.15)
+
+
+def answer(share: np.ndarray) -> Answer:
+    return Answer(np.einsum("khw,kc->chw", share, color.bins()), None, share)
 
 
 def bin_of(chroma: tuple[float, float]) -> int:
@@ -31,35 +40,36 @@ def bin_of(chroma: tuple[float, float]) -> int:
 def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     """A network to which the left half is likely red, may be blue or green, until it is told; and the right half is grey."""
 
-    def distribution(self: Colorizer, _: photo.Photo) -> np.ndarray:
-        share = np.zeros((BINS, 16, 24), np.float32)
-        share[bin_of((0, 0)), :, 12:] = 1
-        for chroma, likely in ((RED, 0.75), (BLUE, 0.17), (GREEN, 0.08)):
-            share[bin_of(chroma), :, :12] = likely
+    def look(self: Colorizer, _: photo.Photo, *, share: bool = True) -> Answer:
+        assert share
+        likely = np.zeros((BINS, 16, 24), np.float32)
+        likely[bin_of((0, 0)), :, 12:] = 1
+        for chroma, much in ((RED, 0.75), (BLUE, 0.17), (GREEN, 0.08)):
+            likely[bin_of(chroma), :, :12] = much
         if self.options.hints:
             _, gain = self.model.decoding(self.options.vividness)
-            share[:, :, :12] = 0
-            share[bin_of(tuple(self.options.hints[-1].chroma / gain)), :, :12] = 0.9
-            share[bin_of((0, 0)), :, :12] = 0.1
-        return share
+            likely[:, :, :12] = 0
+            likely[bin_of(tuple(self.options.hints[-1].chroma / gain)), :, :12] = 0.9
+            likely[bin_of((0, 0)), :, :12] = 0.1
+        return answer(likely)
 
-    monkeypatch.setattr(Colorizer, "distribution", distribution)
+    monkeypatch.setattr(Colorizer, "look", look)
     return Model(pointer(), source="pointer.onnx")
 
 
-def test_each_other_color_is_a_variant_and_the_surest_come_first(model: Model) -> None:
+def test_each_other_color_is_a_variant_and_the_automatic_answer_comes_first(model: Model) -> None:
     found = variants(Colorizer(model, Options(vividness=0)), GREY, 5)
-    assert len(found) == 3 and found[2] == ()
-    for hints, chroma in zip(found[:2], (BLUE, GREEN), strict=True):
+    assert len(found) == 3 and found[0] == ()
+    for hints, chroma in zip(found[1:], (BLUE, GREEN), strict=True):
         (hint,) = hints
         assert hint.x < 96 and np.abs(hint.chroma - chroma).max() < 0.02
-    assert variants(Colorizer(model, Options(vividness=0)), GREY, 2) == found[::2]
+    assert variants(Colorizer(model, Options(vividness=0)), GREY, 2) == found[:2]
     assert variants(Colorizer(model, Options(vividness=0)), GREY, 1) == ((),)
 
 
 def test_clicks_are_as_vivid_as_the_answer(model: Model) -> None:
     found = variants(Colorizer(model, Options(vividness=1)), GREY, 2)  # where the answer is 1.5 times the network's
-    assert np.hypot(*found[0][0].chroma) > 1.2 * np.hypot(*BLUE)
+    assert np.hypot(*found[1][0].chroma) > 1.2 * np.hypot(*BLUE)
 
 
 def test_hints_that_are_given_stay(model: Model) -> None:
@@ -71,7 +81,7 @@ def test_hints_that_are_given_stay(model: Model) -> None:
 def test_where_all_is_certain_there_is_one_answer(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     share = np.zeros((BINS, 16, 24), np.float32)
     share[bin_of(BLUE)] = 1
-    monkeypatch.setattr(Colorizer, "distribution", lambda *_: share.copy())
+    monkeypatch.setattr(Colorizer, "look", lambda *_, **__: answer(share.copy()))
     assert variants(Colorizer(model, Options()), GREY, 4) == ((),)
 
 
@@ -90,7 +100,7 @@ def test_the_command_writes_each(tmp_path: Path, capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     names = ["grey.color.png", "grey-2.color.png", "grey-3.color.png"]
     assert [line.split()[2] for line in lines] == names
-    assert "--hint " in lines[0] and "--hint" not in lines[2]
+    assert "--hint" not in lines[0] and "--hint " in lines[2]
     pictures = [np.asarray(Image.open(name).convert("RGB")) for name in names]
     assert all(not np.array_equal(pictures[one], pictures[two]) for one, two in ((0, 1), (0, 2), (1, 2)))
 

@@ -55,7 +55,7 @@ def variants() -> dict[str, bytes]:
         "WebP, animated": testdata.file(scene, "WEBP", {"save_all": True, "append_images": [grey]}),
     }
     deep = convert.read(formats.deep_tiff(3))
-    made["AVIF, 12 bits"] = convert.encode(deep, *testdata.chroma(deep.luma.shape), format="AVIF")
+    made["AVIF, 12 bits"] = testdata.encode_as(deep, *testdata.chroma(deep.luma.shape), format="AVIF")
     return made
 
 

@@ -46,7 +46,7 @@ def recolored(source: photo.Photo, format: formats.Format | None = None) -> byte
     cb, cr = testdata.chroma(source.luma.shape)
     edge = (source.luma < 8) | (source.luma > 247)
     cb[edge] = cr[edge] = 128
-    return convert.encode(source, cb, cr, format=format)
+    return testdata.encode_as(source, cb, cr, format=format)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
@@ -136,9 +136,9 @@ def test_the_quality_of_a_webp_stays_from_85_on_and_is_90_below(quality: int, al
     grey = np.full(source.luma.shape, 128, np.uint8)
     away = {}
     for written in (source.webp_quality, 90):
-        out = convert.encode(source, grey, grey, quality=written)
+        out = testdata.encode_as(source, grey, grey, quality=written)
         away[written] = np.square(testdata.luma(out) - source.luma.astype(int)).mean()
-    assert convert.encode(source, grey, grey) == convert.encode(source, grey, grey, quality=source.webp_quality)
+    assert convert.encode(source, grey, grey) == testdata.encode_as(source, grey, grey, quality=source.webp_quality)
     assert away[source.webp_quality] <= away[90] / (3 if quality > 90 else 1)
 
 
@@ -151,9 +151,9 @@ def test_the_quality_of_an_avif_stays_from_85_on_and_is_90_below(quality: int, s
     grey = np.full(source.luma.shape, 128, np.uint8)
     away = {}
     for written in (source.avif_quality, 90):
-        out = convert.encode(source, grey, grey, quality=written)
+        out = testdata.encode_as(source, grey, grey, quality=written)
         away[written] = np.square(testdata.luma(out) - source.luma.astype(int)).mean()
-    assert convert.encode(source, grey, grey) == convert.encode(source, grey, grey, quality=source.avif_quality)
+    assert convert.encode(source, grey, grey) == testdata.encode_as(source, grey, grey, quality=source.avif_quality)
     assert away[source.avif_quality] <= away[90] / (1 if source.avif_quality == 90 else 1.4)
 
 
@@ -215,34 +215,34 @@ def test_a_quality_that_is_asked_for_is_written(kind: str, own: bool) -> None:
     none = np.full(grey.shape, 128, np.uint8)
     sizes = []
     for quality in (20, 60, 95):
-        out = convert.encode(source, none, none, format=format, quality=quality)
+        out = testdata.encode_as(source, none, none, format=format, quality=quality)
         sizes.append(len(out))
         if format == "JPEG":
             assert jpeg_segments.parse(out).luma_table == jpeg_segments._luma_table(quality)
         if format == "WEBP":
             assert b"VP8 " in webp.chunks(out)
     assert sizes[0] < 0.8 * sizes[1] < 0.6 * sizes[2]
-    with pytest.raises(PhotoError, match=r"luma can be lossless only|this is"):
-        convert.encode(source, none, none, format="JPEG", luma="lossless", quality=80)
+    with pytest.raises(OptionError, match="quality is 80, but luma is 'lossless'"):
+        testdata.encode_as(source, none, none, format="JPEG", luma="lossless", quality=80)
 
 
 def test_what_a_format_has_no_place_for_is_said() -> None:
     records = b"\x1c\x02\x05\0\1A"
     plain = convert.read(testdata.file(testdata.grey(20, 20), "JPEG"))
     every: tuple[formats.Format, ...] = ("JPEG", "TIFF", "PNG", "WEBP", "AVIF")
-    assert [convert.notes(plain, format) for format in every] == [()] * 5
+    assert [testdata.target(plain, format).notes for format in every] == [()] * 5
     source = replace(plain, iptc=records)
-    assert [convert.notes(source, format) for format in ("JPEG", "TIFF")] == [(), ()]
+    assert [testdata.target(source, format).notes for format in ("JPEG", "TIFF")] == [(), ()]
     for format in every[2:]:
-        assert convert.notes(source, format) == (f"IPTC left out, {format} has no place for it",)
+        assert testdata.target(source, format).notes == (f"IPTC left out, {format} has no place for it",)
         assert records not in recolored(source, format)
-    assert convert.notes(convert.read(testdata.file(testdata.grey(20, 20), "BMP"))) == (
+    assert testdata.target(convert.read(testdata.file(testdata.grey(20, 20), "BMP"))).notes == (
         "the record of the run left out, BMP has no place for it",
     )
     rich = replace(source, exif=testdata.exif()[6:], xmp=XMP, icc=testdata.srgb_profile(), dpi=(300.0, 300.0))
     carried = "EXIF, XMP, the profile, IPTC"
-    assert convert.notes(rich, "BMP") == (f"{carried} and the record of the run left out, BMP has no place for them",)
-    assert convert.notes(rich, "PNM") == (
+    assert testdata.target(rich, "BMP").notes == (f"{carried} and the record of the run left out, BMP has no place for them",)
+    assert testdata.target(rich, "PNM").notes == (
         f"{carried}, the resolution and the record of the run left out, PNM has no place for them",
     )
 
@@ -252,7 +252,7 @@ def test_the_quality_of_jpeg_inside_a_tiff_is_that_asked_for() -> None:
     none = np.full((120, 90), 128, np.uint8)
     tables = {}
     for quality in (None, 60, 95):
-        tables[quality] = jpeg_tables(convert.encode(source, none, none, quality=quality))
+        tables[quality] = jpeg_tables(testdata.encode_as(source, none, none, quality=quality))
     assert tables[60][:64] == jpeg_segments._luma_table(60)
     assert tables[95][:64] == jpeg_segments._luma_table(95)
     assert tables[None][:64] == jpeg_segments._luma_table(98)
@@ -272,10 +272,9 @@ def test_subsampling_is_that_asked_for(
 ) -> None:
     for own in ("4:4:4", "4:2:0"):
         source = convert.read(testdata.file(testdata.scene(61, 83), kind, {} if kind == "PNG" else {"subsampling": own}))
-        asked = convert.asked(source, format, subsampling=subsampling)
         edges = np.full((61, 83), 128, np.uint8)
         edges[:, 1::2] = 100  # what chroma of half the width cannot hold
-        out = convert.encode(asked, edges, edges, format=format)
+        out = testdata.encode_as(source, edges, edges, format=format, subsampling=subsampling)
         found = convert.read(out)
         assert (found.sampling if format == "JPEG" else found.avif_sampling) == sampling
         assert found.luma.shape == source.luma.shape
@@ -286,7 +285,7 @@ def test_subsampling_is_that_asked_for(
 @pytest.mark.parametrize("subsampling", ["444", "422", "420"])
 def test_luma_of_a_jpeg_stays_lossless_whatever_the_subsampling(subsampling: photo.Subsampling) -> None:
     source = convert.read(testdata.file(testdata.scene(61, 83), "JPEG", {"subsampling": 0, "quality": 90}))
-    out = convert.encode(convert.asked(source, subsampling=subsampling), *testdata.chroma((61, 83)), luma="lossless")
+    out = testdata.encode_as(source, *testdata.chroma((61, 83)), luma="lossless", subsampling=subsampling)
     assert np.array_equal(convert.read(out).luma, source.luma)
 
 
@@ -295,9 +294,9 @@ def test_an_avif_of_four_two_two_stays_one() -> None:
     assert convert.read(convert.encode(source, *testdata.chroma((60, 80)))).avif_sampling == (1, 2)
     deep = convert.from_array(testdata.grey(60, 80).astype(np.uint16) * 257)
     with pytest.raises(OutputError, match="an AVIF of more than 8 bits is written with subsampling 444 or 420"):
-        convert.asked(deep, "AVIF", subsampling="422")
+        testdata.target(deep, "AVIF", subsampling="422")
     for subsampling in ("444", "420"):
-        out = convert.encode(convert.asked(deep, "AVIF", subsampling=subsampling), *testdata.chroma((60, 80)), format="AVIF")
+        out = testdata.encode_as(deep, *testdata.chroma((60, 80)), format="AVIF", subsampling=subsampling)
         assert convert.read(out).avif_sampling == ((1, 1) if subsampling == "444" else (2, 2))
 
 
@@ -314,22 +313,22 @@ def test_compression_is_that_asked_for(kind: str, compression: photo.Compression
         source = convert.read(testdata.file(grey, kind))
     if (kind, compression) == ("16 bits", "jpeg"):
         with pytest.raises(OutputError, match="JPEG inside a TIFF does not keep 16 bits a channel; choose"):
-            convert.asked(source, "TIFF", compression=compression)
+            testdata.target(source, "TIFF", compression=compression)
         return
-    asked = convert.asked(source, "TIFF", compression=compression)
     chroma = testdata.chroma((60, 80))
-    out = convert.encode(asked, *chroma, format="TIFF", pages=[chroma] * len(source.pages))
+    out = testdata.encode_as(source, *chroma, format="TIFF", compression=compression, pages=[chroma] * len(source.pages))
     found = [exif.numbers(page, exif.COMPRESSION) for page in exif.every(out)]
     assert found == [(value,)] * (1 + len(source.pages))
     away = np.abs(convert.read(out).luma.astype(int) - source.luma)
     assert away.max() == 0 if compression != "jpeg" else away.mean() < 2
-    assert convert.asked(source, "PNG", compression=compression) is source
+    with pytest.raises(OptionError, match="which is for TIFF, but the result is PNG"):
+        testdata.target(source, "PNG", compression=compression)
 
 
 def test_jpeg_inside_a_tiff_is_refused_to_what_is_transparent() -> None:
     source = convert.read(testdata.file(Image.fromarray(np.dstack([testdata.grey(60, 80)] * 2), "LA"), "PNG"))
     with pytest.raises(OutputError, match=r"does not keep transparency; choose compression deflate \(--compression deflate\)"):
-        convert.asked(source, "TIFF", compression="jpeg")
+        testdata.target(source, "TIFF", compression="jpeg")
 
 
 def test_texts_of_a_png_that_another_format_leaves_out_are_named() -> None:
@@ -341,12 +340,14 @@ def test_texts_of_a_png_that_another_format_leaves_out_are_named() -> None:
     source = convert.read(testdata.file(testdata.grey(9, 9), "PNG", {"pnginfo": texts}))
     told = "its texts (Author, Title, Description, Copyright)"
     for kind in ("JPEG", "WEBP", "TIFF", "AVIF"):
-        assert convert.notes(source, kind) == (f"{told} left out, {kind} has no place for them",)
-    assert convert.notes(source, "BMP") == (f"XMP, {told} and the record of the run left out, BMP has no place for them",)
-    assert convert.notes(source) == convert.notes(source, "PNG") == ()
+        assert testdata.target(source, kind).notes == (f"{told} left out, {kind} has no place for them",)
+    assert testdata.target(source, "BMP").notes == (
+        f"XMP, {told} and the record of the run left out, BMP has no place for them",
+    )
+    assert testdata.target(source).notes == testdata.target(source, "PNG").notes == ()
     assert png.texts([(b"tEXt", b"A\n\x1bb\0c"), *((b"tEXt", b"%d\0" % number) for number in range(9))])[:2] == ["Ab", "0"]
     many = replace(source, extras=tuple((b"tEXt", b"%d\0" % number) for number in range(9)))
-    assert convert.notes(many, "JPEG") == ("its texts (0, 1, 2, 3, 4, ...) left out, JPEG has no place for them",)
+    assert testdata.target(many, "JPEG").notes == ("its texts (0, 1, 2, 3, 4, ...) left out, JPEG has no place for them",)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -545,7 +546,7 @@ def test_arrays() -> None:
     assert rgb.dtype == np.uint8
     with pytest.raises(OptionError, match="format is None"):
         convert.encode(plain, *testdata.chroma((20, 30)))
-    assert testdata.opened(convert.encode(plain, *testdata.chroma((20, 30)), format="PNG")).size == (30, 20)
+    assert testdata.opened(testdata.encode_as(plain, *testdata.chroma((20, 30)), format="PNG")).size == (30, 20)
 
 
 @pytest.mark.parametrize(
@@ -595,17 +596,17 @@ def test_jpeg_has_no_room_for_transparency() -> None:
 def test_sides_too_long_for_webp() -> None:
     source = convert.from_array(np.zeros((1, 20_000), np.uint8))
     with pytest.raises(OutputError, match="20000 x 1 pixels cannot be written as WEBP"):
-        convert.encode(source, *testdata.chroma((1, 20_000)), format="WEBP")
+        testdata.encode_as(source, *testdata.chroma((1, 20_000)), format="WEBP")
 
 
 def test_the_step_of_chroma() -> None:
     source = convert.read(testdata.file(testdata.grey(9, 9), "JPEG"))
-    assert (convert.chroma_step(source), convert.chroma_step(source, "PNG")) == (2, 1)
+    assert (testdata.target(source).step, testdata.target(source, "PNG").step) == (2, 1)
     assert planes.half(source.luma.shape) == (5, 5)
     with pytest.raises(OptionError, match="chroma is uint8"):
         convert.encode(source, *testdata.chroma((4, 4)))
-    with pytest.raises(OptionError, match="format is GIF"):
-        convert.encode(source, *testdata.chroma((9, 9)), format="GIF")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="format is 'GIF'"):
+        testdata.encode_as(source, *testdata.chroma((9, 9)), format="GIF")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (17, 31), (2000, 3)])

@@ -235,7 +235,7 @@ def test_a_gif_says_that_it_is_the_first_frame() -> None:
     frames = {"save_all": True, "append_images": [Image.fromarray(255 - testdata.grey(9, 9))]}
     source = convert.read(testdata.file(testdata.grey(9, 9), "GIF", frames))
     assert np.array_equal(source.luma, testdata.grey(9, 9))
-    assert convert.notes(source) == ("the first of 2 frames", "GIF is read only, so PNG is written")
+    assert testdata.target(source).notes == ("the first of 2 frames", "GIF is read only, so PNG is written")
     assert file.beside(Path("a.gif")) == Path("a.color.png")
     assert file.beside(Path("a.heic")) == Path("a.color.jpg")
     with pytest.raises(OptionError, match="read only; name a PNG"):
@@ -244,10 +244,10 @@ def test_a_gif_says_that_it_is_the_first_frame() -> None:
 
 def test_a_shallow_format_says_what_it_drops() -> None:
     source = convert.read(formats.deep_png(1))
-    assert convert.notes(source) == ()
-    assert convert.notes(source, "WEBP") == ("8 of 16 bits a channel, WEBP holds no more",)
+    assert testdata.target(source).notes == ()
+    assert testdata.target(source, "WEBP").notes == ("8 of 16 bits a channel, WEBP holds no more",)
     for kind in ("WEBP", "JPEG", "BMP"):
-        back = convert.read(convert.encode(source, *testdata.chroma((48, 64)), format=kind))
+        back = convert.read(testdata.encode_as(source, *testdata.chroma((48, 64)), format=kind))
         assert np.abs(back.luma.astype(int) - source.shown).mean() < 4
 
 
@@ -259,7 +259,7 @@ def test_high_dynamic_range_is_refused() -> None:
 def test_a_heic() -> None:
     pytest.importorskip("pi_heif")
     source = convert.read(testdata.data("odd", "libheif__example.heic"))
-    assert (source.format, source.luma.shape, convert.target_of(source)) == ("HEIC", (854, 1280), "JPEG")
+    assert (source.format, source.luma.shape, testdata.target(source).format) == ("HEIC", (854, 1280), "JPEG")
 
 
 def test_an_avif_of_ten_bits_stays_one() -> None:
@@ -285,16 +285,16 @@ def test_iptc_crosses_formats(kind: Format, target: Format) -> None:
         content = exif.splice(content, {exif.IPTC: exif.Value(exif.UNDEFINED, records)})
     source = convert.read(content)
     assert source.iptc == records
-    assert convert.read(convert.encode(source, *testdata.chroma((20, 30)), format=target)).iptc == records
+    assert convert.read(testdata.encode_as(source, *testdata.chroma((20, 30)), format=target)).iptc == records
     if target == "JPEG":
-        back = testdata.opened(convert.encode(source, *testdata.chroma((20, 30)), format=target))
+        back = testdata.opened(testdata.encode_as(source, *testdata.chroma((20, 30)), format=target))
         assert back.info["photoshop"][0x0404] == records
 
 
 def test_resolution_reaches_formats_that_state_it_in_exif() -> None:
     source = convert.read(testdata.file(testdata.grey(20, 30), "PNG", {"dpi": (300, 300)}))
     for kind in ("WEBP", "AVIF"):
-        back = testdata.opened(convert.encode(source, *testdata.chroma((20, 30)), format=kind))
+        back = testdata.opened(testdata.encode_as(source, *testdata.chroma((20, 30)), format=kind))
         assert float(back.getexif()[282]) == pytest.approx(300, abs=0.1)
 
 

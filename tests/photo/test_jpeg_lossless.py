@@ -50,7 +50,7 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
 
 def recolored(content: bytes, luma: LumaChoice | None = None) -> bytes:
     source = convert.read(content)
-    return convert.encode(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
+    return testdata.encode_as(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
 
 
 def assert_same_luma(content: bytes, out: bytes, folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_every_real_photograph(tmp_path: Path) -> None:
             source = convert.read(content)
         except PhotoError:
             continue
-        if convert.luma_way(source) == "lossless":
+        if testdata.target(source).luma == "lossless":
             out = recolored(content)
             assert_same_luma(content, out, tmp_path)
             ratios.append(len(out) / len(content))
@@ -170,7 +170,7 @@ def test_faults_that_lose_nothing_are_taken() -> None:
             content[: place - 2] + b"\0" + content[place - 1 :],  # a wrong end of the spectrum
         ):
             again = convert.read(recolored(odd))
-            assert convert.luma_way(again) == "lossless"
+            assert testdata.target(again).luma == "lossless"
             assert np.array_equal(again.luma, decoded(content))
 
 
@@ -212,17 +212,17 @@ def test_no_room_for_temporary_files_is_said(tmp_path: Path, monkeypatch: pytest
 def test_the_rule_and_what_is_asked() -> None:
     grey, color = (convert.read(testdata.file(PICTURES[name](40, 60), "JPEG")) for name in PICTURES)
     for source in (grey, color):
-        assert convert.luma_way(source) == convert.luma_way(source, asked="lossless") == "lossless"
-        assert convert.luma_way(source, asked="encoded") == "encoded"
-        assert convert.luma_way(source, "PNG") is None
-        with pytest.raises(PhotoError, match="this is JPEG to PNG"):
-            convert.luma_way(source, "PNG", asked="lossless")
-    assert convert.luma_way(grey, asked="fast") == "lossless"
-    assert convert.luma_way(color, asked="fast") == "encoded"
+        assert testdata.target(source).luma == testdata.target(source, luma="lossless").luma == "lossless"
+        assert testdata.target(source, luma="encoded").luma == "encoded"
+        assert testdata.target(source, "PNG").luma is None
+        with pytest.raises(OptionError, match="from JPEG to JPEG alone, but format is PNG"):
+            testdata.target(source, "PNG", luma="lossless")
+    assert testdata.target(grey, luma="fast").luma == "lossless"
+    assert testdata.target(color, luma="fast").luma == "encoded"
     drawn = convert.read(testdata.file(testdata.scene(40, 60), "PNG"))
-    assert convert.luma_way(drawn, "JPEG") == "encoded"
+    assert testdata.target(drawn, "JPEG").luma == "encoded"
     with pytest.raises(PhotoError, match="this is PNG to JPEG"):
-        convert.luma_way(drawn, "JPEG", asked="lossless")
+        testdata.target(drawn, "JPEG", luma="lossless")
 
 
 def arithmetic(folder: Path) -> bytes:
@@ -244,7 +244,7 @@ def test_luma_that_cannot_be_kept(kind: str, tmp_path: Path) -> None:
         "profile": lambda: testdata.data("odd", "libvips__sample-xyb.jpg").read_bytes(),
     }[kind]()
     source = convert.read(content)
-    assert convert.luma_way(source) == "encoded"
+    assert testdata.target(source).luma == "encoded"
     assert testdata.opened(recolored(content)).mode == "RGB"
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG") as caught:
         recolored(content, "lossless")
@@ -260,9 +260,9 @@ def test_luma_coarser_than_chroma_is_not_kept() -> None:
 
 def test_without_the_library_grey_luma_is_still_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jpeg_lossless, "find_spec", lambda _: None)
-    assert convert.luma_way(convert.read(testdata.file(testdata.grey(40, 60), "JPEG"))) == "lossless"
+    assert testdata.target(convert.read(testdata.file(testdata.grey(40, 60), "JPEG"))).luma == "lossless"
     color = testdata.file(testdata.scene(40, 60), "JPEG")
-    assert convert.luma_way(convert.read(color)) == "encoded"
+    assert testdata.target(convert.read(color)).luma == "encoded"
     with pytest.raises(PhotoError, match="jpeglib"):
         recolored(color, "lossless")
 

@@ -22,7 +22,7 @@ from tests.support import testdata
 
 def recolored(content: bytes, luma: LumaWay = "encoded") -> bytes:
     source = convert.read(content)
-    return convert.encode(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
+    return testdata.encode_as(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
 
 
 def insert(content: bytes, *segments: tuple[bytes, bytes]) -> bytes:
@@ -62,7 +62,7 @@ def test_chroma_is_as_fine_as_in_the_source(subsampling: str, down: int, across:
         assert source.sampling == (down, across)
         edge = np.full(size, 128, np.uint8)
         edge[:, 1::2] = 100  # what chroma of half the width cannot hold
-        out = convert.encode(source, edge, np.full(size, 128, np.uint8), luma=luma)
+        out = testdata.encode_as(source, edge, np.full(size, 128, np.uint8), luma=luma)
         first, *others = jpeg_segments.parse(out).sampling
         assert (first, set(others)) == ((across, down) if min(size) > 1 else first, {(1, 1)})
         assert testdata.opened(out).size == size[::-1]
@@ -345,13 +345,13 @@ def test_metadata_too_large_for_a_segment_is_refused() -> None:
     content = testdata.file(testdata.grey(8, 8), "WEBP", {"lossless": True, "xmp": b"x" * 70_000})
     source = convert.read(content)
     with pytest.raises(OutputError, match="70000 bytes of XMP"):
-        convert.encode(source, *testdata.chroma((4, 4)), format="JPEG")
+        testdata.encode_as(source, *testdata.chroma((4, 4)), format="JPEG")
 
 
 def test_sides_too_long_for_jpeg_are_refused() -> None:
     source = convert.from_array(np.zeros((1, 70_000), np.uint8))
     with pytest.raises(OutputError, match="70000 x 1"):
-        convert.encode(source, *testdata.chroma((1, 35_000)), format="JPEG")
+        testdata.encode_as(source, *testdata.chroma((1, 35_000)), format="JPEG")
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -372,5 +372,5 @@ def test_flipped_bytes_end_in_a_photograph_or_one_clear_line(seed: int) -> None:
 def test_arithmetic_of_density() -> None:
     buffer = io.BytesIO()
     Image.fromarray(testdata.grey(8, 8)).save(buffer, "PNG", dpi=(600, 300))
-    out = convert.encode(convert.read(buffer.getvalue()), *testdata.chroma((4, 4)), format="JPEG")
+    out = testdata.encode_as(convert.read(buffer.getvalue()), *testdata.chroma((4, 4)), format="JPEG")
     assert testdata.opened(out).info["dpi"] == (600, 300)

@@ -65,7 +65,7 @@ def test_a_packet_that_nearly_fills_a_segment_is_kept_beside_the_record(colorize
     assert f'HasExtendedXMP="{name}"'.encode() in main
     assert LONG.encode() not in main
     # Once more: the record is replaced, and the rest stays where it is.
-    again = file.encoded(convert.read(content), colorizer, contents=content)
+    again = file.encoded(content, colorizer)
     assert extension(again) == (name, whole)
     assert provenance.find(convert.read(again).xmp) is not None
 
@@ -119,9 +119,9 @@ def test_another_format_holds_both_parts_in_one_packet(format: formats.Format, c
     tree = ET.fromstring(xmp.split(b"?>", 1)[1].rsplit(b"<?", 1)[0])
     assert [item.text for item in tree.iter("{http://purl.org/dc/elements/1.1/}title")] == ["1910"]
     assert [item.get("{http://example.org/dc/}broken") for item in tree.iter("{http://example.org/dc/}line")] == ["one\ntwo"]
-    assert convert.notes(source, format) == ()
+    assert testdata.target(source, format).notes == ()
     damaged = convert.read(with_segments(*segments[:-1]))
-    assert convert.notes(damaged, format) == ("the main part of its XMP, the extended one is missing or damaged",)
+    assert testdata.target(damaged, format).notes == ("the main part of its XMP, the extended one is missing or damaged",)
     out = file.encoded(damaged, Colorizer(colorizer.model, Options(on_color="recolor", format=format)))
     assert b"1910" in (convert.read(out).xmp or b"")
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_split_is_refused_in_one_line() -> None:
     with pytest.raises(
         OutputError, match="bytes of XMP in one description do not fit into JPEG, which holds 65504; choose PNG"
     ):
-        convert.encode(source, *testdata.chroma((60, 80)), format="JPEG")
+        testdata.encode_as(source, *testdata.chroma((60, 80)), format="JPEG")
     with pytest.raises(OutputError, match="cannot be split"):
         jpeg_xmp.split(b"no XML" * 12_000, ())
 

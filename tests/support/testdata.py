@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +21,12 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
+
+from photochrom.color import Plane
+from photochrom.photo import convert
+from photochrom.photo.formats import Format
+from photochrom.photo.photo import Photo
+from photochrom.photo.target import OutputOptions, Target, decide
 
 DATA = Path(os.environ.get("PHOTOCHROM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -224,3 +232,13 @@ def pan(count: int, *, step: float = 1.0, height: int = 64) -> list[np.ndarray]:
         shift[0, 2] = step * index
         frames.append(cv2.warpAffine(wide, shift, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
     return frames
+
+
+def encode_as(photo: Photo, cb: Plane, cr: Plane, *, pages: Sequence[tuple[Plane, Plane]] = (), **output: Any) -> bytes:
+    """Write a photograph with new colors, as ``OutputOptions`` of these fields say."""
+    return convert.encode(photo, cb, cr, decide(photo, OutputOptions(**output)), pages=pages)
+
+
+def target(photo: Photo, format: Format | None = None, **output: Any) -> Target:
+    """Decide how a photograph is written, as ``OutputOptions`` of these fields say."""
+    return decide(photo, OutputOptions(format, **output))
