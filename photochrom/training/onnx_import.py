@@ -52,7 +52,9 @@ def unfold(generator: Generator, path: Path) -> dict[str, Any]:
     if isinstance(generator, BinGenerator):
         for convolution, norm in _pairs(generator):
             _take_out(found, state, convolution, norm)
-    wanted = {name for name, _ in generator.named_parameters()}
+    # A file without self-attention starts a generator with it: new blocks change nothing.
+    added = not any(name.startswith("attention.") for name in found)
+    wanted = {name for name, _ in generator.named_parameters() if not (added and name.startswith("attention."))}
     missing = sorted(name for name in wanted if name not in found or found[name].shape != state[name].shape)
     if missing:
         form = f"a generator of another form, without '{missing[0]}'"

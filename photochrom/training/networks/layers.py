@@ -106,10 +106,10 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.position = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.norm, self.inner_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.queries = nn.Linear(width, 3 * width)
-        self.output = nn.Linear(width, width)
-        self.expand = nn.Linear(width, expansion * width)
-        self.project = nn.Linear(expansion * width, width)
+        self.queries = nn.Conv2d(width, 3 * width, 1)
+        self.output = nn.Conv2d(width, width, 1)
+        self.expand = nn.Conv2d(width, expansion * width, 1)
+        self.project = nn.Conv2d(expansion * width, width, 1)
         for layer in (self.position, self.output, self.project):
             nn.init.zeros_(layer.weight)
             assert layer.bias is not None
@@ -117,15 +117,20 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to the same shape."""
-        count, width, height, across = x.shape
-        places = (x + self.position(x)).flatten(2).transpose(1, 2)
-        parts = self.queries(self.norm(places)).unflatten(2, (3, self.heads, width // self.heads)).permute(2, 0, 3, 1, 4)
-        query, key, value = parts.unbind(0)
-        weight = torch.softmax(query @ key.transpose(2, 3) / math.sqrt(width / self.heads), 3)
-        places = places + self.output((weight @ value).transpose(1, 2).flatten(2))
-        places = places + self.project(F.gelu(self.expand(self.inner_norm(places)), approximate="tanh"))
-        seen: Tensor = places.transpose(1, 2).reshape(count, width, height, across)
+        width = x.shape[1]
+        x = x + self.position(x)
+        parts = self.queries(_by_channel(self.norm, x)).flatten(2).unflatten(1, (3, self.heads, width // self.heads))
+        query, key, value = parts.unbind(1)
+        weight = torch.softmax(query.transpose(2, 3) @ key / math.sqrt(width / self.heads), 3)
+        x = x + self.output((value @ weight.transpose(2, 3)).flatten(1, 2).unflatten(2, x.shape[2:]))
+        seen: Tensor = x + self.project(F.gelu(self.expand(_by_channel(self.inner_norm, x)), approximate="tanh"))
         return seen
+
+
+def _by_channel(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """Normalize ``(N, C, H, W)`` over C at each place."""
+    normal: Tensor = norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return normal
 
 
 def normalization(kind: Normalization, width: int, *, noisy: bool = False) -> list[nn.Module]:
