@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from photochrom.colorizer.file import colorize
     from photochrom.errors import PhotochromError
     from photochrom.photo.photo import Photo
+
+# Nothing leaves the machine. Libraries read these when they load, so they are set before any of them can.
+for _switch in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+    os.environ[_switch] = "1"
 
 __all__ = ["Colorizer", "Options", "Photo", "PhotochromError", "__version__", "colorize"]
 

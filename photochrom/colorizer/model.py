@@ -82,6 +82,7 @@ class Model:
         """
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()  # where somebody loaded it before this package
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Idle threads would spin for their next work and take the processors from decoding, upsampling and other sessions.
