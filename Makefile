@@ -1,11 +1,12 @@
-# Five commands are the whole interface: demo, test, lint, bench, docs. Each works from nothing: all that is needed is
-# Python 3.11 or newer and a package index. Where python3 is older: make test PYTHON=python3.12
+# Five commands are the whole interface: demo, test, lint, bench, docs (test-fast is for whoever changes a line). Each works
+# from nothing: all that is needed is Python 3.11 or newer and a package index. Where python3 is older:
+# make test PYTHON=python3.12
 
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --disable-pip-version-check --constraint constraints.txt
 SOURCES := $(shell find photochrom -type f -not -name '*.pyc')
 
-.PHONY: demo test lint bench docs
+.PHONY: demo test test-fast lint bench docs
 .DELETE_ON_ERROR:
 
 ## Color the photographs of examples/photos into out/, with the package installed as a user has it, without torch.
@@ -16,6 +17,10 @@ demo: .venv-demo/.installed
 ## Run every test. One thread each, since two processes share the processor.
 test: .venv/.installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2
+
+## Run the tests that take less than a second each.
+test-fast: .venv/.installed
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "not slow"
 
 lint: .venv/.installed
 	.venv/bin/ruff check .

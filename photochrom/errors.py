@@ -74,6 +74,10 @@ class TrainingError(PhotochromError):
     """A training run cannot go on."""
 
 
+for _error in (PhotochromError, *PhotochromError.__subclasses__()):
+    _error.__module__ = "photochrom"  # where users import them from
+
+
 def one_line(error: BaseException) -> str:
     """Give the message of any error as one line that is never empty."""
     text = " ".join(str(error).split())

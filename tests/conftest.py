@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,24 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield disk
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+COMPLETE = os.environ.get("PHOTOCHROM_TESTS") == "complete"
+"""Whether everything that tests need is said to be here, as in CI: a test that skips is then a failure."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if COMPLETE and report.skipped and not hasattr(report, "wasxfail"):
+        where = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"skipped, but PHOTOCHROM_TESTS=complete: {where}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if COMPLETE and report.skipped:
+        report.outcome, report.longrepr = "failed", f"skipped, but PHOTOCHROM_TESTS=complete: {report.longrepr}"  # type: ignore[assignment]
+    return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import photochrom
+from photochrom import errors
 
 PACKAGE = Path(__file__).parents[1] / "photochrom"
 MODULES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
@@ -292,7 +294,20 @@ def test_help_is_light() -> None:
 
 
 def test_public_names() -> None:
-    assert sorted(photochrom.__all__) == ["Colorizer", "Options", "Photo", "PhotochromError", "__version__", "colorize"]
-    assert all(hasattr(photochrom, name) for name in photochrom.__all__)
+    public = {"Colorizer", "Hint", "Options", "Photo", "Result", "__version__", "colorize"}
+    public |= {name for name in vars(errors) if name.endswith("Error")}
+    assert set(photochrom.__all__) == public <= set(dir(photochrom))
+    for name in public - {"__version__", "colorize"}:
+        found = getattr(photochrom, name)
+        assert f"{found.__module__}.{found.__qualname__}" == f"photochrom.{name}"
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = photochrom.no_such_name  # type: ignore[attr-defined]
+
+
+def test_an_error_knows_its_file() -> None:
+    error = errors.PhotoError("is empty; restore it", path="a.jpg")
+    assert (error.path, error.reason, str(error)) == ("a.jpg", "is empty; restore it", "a.jpg: is empty; restore it")
+    assert error.at("a.jpg") is error
+    assert str(errors.OutputError("exists", path="b.jpg").at("a.jpg")) == "a.jpg: b.jpg: exists"
+    copied = pickle.loads(pickle.dumps(error))
+    assert (type(copied), str(copied), copied.path) == (errors.PhotoError, str(error), "a.jpg")

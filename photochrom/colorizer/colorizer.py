@@ -34,6 +34,8 @@ LONGEST = 8
 class Options:
     """Say how photographs are to be colored."""
 
+    __module__ = "photochrom"
+
     vividness: float = 1.0
     """From 0 (most faithful: the expected chroma) over 1 to 2 (most vivid)."""
     on_color: OnColor = "skip"
@@ -115,6 +117,8 @@ class Answer:
 class Result:
     """Hold the colors found for a photograph. The network ran once for it; everything here comes from that one answer."""
 
+    __module__ = "photochrom"
+
     photo: Photo
     judgement: Judgement
     low: Float | None
@@ -159,6 +163,8 @@ class Result:
 @final
 class Colorizer:
     """Hold a loaded model and color any number of photographs with it; safe to share between threads."""
+
+    __module__ = "photochrom"
 
     def __init__(self, model: Model, options: Options) -> None:
         self.model = model

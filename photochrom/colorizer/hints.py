@@ -36,6 +36,8 @@ of what the network's errors around have in common: the less of it, the more is 
 class Hint:
     """Give a color to a point of a photograph."""
 
+    __module__ = "photochrom"
+
     x: int
     """Column of the point, in pixels of the photograph as a viewer shows it, from 0 at the left."""
     y: int

@@ -44,6 +44,8 @@ MAX_PIXELS = 200_000_000
 class Photo:
     """A photograph as stored in its file, without its colors."""
 
+    __module__ = "photochrom"
+
     luma: Plane
     """``(H, W)`` uint8, or uint16 where the source has more than 8 bits, not turned."""
     alpha: Plane | None = None
