@@ -79,6 +79,6 @@ for _error in (PhotochromError, *PhotochromError.__subclasses__()):
 
 
 def one_line(error: BaseException) -> str:
-    """Give the message of any error as one line that is never empty."""
+    """Return the message of any error as one line that is never empty."""
     text = " ".join(str(error).split())
     return text or type(error).__name__

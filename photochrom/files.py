@@ -57,7 +57,7 @@ def save(data: bytes, path: Path, *, overwrite: bool = False, announce: Announce
 
 @contextmanager
 def drafted(path: Path, *, overwrite: bool = False, announce: Announce | None = None) -> Iterator[Path]:
-    """Give a place beside a target to write to; the file written there then takes the target's name.
+    """Return a place beside a target to write to; the file written there then takes the target's name.
 
     Without ``overwrite`` an existing target stays, even one that came into being meanwhile. The draft is locked as long as it
     is in use: what a killed program left behind can be told from it, and is removed by ``sweep``.
@@ -144,7 +144,7 @@ def stamp(path: Path, *, known: Stamp | None = None, verify: bool = False) -> St
 
 
 def is_folder(path: Path) -> bool:
-    """Tell whether a path leads to a folder, without an error where that cannot be told."""
+    """Return whether a path leads to a folder, without an error where that cannot be told."""
     try:
         return path.is_dir()
     except OSError:  # a name too long, a folder above that is closed: whoever opens the path says so
@@ -152,7 +152,7 @@ def is_folder(path: Path) -> bool:
 
 
 def same_file(first: Path, second: Path) -> bool:
-    """Tell whether two paths lead to one existing file, by whatever names or links."""
+    """Return whether two paths lead to one existing file, by whatever names or links."""
     try:
         return first.samefile(second)
     except OSError:

@@ -79,13 +79,12 @@ def colorize(
     vividness
         From 0 (most faithful) over 1 to 2 (most vivid).
     on_color
-        What to do with a photograph that is in color already: skip it and say so, color it anew by its luma, or fail.
+        What to do with a photograph that is in color already: skip it and say so, color it again by its luma, or fail.
     format
         Write this format instead of the source's. GIF and JPEG 2000 come back as PNG, HEIC as JPEG.
     luma
-        How a JPEG gets its luma: lossless takes the source's coefficients as they are, and is for grey and YCbCr JPEGs alone;
-        encoded encodes it anew, into a file of one scan; fast takes the quicker of the two, lossless for a grey JPEG and
-        encoded for any other. Left out, it is lossless wherever it can be.
+        How luma is written to a JPEG. lossless: copy the source's luma coefficients (grey and YCbCr JPEGs only). encoded: encode
+        it again. fast: the quicker of the two. Default: lossless where possible.
     quality
         Of results that are JPEG, WebP, AVIF, or TIFF with JPEG inside, from 1 to 100: luma is then encoded anew, and a WebP is
         lossy. Left out, that of a JPEG, and of a lossy WebP or AVIF of 85 or more, stays; every other WebP that is lossy,
@@ -98,8 +97,8 @@ def colorize(
     model
         A model file of `photochrom export` instead of the one in the package.
     hint
-        Give a point its color, which spreads over the object there: X,Y=#RRGGBB, in pixels of the photograph as a viewer shows
-        it. May be repeated. For one photograph, and a model that was trained with hints.
+        Give a point its color, which spreads to similar areas: X,Y=#RRGGBB or X,Y=NAME, in pixels of the photograph as a viewer
+        shows it. May be repeated. For one photograph, and a model that was trained with hints.
     hints
         A JSON file of such points: [{"x": 120, "y": 80, "color": "#c04030"}, ...].
     reference
@@ -122,9 +121,9 @@ def colorize(
     jobs
         Photographs that are worked on at the same time; left out, one more than there are processors.
     verify
-        Compare photographs and results of earlier runs by their contents, not by size and time alone.
+        Compare photographs and results of earlier runs by their contents, not only by size and time.
     quiet
-        Print failures and the table at the end alone.
+        Print only failures and the table at the end.
     json
         Print one line of JSON for each photograph: source, output, status, seconds, judgement, error, reason,
         notes, luma (lossless or encoded, of a JPEG that was written).

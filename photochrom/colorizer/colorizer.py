@@ -32,7 +32,7 @@ LONGEST = 8
 
 @dataclass(frozen=True)
 class Options:
-    """Say how photographs are to be colored."""
+    """State how photographs are to be colored."""
 
     __module__ = "photochrom"
 
@@ -44,10 +44,10 @@ class Options:
     """Format to write; none keeps the source's."""
     luma: LumaChoice | None = None
     """How a JPEG gets its luma: "lossless" takes the source's coefficients and refuses where that cannot be, "encoded" encodes
-    it anew, "fast" takes the quicker of the two; none is lossless from a grey or YCbCr JPEG to a JPEG, or else encoded."""
+    it again, "fast" takes the quicker of the two; none is lossless from a grey or YCbCr JPEG to a JPEG, or else encoded."""
     quality: int | None = None
     """Of a result that is JPEG, WebP, AVIF, or TIFF with JPEG inside: 1 to 100, as the format's usual encoder counts; luma is
-    then encoded anew, and a WebP is lossy. None follows a JPEG, and a WebP or AVIF of 85 or more, and is 90 for every other
+    then encoded again, and a WebP is lossy. None follows a JPEG, and a WebP or AVIF of 85 or more, and is 90 for every other
     WebP and AVIF, and 98 for JPEG inside a TIFF."""
     subsampling: Subsampling | None = None
     """How finely a result that is JPEG or AVIF holds chroma: at full size ("444"), at half the width ("422"), or at half of
@@ -306,7 +306,7 @@ class Colorizer:
         return convert.to_array(Photo(luma=luma), *upsample(self.small_chroma(luma), luma, step=1))
 
     def seen_size(self, height: int, width: int) -> tuple[int, int]:
-        """Give the height and width of what the network is shown of an upright picture."""
+        """Return the height and width of what the network is shown of an upright picture."""
         size, stride = self.model.card.size, self.model.card.stride
         if self.model.card.fixed:
             return size, size
@@ -325,4 +325,6 @@ class Colorizer:
 
 def in_color(judgement: Judgement, *, name: str = "the photograph") -> PhotoError:
     """Make the error for a photograph that is in color already."""
-    return PhotoError(f"{name} is in color already: {judgement.reason}; on_color 'recolor' (--on-color recolor) colors it anew")
+    return PhotoError(
+        f"{name} is in color already: {judgement.reason}; on_color 'recolor' (--on-color recolor) colors it again"
+    )

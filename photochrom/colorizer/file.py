@@ -303,7 +303,7 @@ def beside(source: Path, format: Format | None = None) -> Path:
 
 
 def with_ending(path: Path, format: Format | None) -> Path:
-    """Give a path the ending of a format, unless it has one of that format's already.
+    """Return a path the ending of a format, unless it has one of that format's already.
 
     No format leaves it as it is; but a kind that is read only gets the ending of what is written in its place.
     """
@@ -316,7 +316,7 @@ def with_ending(path: Path, format: Format | None) -> Path:
 
 
 def written_as(target: Path) -> Format | None:
-    """Tell the format that a result's name says; none where it says none.
+    """Return the format that a result's name says; none where it says none.
 
     Raises:
         OptionError: it is one that is read only.
@@ -356,7 +356,7 @@ def recorded(path: Path, *, max_pixels: int = MAX_PIXELS) -> provenance.Record:
 
 
 def digest(path: Path) -> str:
-    """Give the SHA-256 of a file; raises PhotoError where it cannot be read."""
+    """Return the SHA-256 of a file; raises PhotoError where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

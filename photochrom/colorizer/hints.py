@@ -43,12 +43,15 @@ class Hint:
     y: int
     """Row of the point, from 0 at the top."""
     color: str
-    """An sRGB color as ``#RRGGBB``. The photograph keeps its own luma; hue and chroma are taken."""
+    """An sRGB color: ``#RRGGBB``, ``#RGB`` or a name of CSS such as ``orange``, kept as six digits. The photograph keeps its
+    luma; only hue and chroma are taken."""
 
     def __post_init__(self) -> None:
         """Refuse what is no point or no color."""
-        if min(self.x, self.y) < 0 or not re.fullmatch(r"#[0-9a-fA-F]{6}", self.color):
-            raise OptionError(f"the hint {self.x},{self.y}={self.color} is none: expected X,Y=#RRGGBB, X and Y 0 or more")
+        if self.x < 0 or self.y < 0:
+            raise OptionError(f"invalid hint '{self.x},{self.y}={self.color}': expected X and Y of 0 or more")
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.color):
+            object.__setattr__(self, "color", _hexadecimal(self.color))
 
     @property
     def chroma(self) -> Float:
@@ -58,11 +61,25 @@ class Hint:
 
 
 def parse(text: str) -> Hint:
-    """Read a hint written as ``X,Y=#RRGGBB``; raises OptionError if it is written otherwise."""
-    found = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*=\s*(#\w+)\s*", text)
+    """Read a hint written as ``X,Y=COLOR``; raises OptionError if it is written otherwise."""
+    found = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*=\s*(#?\w+)\s*", text)
     if not found:
-        raise OptionError(f"'{text}' is no hint: expected X,Y=#RRGGBB, in pixels of the photograph as a viewer shows it")
+        expected = "expected X,Y=#RRGGBB or X,Y=NAME, in pixels of the photograph as a viewer shows it"
+        raise OptionError(f"invalid hint '{text}': {expected}")
     return Hint(int(found[1]), int(found[2]), found[3])
+
+
+def _hexadecimal(color: str) -> str:
+    """Return a color as ``#rrggbb``; raises OptionError for what is no color."""
+    from PIL import ImageColor
+
+    try:
+        if not re.fullmatch(r"#?\w+", color):
+            raise ValueError("a function or a number with decimals")
+        red, green, blue = ImageColor.getrgb(color)[:3]
+    except ValueError as error:
+        raise OptionError(f"invalid color '{color}': expected #RRGGBB, #RGB or a name of CSS, such as orange") from error
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def load(path: Path) -> tuple[Hint, ...]:
@@ -173,7 +190,7 @@ def reference(path: Path) -> tuple[float, ...]:
 
 
 def _cells(rows: NDArray[np.intp], columns: NDArray[np.intp], shape: Sequence[int], grid: Sequence[int]) -> NDArray[np.intp]:
-    """Give the flat cell of a grid over a picture in which each pixel lies."""
+    """Return the flat cell of a grid over a picture in which each pixel lies."""
     return (rows * grid[0] // shape[0]) * grid[1] + columns * grid[1] // shape[1]
 
 

@@ -90,7 +90,7 @@ def difference(found: Record, colorizer: Colorizer, *, format: Format | None) ->
 
 
 def options(record: Record, *, max_pixels: int) -> Options:
-    """Give the options that a result was made with.
+    """Return the options that a result was made with.
 
     Raises:
         OptionError: they are not those of this version.
@@ -219,7 +219,7 @@ def _descriptions(document: minidom.Document) -> list[Any]:
 
 
 def _value(document: minidom.Document, space: str, name: str) -> str:
-    """Give the text of a property, which a description has as an attribute or as an element."""
+    """Return the text of a property, which a description has as an attribute or as an element."""
     for description in _descriptions(document):
         if description.hasAttributeNS(space, name):
             return str(description.getAttributeNS(space, name))

@@ -186,7 +186,7 @@ def stretched(model: Model, rows: slice, height: int) -> Model:
 
 
 def spaced(cells: tuple[int, ...], size: tuple[int, ...]) -> int:
-    """Tell how many pixels apart, a power of two up to ``SPACING``, detail is computed for so many cells in so many pixels."""
+    """Return how many pixels apart, a power of two up to ``SPACING``, detail is computed for so many cells in so many pixels."""
     spacing = 1
     while spacing < SPACING and all(2 * spacing * POINTS * some <= side for some, side in zip(cells, size, strict=True)):
         spacing *= 2
@@ -246,7 +246,7 @@ def _halved(luma: Plane) -> Plane:
 
 
 def _levels(luma: Plane) -> NDArray[Any]:
-    """Give luma in levels of 255: uint8 as it is, uint16 as float32."""
+    """Return luma in levels of 255: uint8 as it is, uint16 as float32."""
     return luma if luma.dtype == np.uint8 else luma * np.float32(1 / 257)
 
 
@@ -304,7 +304,7 @@ def _fit(chroma: list[Float], luma: Float, height: int, width: int) -> Model:
 
 
 def _slopes(chroma: list[Float], luma: Float) -> list[Float]:
-    """Give the slope of each chroma plane over luma around each cell, weakened where they correlate little."""
+    """Return the slope of each chroma plane over luma around each cell, weakened where they correlate little."""
     center = _blur(luma, WINDOW)
     variance = np.maximum(_blur(luma * luma, WINDOW) - center * center, 0) + NOISE**2
     spread = np.full_like(luma, CHROMA_NOISE**2)
@@ -329,7 +329,7 @@ def _resize(plane: Float, height: int, width: int, kind: int = cv2.INTER_LINEAR)
 
 
 def _extremes(luma: Plane, rows: slice, *, step: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Give the darkest and brightest luma that each color of some output rows can meet, in levels of 255."""
+    """Return the darkest and brightest luma that each color of some output rows can meet, in levels of 255."""
     if step == 1:
         band = _levels(luma[rows])
         return band, band

@@ -92,7 +92,7 @@ def _sureness(share: Float) -> float:
 
 
 def _near(chroma: Float) -> NDArray[np.bool_]:
-    """Tell which bins are the color of each cell: ``(323, h, w)`` for ``(2, h, w)`` chroma."""
+    """Return which bins are the color of each cell: ``(323, h, w)`` for ``(2, h, w)`` chroma."""
     bins = color.bins()[:, :, None, None]
     near: NDArray[np.bool_] = np.square(bins - chroma).sum(1) < OTHER**2
     return near

@@ -40,7 +40,7 @@ WAYS = ("color", "grey", "model")
 
 @final
 class Classifier(nn.Module):
-    """Say what a picture shows: EfficientNet-Lite2 with its ImageNet weights, frozen."""
+    """State what a picture shows: EfficientNet-Lite2 with its ImageNet weights, frozen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def look(colorizer: Colorizer, photographs: Photographs) -> Looks:
 
 
 def recognition(looks: Looks) -> Measured:
-    """Give in how many photographs the class of color is still recognized: the goals of the protocol ``recognition``."""
+    """Return in how many photographs the class of color is still recognized: the goals of the protocol ``recognition``."""
     right = looks.logits[:, 0].argmax(1)
     ranks = looks.logits.argsort(2)[:, 1:, ::-1]
     figures: dict[str, Figure] = {}
@@ -107,7 +107,7 @@ def recognition(looks: Looks) -> Measured:
 
 
 def frechet(looks: Looks) -> Measured:
-    """Give the Frechet distance to color of grey and of recolored photographs: the goals of the protocol ``frechet``.
+    """Return the Frechet distance to color of grey and of recolored photographs: the goals of the protocol ``frechet``.
 
     A distance is biased upward for few photographs, and for a bootstrap draw of them more so: the draws are moved by
     the difference of their mean to the distance itself.
@@ -164,7 +164,7 @@ class Crowd:
 
 
 def distance(one: Crowd, two: Crowd) -> float:
-    """Give the Frechet distance of two normal distributions; 0 = alike.
+    """Return the Frechet distance of two normal distributions; 0 = alike.
 
     The trace of ``sqrt(C1 C2)`` is the sum of the singular values of ``R1 R2^T``: both have the same squares.
     """

@@ -11,7 +11,7 @@ PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 @dataclass(frozen=True)
 class Goal:
-    """Say what a figure is, what it must reach, and what others published."""
+    """State what a figure is, what it must reach, and what others published."""
 
     measure: str
     unit: str = ""

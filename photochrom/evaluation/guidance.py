@@ -101,7 +101,7 @@ def _points(picture: Picture, count: int, *, seed: int) -> tuple[Hint, ...]:
 
 
 def _true(picture: Picture, row: int, column: int) -> Hint:
-    """Give the point the mean color of the patch around it."""
+    """Return the point the mean color of the patch around it."""
     side = _side(picture)
     top, left = (max(0, place - side // 2) for place in (row, column))
     red, green, blue = np.rint(picture[top : top + side, left : left + side].mean((0, 1))).astype(int)

@@ -54,7 +54,7 @@ def robustness(colorizer: Colorizer, photographs: Photographs) -> Measured:
 
 
 def _ways(colorizer: Colorizer) -> dict[str, Callable[[Bytes], Picture]]:
-    """Give the ways to color ``(H, W)`` luma that should make no difference, by their keys in ``GOALS``."""
+    """Return the ways to color ``(H, W)`` luma that should make no difference, by their keys in ``GOALS``."""
 
     def resized(scale: float) -> Callable[[Bytes], Picture]:
         def way(luma: Bytes) -> Picture:

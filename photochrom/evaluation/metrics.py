@@ -185,7 +185,7 @@ def _classes(colors: Floats) -> NDArray[np.intp]:
 
 
 def summarize(scores: Sequence[Scores]) -> Summary:
-    """Give the mean of every measure over photographs, with 95 % percentile bootstrap intervals over the photographs.
+    """Return the mean of every measure over photographs, with 95 % percentile bootstrap intervals over the photographs.
 
     Args:
         scores: one row a photograph, at least one.
@@ -197,7 +197,7 @@ def summarize(scores: Sequence[Scores]) -> Summary:
 
 
 def difference(one: Sequence[Scores], two: Sequence[Scores]) -> Summary:
-    """Give how far `one` lies above `two` in every measure, with paired bootstrap intervals.
+    """Return how far `one` lies above `two` in every measure, with paired bootstrap intervals.
 
     Args:
         one: the rows of one model.
@@ -214,7 +214,7 @@ def difference(one: Sequence[Scores], two: Sequence[Scores]) -> Summary:
 def gain(
     scores: Sequence[Scores], baseline: Sequence[Scores], *, grey: Sequence[Scores], measure: Literal["disparity", "de2000"]
 ) -> Value:
-    """Give how far the error of `scores` lies below that of `baseline`, in percent of grey's, with a paired interval.
+    """Return how far the error of `scores` lies below that of `baseline`, in percent of grey's, with a paired interval.
 
     Args:
         scores: the rows of a model.
@@ -232,7 +232,7 @@ def gain(
 
 
 def skill(scores: Sequence[Scores], baseline: Sequence[Scores]) -> Value:
-    """Give the skill in disparity, ``1 - d / d(baseline)``: 1 = the truth, 0 = the baseline; paired; raises as `gain` does."""
+    """Return the skill in disparity, ``1 - d / d(baseline)``: 1 = the truth, 0 = the baseline; paired; raises as `gain` does."""
     percent = gain(scores, baseline, grey=baseline, measure="disparity")
     return Value(percent.value / 100, percent.low / 100, percent.high / 100)
 
@@ -243,7 +243,7 @@ def _check_pairs(one: Sequence[Scores], two: Sequence[Scores]) -> None:
 
 
 def _means(scores: Sequence[Scores]) -> dict[str, NDArray[np.float64]]:
-    """Give the mean of every measure over all photographs, then over each bootstrap draw: ``(1 + draws,)`` float64."""
+    """Return the mean of every measure over all photographs, then over each bootstrap draw: ``(1 + draws,)`` float64."""
     if not scores:
         raise OptionError("no photograph was scored; give at least one")
     means = statistics.means(np.array([astuple(row) for row in scores]))

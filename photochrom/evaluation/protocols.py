@@ -82,13 +82,13 @@ def verdict(measured: Measured, key: str) -> Verdict:
 
 
 def columns(protocol: Protocol) -> tuple[str, ...]:
-    """Give the heads of a printed table."""
+    """Return the heads of a printed table."""
     over = SOURCES[protocol].over
     return ("measure", "ours", *([f"over {over}"] if over else []), "required", "", "published")
 
 
 def cells(measured: Measured) -> list[tuple[str, ...]]:
-    """Give the cells of a printed table under ``columns``; a goal without a figure has a row only where one is required."""
+    """Return the cells of a printed table under ``columns``; a goal without a figure has a row only where one is required."""
     over = bool(SOURCES[measured.protocol].over)
     rows = []
     for key, goal in GOALS[measured.protocol].items():
@@ -103,18 +103,18 @@ def cells(measured: Measured) -> list[tuple[str, ...]]:
 
 
 def title(measured: Measured, *, model: str, split: Split) -> str:
-    """Give the line above a printed table."""
+    """Return the line above a printed table."""
     return f"{SOURCES[measured.protocol].title}: {model}, {measured.photographs} {split} photographs"
 
 
 def notes(measured: Measured) -> str:
-    """Give the text below a printed table: where the protocol comes from, what it does, and why it was not measured."""
+    """Return the text below a printed table: where the protocol comes from, what it does, and why it was not measured."""
     text = SOURCES[measured.protocol].text
     return f"{text} Not measured: {measured.lacks}." if measured.lacks else text
 
 
 def markdown(protocols: Sequence[Measured], *, model: str, split: Split) -> str:
-    """Give a section of Markdown for each protocol, for a model card."""
+    """Return a section of Markdown for each protocol, for a model card."""
     sections = []
     for measured in protocols:
         head = columns(measured.protocol)
@@ -124,7 +124,7 @@ def markdown(protocols: Sequence[Measured], *, model: str, split: Split) -> str:
 
 
 def to_json(protocols: Sequence[Measured], *, model: str, split: Split) -> str:
-    """Give what was measured as one JSON object on one line."""
+    """Return what was measured as one JSON object on one line."""
     tables = [
         {
             "protocol": measured.protocol,

@@ -15,7 +15,7 @@ PICKS_AT_ONCE = 4_000_000
 
 
 def draws(count: int) -> Iterator[NDArray[np.intp]]:
-    """Give ``DRAWS`` draws of as many photographs as there are, some at a time.
+    """Return ``DRAWS`` draws of as many photographs as there are, some at a time.
 
     They depend on the number of photographs alone: what is drawn of two sets of rows of the same photographs is paired.
 
@@ -31,6 +31,6 @@ def draws(count: int) -> Iterator[NDArray[np.intp]]:
 
 
 def means(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Give the mean of each column of ``(N, K)`` rows, one a photograph, then over each draw: ``(1 + DRAWS, K)``."""
+    """Return the mean of each column of ``(N, K)`` rows, one a photograph, then over each draw: ``(1 + DRAWS, K)``."""
     drawn = [times @ rows / len(rows) for times in draws(len(rows))]
     return np.concatenate([rows.mean(0, keepdims=True), *drawn])

@@ -209,7 +209,7 @@ COLUMNS = (
 
 
 def rows(tables: Sequence[Table]) -> list[tuple[str, ...]]:
-    """Give the cells of a printed table under `COLUMNS`, with 95 % intervals over films where there are several."""
+    """Return the cells of a printed table under `COLUMNS`, with 95 % intervals over films where there are several."""
 
     def cell(value: Value | None, table: Table, *, scale: float = 1, digits: int = 2) -> str:
         if value is None:
@@ -237,13 +237,13 @@ def rows(tables: Sequence[Table]) -> list[tuple[str, ...]]:
 
 
 def markdown(tables: Sequence[Table], *, title: str) -> str:
-    """Give a line that says what was measured and a table of Markdown."""
+    """Return a line that says what was measured and a table of Markdown."""
     lines = [f"| {' | '.join(row)} |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows(tables))]
     return "\n".join([f"{title}:", "", *lines, ""])
 
 
 def to_json(tables: Sequence[Table], *, model: str, split: Split) -> str:
-    """Give the tables as one JSON object on one line."""
+    """Return the tables as one JSON object on one line."""
     content: Mapping[str, Any] = {
         "model": model,
         "split": split,

@@ -52,7 +52,7 @@ class FilmScores:
 
 
 def histograms(picture: Picture) -> NDArray[np.float64]:
-    """Give the ``(3, 256)`` shares of the levels of each channel."""
+    """Return the ``(3, 256)`` shares of the levels of each channel."""
     return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in cv2.split(picture)]) / picture[..., 0].size
 
 
@@ -68,7 +68,7 @@ def divergence(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
 
 
 def visible(there: Float, back: Float) -> NDArray[np.bool_]:
-    """Tell which pixels of a frame are seen in another, and are at no border of motions: Ruder et al. 2016, section 4.2.
+    """Return which pixels of a frame are seen in another, and are at no border of motions: Ruder et al. 2016, section 4.2.
 
     Args:
         there: ``(H, W, 2)`` offsets in pixels from this frame to the other.
@@ -154,7 +154,7 @@ class Watch:
         self._seen += 1
 
     def rows(self) -> dict[str, FilmScores]:
-        """Give the measures of the clip by the way's name, `TRUTH` among them.
+        """Return the measures of the clip by the way's name, `TRUTH` among them.
 
         Raises:
             OptionError: no scene had five frames.
@@ -228,6 +228,6 @@ def compare(clips: Sequence[Mapping[str, FilmScores]], baseline: str) -> list[Co
 
 
 def _means(rows: Sequence[FilmScores]) -> dict[str, NDArray[np.float64]]:
-    """Give the mean of every measure over clips, then over each bootstrap draw."""
+    """Return the mean of every measure over clips, then over each bootstrap draw."""
     columns = statistics.means(np.array([astuple(row) for row in rows])).T
     return dict(zip([field.name for field in fields(FilmScores)], columns, strict=True))
