@@ -83,8 +83,8 @@ def colorize(
     format
         Write this format instead of the source's. GIF and JPEG 2000 come back as PNG, HEIC as JPEG.
     luma
-        How luma is written to a JPEG. lossless: copy the source's luma coefficients (grey and YCbCr JPEGs only). encoded: encode
-        it again. fast: the quicker of the two. Default: lossless where possible.
+        How luma is written to a JPEG. lossless: copy the source's luma coefficients (grey and YCbCr JPEGs only). encoded:
+        encode it again. fast: the quicker of the two. Default: lossless where possible.
     quality
         Of results that are JPEG, WebP, AVIF, or TIFF with JPEG inside, from 1 to 100: luma is then encoded anew, and a WebP is
         lossy. Left out, that of a JPEG, and of a lossy WebP or AVIF of 85 or more, stays; every other WebP that is lossy,

@@ -325,6 +325,4 @@ class Colorizer:
 
 def in_color(judgement: Judgement, *, name: str = "the photograph") -> PhotoError:
     """Make the error for a photograph that is in color already."""
-    return PhotoError(
-        f"{name} is in color already: {judgement.reason}; on_color 'recolor' (--on-color recolor) colors it again"
-    )
+    return PhotoError(f"{name} is in color already: {judgement.reason}; on_color 'recolor' (--on-color recolor) colors it anew")

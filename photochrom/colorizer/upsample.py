@@ -186,7 +186,7 @@ def stretched(model: Model, rows: slice, height: int) -> Model:
 
 
 def spaced(cells: tuple[int, ...], size: tuple[int, ...]) -> int:
-    """Return how many pixels apart, a power of two up to ``SPACING``, detail is computed for so many cells in so many pixels."""
+    """Return how many pixels apart, a power of two up to ``SPACING``, detail is computed for some cells in some pixels."""
     spacing = 1
     while spacing < SPACING and all(2 * spacing * POINTS * some <= side for some, side in zip(cells, size, strict=True)):
         spacing *= 2

@@ -232,7 +232,7 @@ def gain(
 
 
 def skill(scores: Sequence[Scores], baseline: Sequence[Scores]) -> Value:
-    """Return the skill in disparity, ``1 - d / d(baseline)``: 1 = the truth, 0 = the baseline; paired; raises as `gain` does."""
+    """Return the skill in disparity, ``1 - d / d(baseline)``: 1 = truth, 0 = baseline; paired; raises as `gain` does."""
     percent = gain(scores, baseline, grey=baseline, measure="disparity")
     return Value(percent.value / 100, percent.low / 100, percent.high / 100)
 

@@ -46,15 +46,16 @@ def difference(one: np.ndarray, two: np.ndarray) -> float:
 def test_a_hint_is_read_as_it_is_written() -> None:
     assert hints.parse("120,80=#C04030") == Hint(120, 80, "#C04030")
     assert hints.parse(" 0 , 7 = #00ff7f ") == Hint(0, 7, "#00ff7f")
+    assert hints.parse("1,2=#f80") == Hint(1, 2, "#ff8800") and hints.parse("1,2=orange") == Hint(1, 2, "#ffa500")
     red, green, blue = 0xC0 / 255, 0x40 / 255, 0x30 / 255
     assert np.allclose(Hint(0, 0, "#C04030").chroma, color.rgb_to_ycbcr(red, green, blue)[1:], atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1,2", "1,2=red", "1,2=#12345", "1,2=#1234567", "-1,2=#123456", "1.5,2=#123456", "1;2=#123456"]
+    "text", ["", "1,2", "1,2=reddish", "1,2=#12345", "1,2=#1234567", "-1,2=#123456", "1.5,2=#123456", "1;2=#123456"]
 )
 def test_what_is_no_hint(text: str) -> None:
-    with pytest.raises(OptionError, match="expected X,Y=#RRGGBB") as caught:
+    with pytest.raises(OptionError, match="expected (X,Y=)?#RRGGBB") as caught:
         hints.parse(text)
     assert "\n" not in str(caught.value)
 
@@ -63,7 +64,7 @@ def test_hints_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "hints.json"
     path.write_text('[{"x": 120, "y": 80, "color": "#c04030"}, {"x": 0, "y": 0, "color": "#FFFFFF"}]')
     assert hints.load(path) == (Hint(120, 80, "#c04030"), Hint(0, 0, "#FFFFFF"))
-    for bad in ("", "{}", "7", '[{"x": 1}]', '[{"x": 1.5, "y": 2, "color": "#123456"}]', '[{"x": 1, "y": 2, "color": "red"}]',
+    for bad in ("", "{}", "7", '[{"x": 1}]', '[{"x": 1.5, "y": 2, "color": "#123456"}]', '[{"x": 1, "y": 2, "color": "reddish"}]',
                 '[{"x": true, "y": 2, "color": "#123456"}]', '[[1, 2, "#123456"]]'):  # fmt: skip
         path.write_text(bad)
         with pytest.raises(OptionError, match=r"expected"):
