@@ -55,7 +55,7 @@ def test_a_hint_is_read_as_it_is_written() -> None:
     "text", ["", "1,2", "1,2=reddish", "1,2=#12345", "1,2=#1234567", "-1,2=#123456", "1.5,2=#123456", "1;2=#123456"]
 )
 def test_what_is_no_hint(text: str) -> None:
-    with pytest.raises(OptionError, match="expected (X,Y=)?#RRGGBB") as caught:
+    with pytest.raises(OptionError, match=r"expected (X,Y=)?#RRGGBB") as caught:
         hints.parse(text)
     assert "\n" not in str(caught.value)
 
