@@ -113,7 +113,7 @@ FLOORS = {
     """,
     "video/temporal": """
         frame_kind optical_flow
-        denoise point_tracks scene_cuts
+        denoise point_tracks scene_cuts scene_kind
         propagate scene_match
     """,
 }

@@ -124,7 +124,7 @@ class Coloring:
                         raise OptionError(f"{two}, which one reference leads: leave one of the two out")
                     leads[scene] = index
             for place, picture in enumerate(piece.pictures):
-                if self.hints and (place in hints or picture.kind == "picture"):
+                if self.hints and (place in hints or piece.shares[place] > 0):
                     trail.add(half(picture.small), hints.get(place, ()))
             trail.end(piece.first)
             if count > last:
@@ -163,7 +163,7 @@ class Coloring:
     def _paint(self, piece: Piece, colorizer: Colorizer, before: Carried | None, later: tuple[Point, ...]) -> Carried:
         lows, after = color_segment(
             [picture.small for picture in piece.pictures],
-            [picture.kind for picture in piece.pictures],
+            piece.shares,
             colorizer,
             knobs=self.steadiness,
             before=before,
