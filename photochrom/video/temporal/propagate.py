@@ -24,6 +24,8 @@ from photochrom.video.temporal.point_tracks import Point, nearest_last, track
 
 LEAST = 1e-3
 """Weight of what nothing speaks for: it counts where there is nothing better."""
+AROUND, ALIKE = 2, 15.0
+"""Frames on either side whose colors are averaged with those of a frame, and luma of 255 by which they may differ there."""
 PLAIN = 8.0
 """Standard deviation of luma, of 255: frames with less count less, even if all frames of a segment are so."""
 
@@ -150,7 +152,7 @@ def color_segment(
     start = np.zeros_like(fresh[keys[0]]) if before is None else _weighed(before.chroma, before.weight)
     ahead = _pass(fresh, back, start, knobs=knobs)
     behind = _pass(fresh, on, np.zeros_like(start), knobs=knobs, reverse=True)
-    colors = [_color(one + two) for one, two in zip(ahead, behind, strict=True)]
+    colors = _smoothed([_color(one + two) for one, two in zip(ahead, behind, strict=True)], path, links)
     if before is not None:
         _lead_over(colors, back, before, knobs=knobs)
     for index, color in zip(shown, colors[len(head) :], strict=True):
@@ -228,6 +230,28 @@ def _pass(
         result.append(here if reverse else state)
         state = here
     return result[::-1] if reverse else result
+
+
+def _smoothed(colors: Sequence[Float], frames: Sequence[Bytes], links: Sequence[tuple[Link, Link]]) -> list[Float]:
+    """Average the colors of each frame with those of the frames around it, where luma is alike along the motion.
+
+    Where a flow is not trusted for one frame, what is carried from one side ends, and colors would switch.
+    """
+    lumas = [frame.astype(np.float32) for frame in frames]
+    total = [color * np.float32(AROUND + 1) for color in colors]
+    weights = [np.full(color.shape[:2], AROUND + 1, np.float32) for color in colors]
+    for step in (1, -1):
+        moved = list(zip(colors, lumas, strict=True))
+        for far in range(1, AROUND + 1):
+            for index in range(len(colors)) if step == -1 else reversed(range(len(colors))):
+                if 0 <= index - step * far < len(colors):
+                    link = links[index - 1][1] if step == 1 else links[index][0]
+                    moved[index] = tuple(sample(plane, link.flow) for plane in moved[index - step])  # type: ignore[assignment]
+                    color, luma = moved[index]
+                    weight = np.exp(np.square(lumas[index] - luma) / np.float32(-2 * ALIKE**2)) * np.float32(AROUND + 1 - far)
+                    total[index] = total[index] + color * weight[..., None]
+                    weights[index] = weights[index] + weight
+    return [color / weight[..., None] for color, weight in zip(total, weights, strict=True)]
 
 
 def _lead_over(colors: list[Float], links: Sequence[Link], before: Carried, *, knobs: Steadiness) -> None:
