@@ -106,9 +106,11 @@ FLOORS = {
         colorize
     """,
     "video/media": """
-        colorspace timestamps
-        decode
-        encode truncation
+        colorspace matroska timestamps
+        probe
+        decode truncation
+        encode
+        streams
         mux
     """,
     "video/temporal": """

@@ -163,12 +163,12 @@ def _laid(luma: NDArray[np.uint8], chroma: Float) -> Picture:
 
 def _read(path: Path) -> Iterator[tuple[Picture, None]]:
     """Decode a clip, brought down to `SIDE`."""
-    from photochrom.video.media import decode
+    from photochrom.video.media import decode, probe
 
-    traits = decode.examine(path)
+    traits = probe.examine(path)
     losses = decode.Losses(traits)
-    with decode.opened(path) as container:
-        for frame in decode.decoded(container, decode.picture_stream(container, traits), losses.add):
+    with probe.opened(path) as container:
+        for frame in probe.decoded(container, probe.picture_stream(container, traits), losses.add):
             picture = decode.upright_frame(frame, traits)
             scale = min(SIDE / min(picture.shape[:2]), 1)
             size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)

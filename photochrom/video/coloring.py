@@ -18,8 +18,9 @@ from photochrom.colorizer.upsample import upsample
 from photochrom.errors import OptionError
 from photochrom.photo import planes
 from photochrom.video.media.colorspace import guide, stored
-from photochrom.video.media.decode import Traits, plane_of
+from photochrom.video.media.decode import plane_of
 from photochrom.video.media.encode import put
+from photochrom.video.media.probe import Traits
 from photochrom.video.shots import Piece
 from photochrom.video.temporal import Carried, Point, Steadiness, Trail, color_segment, half
 

@@ -17,8 +17,9 @@ from photochrom.errors import FilmError
 from photochrom.photo import planes
 from photochrom.photo.toning import SIDE, judge_tone
 from photochrom.video.media.colorspace import Signal, guide
-from photochrom.video.media.decode import Read, Traits, halved
+from photochrom.video.media.decode import Read, halved
 from photochrom.video.media.encode import new_frame, own_format, put, writable
+from photochrom.video.media.probe import Traits
 from photochrom.video.temporal import Cuts, Kind, SceneKind, half, kind_of, small
 
 PIECE_FRAMES, PIECE_BYTES = 72, 96_000_000
