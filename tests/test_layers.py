@@ -108,14 +108,16 @@ FLOORS = {
         colorize
     """,
     "video/media": """
-        colorspace timestamps
-        decode
-        encode truncation
+        colorspace matroska timestamps
+        probe
+        decode truncation
+        encode
+        streams
         mux
     """,
     "video/temporal": """
         frame_kind optical_flow
-        denoise point_tracks scene_cuts
+        denoise point_tracks scene_cuts scene_kind
         propagate scene_match
     """,
 }

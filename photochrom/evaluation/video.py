@@ -28,7 +28,7 @@ from photochrom.photo import convert
 from photochrom.photo.photo import Photo
 from photochrom.photo.planes import luma_of
 from photochrom.training.data.shards import Split, evenly, members, shards
-from photochrom.video.temporal import Carried, Cuts, Kind, Steadiness, color_segment, kind_of, small
+from photochrom.video.temporal import Carried, Cuts, Kind, SceneKind, Steadiness, color_segment, half, kind_of, small
 
 Progress = Callable[[int, int], None]
 
@@ -124,14 +124,15 @@ def watch(film: Iterable[tuple[Picture, bool | None]], colorizer: Colorizer, *, 
         colorizer: how to color.
         knobs: how steady.
     """
-    found, cuts = Watch(), Cuts()
+    found, cuts, scene = Watch(), Cuts(), SceneKind()
     before: Carried | None = None
     segment: list[tuple[Picture, NDArray[np.uint8], bool]] = []
     frames: list[NDArray[np.uint8]] = []
     kinds: list[Kind] = []
 
     def finish() -> Carried:
-        lows, after = color_segment(frames, kinds, colorizer, knobs=knobs, before=before, hints={})
+        shares = scene.shares([half(frame) for frame in frames], kinds, begins=before is None)
+        lows, after = color_segment(frames, shares, colorizer, knobs=knobs, before=before, hints={})
         for (truth, luma, starts), low in zip(segment, lows, strict=True):
             ways = {PER_FRAME: colorizer.small_chroma(luma), STEADY: low}
             found.add(truth, {name: _laid(luma, chroma) for name, chroma in ways.items()}, luma=luma, cut=starts)
@@ -162,12 +163,12 @@ def _laid(luma: NDArray[np.uint8], chroma: Float) -> Picture:
 
 def _read(path: Path) -> Iterator[tuple[Picture, None]]:
     """Decode a clip, brought down to `SIDE`."""
-    from photochrom.video.media import decode
+    from photochrom.video.media import decode, probe
 
-    traits = decode.examine(path)
+    traits = probe.examine(path)
     losses = decode.Losses(traits)
-    with decode.opened(path) as container:
-        for frame in decode.decoded(container, decode.picture_stream(container, traits), losses.add):
+    with probe.opened(path) as container:
+        for frame in probe.decoded(container, probe.picture_stream(container, traits), losses.add):
             picture = decode.upright_frame(frame, traits)
             scale = min(SIDE / min(picture.shape[:2]), 1)
             size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)

@@ -18,8 +18,9 @@ from photochrom.colorizer.upsample import upsample
 from photochrom.errors import OptionError
 from photochrom.photo import planes
 from photochrom.video.media.colorspace import guide, stored
-from photochrom.video.media.decode import Traits, plane_of
+from photochrom.video.media.decode import plane_of
 from photochrom.video.media.encode import put
+from photochrom.video.media.probe import Traits
 from photochrom.video.shots import Piece
 from photochrom.video.temporal import Carried, Point, Steadiness, Trail, color_segment, half
 
@@ -124,7 +125,7 @@ class Coloring:
                         raise OptionError(f"{two}, which one reference leads: leave one of the two out")
                     leads[scene] = index
             for place, picture in enumerate(piece.pictures):
-                if self.hints and (place in hints or picture.kind == "picture"):
+                if self.hints and (place in hints or piece.shares[place] > 0):
                     trail.add(half(picture.small), hints.get(place, ()))
             trail.end(piece.first)
             if count > last:
@@ -163,7 +164,7 @@ class Coloring:
     def _paint(self, piece: Piece, colorizer: Colorizer, before: Carried | None, later: tuple[Point, ...]) -> Carried:
         lows, after = color_segment(
             [picture.small for picture in piece.pictures],
-            [picture.kind for picture in piece.pictures],
+            piece.shares,
             colorizer,
             knobs=self.steadiness,
             before=before,

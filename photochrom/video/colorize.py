@@ -21,8 +21,9 @@ from photochrom.errors import OptionError, OutputError
 from photochrom.files import drafted, same_file, stamp, sweep
 from photochrom.video import resume, shots
 from photochrom.video.coloring import Coloring, FrameHint, FrameReference, Looked
-from photochrom.video.media import decode, encode, mux, truncation
-from photochrom.video.media.decode import Traits
+from photochrom.video.media import decode, encode, mux, probe, streams, truncation
+from photochrom.video.media.probe import Traits
+from photochrom.video.media.streams import Made
 from photochrom.video.prefetch import ahead
 from photochrom.video.resume import Chunk, Draft, Segment, Work
 from photochrom.video.shots import Picture, Piece
@@ -106,7 +107,8 @@ def colorize_film(
         raise OptionError("hints of a film name their frame: give them to FilmOptions, not to the colorizer's options")
     if same_file(source, target):
         raise OutputError(f"{target}: would replace the film itself; choose another name")
-    traits = decode.examine(source)
+    traits = probe.examine(source)
+    streams.check_dropped(source, traits, options.dropped)
     made = _made(source, traits, container, colorizer, options)
     step = encode.chroma_step(made.codec, traits)
     coloring = Coloring(colorizer, traits, options.steadiness, options.hints, options.references, step)
@@ -127,7 +129,7 @@ def colorize_film(
         done, watch = work.done(), _Watch(progress, traits.frames)
         notes = [*traits.notes, *mux.remarks(traits, made)]
         try:  # before there is anything to lose
-            notes += mux.check(source, work.folder / "check.part", traits=traits, made=made)
+            made, left = mux.check(source, work.folder / "check.part", traits=traits, made=made)
             with _steady_threads():
                 looked = _look(source, work, coloring)
         except OptionError:
@@ -136,12 +138,13 @@ def colorize_film(
             raise
         with _steady_threads():
             whole = [*done, *_color(source, work, len(done), coloring=coloring, looked=looked, made=made, watch=watch)]
-        problems = watch.problems
+        problems, notes = watch.findings.problems, [*notes, *left, *watch.findings.notes]
         reached = whole[-1].end * traits.time_base
         if (short := truncation.ends(source, traits, reached)) and not problems:
             problems.append(f"{short}; what was readable is in the result")
         with drafted(target, overwrite=options.overwrite, announce=lambda draft: work.announce(stamp(draft))) as draft:
-            problems += mux.assemble(source, draft, traits=traits, made=made, work=work, done=whole)
+            shifts = watch.findings.shifts
+            problems += mux.assemble(source, draft, traits=traits, made=made, work=work, done=whole, shifts=shifts)
         work.remove()
     return _report(whole, done, begin, notes, problems)
 
@@ -157,7 +160,7 @@ def _report(whole: list[Segment], done: list[Segment], begin: float, notes: list
     )
 
 
-def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, options: FilmOptions) -> mux.Made:
+def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, options: FilmOptions) -> Made:
     codec = options.codec or encode.default_codec(container, traits.signal.bits, fallback="libx264")
     chosen = encode.options_of(codec, crf=options.crf, preset=options.preset, more=dict(options.codec_options))
     encode.pixel_format(codec, traits)
@@ -170,10 +173,10 @@ def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, op
         f"Colors are a machine's guess: {SOFTWARE}, model {card.name} ({colorizer.model.hash[:16]}), "
         f"vividness {colorizer.options.vividness:g}, {guides}from {source.name}; {SOURCE_TYPE}"
     )
-    return mux.Made(codec, chosen, 0, container, credit, frozenset(options.dropped))
+    return Made(codec, chosen, 0, container, credit, frozenset(options.dropped))
 
 
-def _settings(digest: str, made: mux.Made, colorizer: Colorizer, options: FilmOptions, traits: Traits) -> dict[str, Any]:
+def _settings(digest: str, made: Made, colorizer: Colorizer, options: FilmOptions, traits: Traits) -> dict[str, Any]:
     """Give all that a result depends on."""
     return {
         "source": digest,
@@ -196,13 +199,13 @@ def _look(source: Path, work: Work, coloring: Coloring) -> Looked:
     if not coloring.hints and not coloring.references:
         return Looked()
     if work.looked is None:
-        cut = _pieces(source, coloring, [])
+        cut = _pieces(source, coloring, decode.Findings())
         try:
             with closing(cut), TemporaryFile(dir=work.folder) as file:
                 found = coloring.look(cut, file)
         except OSError as error:
             raise OutputError(
-                f"{work.folder}: cannot be written ({decode.reason(error)}); make room, then run it again"
+                f"{work.folder}: cannot be written ({probe.reason(error)}); make room, then run it again"
             ) from error
         points = {str(first): [dataclasses.astuple(point) for point in points] for first, points in found.later.items()}
         work.note_look({"later": points, "leads": {str(first): index for first, index in found.leads.items()}})
@@ -211,18 +214,18 @@ def _look(source: Path, work: Work, coloring: Coloring) -> Looked:
     return Looked(later, {int(first): index for first, index in work.looked["leads"].items()})
 
 
-def _pieces(source: Path, coloring: Coloring, problems: list[str]) -> Generator[Piece]:
-    frames = decode.frames(source, coloring.traits, problems)
+def _pieces(source: Path, coloring: Coloring, findings: decode.Findings) -> Generator[Piece]:
+    frames = decode.frames(source, coloring.traits, findings)
     return ahead(shots.cut(frames, coloring.traits, coloring.colorizer, step=coloring.step))
 
 
 def _color(
-    source: Path, work: Work, done: int, *, coloring: Coloring, looked: Looked, made: mux.Made, watch: _Watch
+    source: Path, work: Work, done: int, *, coloring: Coloring, looked: Looked, made: Made, watch: _Watch
 ) -> list[Segment]:
     """Color and encode the segments from ``done`` on."""
     left = work.carried(done - 1) if done else b""
     before = Carried.from_bytes(left) if left else None
-    cut = _pieces(source, coloring, watch.problems)
+    cut = _pieces(source, coloring, watch.findings)
     finished: list[Segment] = []
     segment: _Encoded | None = None
     with closing(ahead(coloring.color(cut, skip=done, before=before, looked=looked))) as colored:
@@ -239,7 +242,7 @@ def _color(
                     finished.append(work.finished(piece.segment))
                     segment = None
         except OSError as error:
-            what = f"{work.folder}: cannot be written ({decode.reason(error)})"
+            what = f"{work.folder}: cannot be written ({probe.reason(error)})"
             raise OutputError(f"{what}; make room, then run it again to go on") from error
         finally:
             if segment:
@@ -267,7 +270,7 @@ class _Watch:
     """Count frames for whoever watches, and gather what could not be read."""
 
     def __init__(self, progress: Progress | None, total: int | None) -> None:
-        self.problems: list[str] = []
+        self.findings = decode.Findings()
         self._progress, self._total, self._count = progress, total, 0
 
     def tell(self) -> None:
@@ -280,7 +283,7 @@ class _Watch:
 class _Encoded:
     """A segment on its way to the disk."""
 
-    def __init__(self, path: Path, made: mux.Made, traits: Traits) -> None:
+    def __init__(self, path: Path, made: Made, traits: Traits) -> None:
         self._encoder = mux.encoder(made, traits)
         self._draft = Draft(path)
         self._times: list[int] = []

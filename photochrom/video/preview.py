@@ -18,8 +18,8 @@ from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.contact_sheet import lay_out
 from photochrom.errors import FilmError, OptionError
 from photochrom.photo.planes import luma_of
-from photochrom.video.media import decode
-from photochrom.video.media.decode import Traits
+from photochrom.video.media import decode, probe
+from photochrom.video.media.probe import Traits
 from photochrom.video.media.timestamps import Timing, clock
 from photochrom.video.temporal import Cuts, Kind, Look, alike, kind_of, look, small
 
@@ -84,9 +84,9 @@ def scenes(source: Path, count: int, *, colorizer: Colorizer) -> list[Moment]:
     """
     if count < 1:
         raise OptionError(f"a preview of {count} scenes is none: ask for 1 or more")
-    traits = decode.examine(source)
+    traits = probe.examine(source)
     area = traits.width * traits.height
-    with decode.opened(source) as container:
+    with probe.opened(source) as container:
         if traits.frames is not None and traits.frames <= min(WHOLE_FRAMES, PIXELS // area):
             found = list(_judged(_all(container, traits), colorizer, traits, whole=True))
         else:
@@ -156,10 +156,10 @@ class _Keys:
         self._fed: deque[int] = deque()
 
     def frames(self, container: av.container.InputContainer) -> Iterator[tuple[int, int, av.VideoFrame]]:
-        stream = decode.picture_stream(container, self._traits)
+        stream = probe.picture_stream(container, self._traits)
         stream.thread_type = "AUTO"
         counted = self._counted = container.format.name == "avi"
-        for frame in decode.decoded(container, stream, lambda _: None, self._wanted):
+        for frame in probe.decoded(container, stream, lambda _: None, self._wanted):
             fed = self._fed.popleft() if self._fed else 0
             yield 0, fed if counted or frame.pts is None else frame.pts, frame
 
@@ -188,10 +188,10 @@ class _Keys:
 
 def _all(container: av.container.InputContainer, traits: Traits) -> Iterator[tuple[int, int, av.VideoFrame]]:
     """Give all frames with their numbers and times, as ``reading.frames`` counts them."""
-    stream = decode.picture_stream(container, traits)
+    stream = probe.picture_stream(container, traits)
     stream.thread_type = "AUTO"
     timing, number = Timing(container, traits.index, traits.time_base, traits.rate), 0
-    for frame in decode.decoded(container, stream, lambda _: None):
+    for frame in probe.decoded(container, stream, lambda _: None):
         time = timing.of(frame)
         if time is not None:
             yield number, time, frame

@@ -17,9 +17,10 @@ from photochrom.errors import FilmError
 from photochrom.photo import planes
 from photochrom.photo.toning import SIDE, judge_tone
 from photochrom.video.media.colorspace import Signal, guide
-from photochrom.video.media.decode import Read, Traits, halved
+from photochrom.video.media.decode import Read, halved
 from photochrom.video.media.encode import new_frame, own_format, put, writable
-from photochrom.video.temporal import Cuts, Kind, kind_of, small
+from photochrom.video.media.probe import Traits
+from photochrom.video.temporal import Cuts, Kind, SceneKind, half, kind_of, small
 
 PIECE_FRAMES, PIECE_BYTES = 72, 96_000_000
 """Most frames and most bytes of frames that are colored at once. Five pieces are in memory at most."""
@@ -59,6 +60,8 @@ class Piece:
     ends: bool = False
     """Whether its segment ends with it."""
     pictures: list[Picture] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+    """Share in [0, 1] of its color that each frame gets: 0 in titles."""
 
 
 @final
@@ -104,7 +107,7 @@ def cut(frames: Iterator[Read], traits: Traits, colorizer: Colorizer, *, step: i
         colorizer: says at which scale the network sees, and what becomes of frames in color.
         step: 2 for chroma of half size, 1 for full.
     """
-    cuts, tint, signal = Cuts(), Tint(traits.signal), traits.signal
+    cuts, scene, tint, signal = Cuts(), SceneKind(), Tint(traits.signal), traits.signal
     piece: Piece | None = None
     segment_frames = 0
     per_frame = traits.height * traits.width * (1 if signal.bits == 8 else 2) * (1 + 2 // step**2)
@@ -124,12 +127,19 @@ def cut(frames: Iterator[Read], traits: Traits, colorizer: Colorizer, *, step: i
                 segment_frames += len(piece.pictures)
                 piece.ends = segment_frames >= (SEGMENT_LEAST if begins else SEGMENT_FRAMES)
                 segment_frames = 0 if piece.ends else segment_frames
-                yield piece
+                yield _settled(piece, scene)
             piece = Piece(0 if piece is None else piece.segment + piece.ends, number, begins, kept)
         piece.pictures.append(Picture(_begun(frame, traits, step=step, kept=kept), little, kind, frame.time, frame.length))
     if piece is not None:
         piece.ends = True
-        yield piece
+        yield _settled(piece, scene)
+
+
+def _settled(piece: Piece, scene: SceneKind) -> Piece:
+    """Decide how much color each frame of a piece gets."""
+    frames, kinds = [half(picture.small) for picture in piece.pictures], [picture.kind for picture in piece.pictures]
+    piece.shares = scene.shares(frames, kinds, begins=piece.begins)
+    return piece
 
 
 def _begun(frame: Read, traits: Traits, *, step: int, kept: bool) -> av.VideoFrame:

@@ -18,6 +18,7 @@ from photochrom.evaluation.video import clip
 from photochrom.photo.planes import luma_of
 from photochrom.video import preview
 from photochrom.video.media import decode as reading
+from photochrom.video.media import probe
 from tests.support import films, models
 
 SIZE = (120, 160)
@@ -92,8 +93,8 @@ def test_the_numbers_are_those_of_the_frames(
     steps = np.random.default_rng(0).integers(20, 90, 100)
     varies = {"times": np.cumsum(steps).tolist(), "time_base": Fraction(1, 1000)} if container == "mkv" else {}
     source = write(tmp_path / f"in.{container}", scene("astronaut", 100), **varies)
-    traits, frames = reading.examine(source), films.decoded(source)
-    times = [read.time * traits.time_base for read in reading.frames(source, traits, [])]
+    traits, frames = probe.examine(source), films.decoded(source)
+    times = [read.time * traits.time_base for read in reading.frames(source, traits, reading.Findings())]
     for moment in preview.scenes(source, 4, colorizer=films.colorizer()):
         assert moment.seconds == pytest.approx(float(times[moment.frame] - times[0]), abs=1e-3)
         wanted = reading.upright_frame(frames[moment.frame], traits, short=120)
@@ -104,7 +105,7 @@ def test_the_numbers_are_those_of_the_frames(
 
 def test_it_decodes_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "in.mkv", scene("astronaut", 240))
-    decode, count = reading.decoded, 0
+    decode, count = probe.decoded, 0
 
     def counted(*arguments):
         nonlocal count
@@ -112,7 +113,7 @@ def test_it_decodes_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             count += 1
             yield frame
 
-    monkeypatch.setattr(reading, "decoded", counted)
+    monkeypatch.setattr(probe, "decoded", counted)
     for name, value in {"WHOLE_FRAMES": 100, "KEYS": 4}.items():
         monkeypatch.setattr(preview, name, value)
     assert shown(source, 1) == [120]

@@ -11,7 +11,7 @@ from photochrom import color
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import Card
 from photochrom.errors import OptionError
-from photochrom.video.temporal import Carried, Point, Steadiness, color_segment, kind_of, small
+from photochrom.video.temporal import Carried, Point, SceneKind, Steadiness, color_segment, half, kind_of, small
 from tests.support.testdata import pan, scene, texture
 
 SIZE = 64
@@ -57,8 +57,8 @@ def by_luma(luma: np.ndarray, _: int) -> np.ndarray:
 
 
 def run(frames: list[np.ndarray], network: Network, *, before: Carried | None = None, hints: dict | None = None, **knobs: int):
-    kinds = [kind_of(frame) for frame in frames]
-    return color_segment(frames, kinds, network.colorizer, knobs=Steadiness(**knobs), before=before, hints=hints or {})
+    shares = SceneKind().shares([half(frame) for frame in frames], [kind_of(frame) for frame in frames], begins=before is None)
+    return color_segment(frames, shares, network.colorizer, knobs=Steadiness(**knobs), before=before, hints=hints or {})
 
 
 def steps(colors: list[np.ndarray]) -> np.ndarray:
@@ -141,11 +141,9 @@ def test_an_object_has_its_color_from_the_first_frame_and_leaves_none_behind() -
         assert index < 8 or behind.mean() < 0.04, index
 
 
-def test_blank_frames_and_titles_are_grey_and_colors_go_on_after_them() -> None:
-    title = np.full((SIZE, 96), 10, np.uint8)
-    cv2.putText(title, "THE END", (8, 40), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 230, 1)
+def test_black_frames_and_flashes_are_grey_and_colors_go_on_after_them() -> None:
     frames = pan(24)
-    frames[10], frames[11], frames[12] = np.zeros((SIZE, 96), np.uint8), np.full((SIZE, 96), 250, np.uint8), title
+    frames[10], frames[11], frames[12] = (np.full((SIZE, 96), level, np.uint8) for level in (0, 250, 10))
     network = Network(unsteady)
     colors, _ = run(frames, network)
     for index, each in enumerate(colors):

@@ -1,10 +1,10 @@
-"""Open a film, say what it is, and give its frames: luma as stored, chroma as stored, and the time of each."""
+"""Decode a film frame by frame: luma as stored, chroma as stored, and the time of each."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, final
@@ -12,67 +12,15 @@ from typing import Any, final
 import av
 import cv2
 import numpy as np
-from av.filter import Graph
 from av.packet import Packet
 from numpy.typing import NDArray
 
 from photochrom.color import Plane
-from photochrom.errors import FilmError, one_line
-from photochrom.video.media.colorspace import BT709, BT2020, UNSTATED, WEIGHTS, Signal, assumed
+from photochrom.video.media.probe import PROGRESSIVE, Traits, decoded, opened, picture_stream
 from photochrom.video.media.timestamps import Timing, clock
 
-RATE = Fraction(25)
-"""Frames a second where a film states none that can be."""
-
-PROGRESSIVE, TOP_FIRST, BOTTOM_FIRST = 1, 2, 3
-"""FFmpeg's numbers of a film without fields, and of an interlaced one by the field that is shown first."""
-
-TURNS = {
-    (1, 0, 0, 1): 1,
-    (-1, 0, 0, 1): 2,
-    (-1, 0, 0, -1): 3,
-    (1, 0, 0, -1): 4,
-    (0, 1, 1, 0): 5,
-    (0, 1, -1, 0): 6,
-    (0, -1, -1, 0): 7,
-    (0, -1, 1, 0): 8,
-}
-"""EXIF's orientation by where a display matrix sends the stored x and y axes."""
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What a film's picture is, and its result's has to be."""
-
-    index: int
-    """Of the stream."""
-    width: int
-    height: int
-    signal: Signal
-    pixels: str
-    """Pixel format of its frames, as FFmpeg names it."""
-    planar: str
-    """Pixel format that they are brought to, which has luma in a plane of its own; the same where they have it."""
-    aspect: Fraction | None
-    """Width of a pixel by its height; none where that is not stated."""
-    rate: Fraction
-    """Frames a second, on average."""
-    time_base: Fraction
-    """Unit of its time stamps in seconds."""
-    fields: int
-    """Order of the fields as FFmpeg counts it: ``TOP_FIRST`` or ``BOTTOM_FIRST``; 0 and 1 are of a film that has none."""
-    turn: tuple[int, ...] | None
-    """The display matrix."""
-    orientation: int
-    """The same as EXIF's 1 to 8; 1 where it is no quarter turn."""
-    frames: int | None
-    """How many there should be, where that is stated or can be told."""
-    seconds: float | None
-    """Length that the container states."""
-    captions: bool = False
-    """Whether there are closed captions inside the picture's own stream."""
-    notes: tuple[str, ...] = ()
-    """What of the source is not kept, or is to be known."""
+COUNTED = frozenset({"h264", "hevc", "av1", "vp9", "theora", "mjpeg", "prores", "dnxhd", "ffv1", "dvvideo", "mpeg2video"})
+"""Codecs of which each packet of a film without fields shows one frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,100 +39,95 @@ class Read:
     """How long it is shown, in the same; 0 where that is not stated."""
 
 
-def opened(path: Path) -> av.container.InputContainer:
-    """Open a film to read it, and only that.
+@dataclass(eq=False)
+class Findings:
+    """Hold what comes to light while a film is decoded."""
 
-    Raises:
-        FilmError: it is missing, unreadable or no film.
-    """
-    if path.is_dir():
-        raise FilmError(f"{path}: is a folder; give one film")
-    try:
-        # Attachments and titles may hold what is no text in UTF-8; that must not keep a film from being read.
-        return av.open(str(path), "r", metadata_errors="replace")
-    except (OSError, av.error.FFmpegError) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise FilmError(
-            f"{path}: cannot be read as a film ({reason}); check the path, or restore it from a good copy"
-        ) from error
+    problems: list[str] = field(default_factory=list)
+    """A line for all that could not be read."""
+    notes: list[str] = field(default_factory=list)
+    """What is to be known of the result."""
+    shifts: list[Fraction] = field(default_factory=list)
+    """For each jump of the clock back, the seconds by which all that follows was moved."""
 
 
-def examine(path: Path) -> Traits:
-    """Say what a film's picture is, from its head and first frame.
-
-    Raises:
-        FilmError: it cannot be read, has no picture, or one whose luma cannot be kept.
-    """
-    with opened(path) as container:
-        stream = _picture(container, path)
-        stream.thread_type = "AUTO"
-        problems: list[str] = []
-        frame = next(decoded(container, stream, problems.append), None)
-        if frame is None:
-            raise FilmError(f"{path}: not one frame can be read ({problems[0] if problems else 'it has none'}); restore it")
-        signal, planar = _signal(frame, stream, path)
-        turn = _turn(frame)
-        rate = next((rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 1 <= rate <= 300), RATE)
-        seconds = container.duration / av.time_base if container.duration else None
-        context = stream.codec_context
-        notes = []
-        fields = _fields(frame, context.field_order)
-        if fields > 1:
-            notes.append("it is interlaced: the fields stay woven as they are")
-        if planar != frame.format.name and frame.format.is_rgb | frame.format.has_palette:
-            notes.append(f"it is stored as {frame.format.name}, not as luma and chroma: its luma was computed")
-        if any(component.is_alpha for component in frame.format.components):
-            notes.append("its transparency is left out")
-        if len([other for other in container.streams.video if not is_cover(other)]) > 1:
-            notes.append("it has several pictures: the first is in color, the others are copied")
-        return Traits(
-            index=stream.index,
-            width=frame.width,
-            height=frame.height,
-            signal=signal,
-            pixels=frame.format.name,
-            planar=planar,
-            aspect=stream.sample_aspect_ratio or None,
-            rate=Fraction(rate),
-            time_base=Fraction(stream.time_base or Fraction(1, 90_000)),
-            fields=fields,
-            turn=turn,
-            orientation=orientation(turn),
-            frames=stream.frames or (math.ceil(seconds * rate) if seconds else None),
-            seconds=seconds,
-            captions="A53_CC" in frame.side_data,
-            notes=tuple(notes),
-        )
-
-
-def frames(path: Path, traits: Traits, problems: list[str]) -> Iterator[Read]:
+def frames(path: Path, traits: Traits, findings: Findings) -> Iterator[Read]:
     """Decode a film from its first frame to the last that can be read.
+
+    An empty packet repeats the frame before it.
 
     Args:
         path: the film.
         traits: of ``examine``.
-        problems: gets a line for all that could not be read.
+        findings: gets what could not be read, and what is to be known.
 
     Raises:
-        FilmError: it cannot be opened any more.
+        FilmError: the film can no longer be opened.
     """
-    losses = Losses(traits)
+    losses, held = Losses(traits), list[Read]()
     with opened(path) as container:
         stream = picture_stream(container, traits)
         stream.thread_type = "AUTO"
         timing = Timing(container, traits.index, traits.time_base, traits.rate)
-        for frame in decoded(container, stream, losses.add):
+        repeats, sent, shown = deque[int](), 0, 0
+        aspect = stream.sample_aspect_ratio
+
+        def wanted(packet: Packet[av.VideoStream]) -> bool:
+            nonlocal sent
+            sent += not packet.is_discard
+            return True
+
+        def repeated(packet: Packet[av.VideoStream]) -> None:
+            if (time := timing.of_packet(packet)) is not None:
+                repeats.append(time)
+
+        for frame in decoded(container, stream, losses.add, wanted, repeated):
+            shown += 1
             if not same_form(frame, traits):
                 losses.add(f"its picture changes to {frame.width} x {frame.height} {frame.format.name}: cut it in two there")
                 losses.ended = True
                 break
+            jumps = len(timing.shifts)
             time = timing.of(frame)
             if time is None:
                 losses.add("a frame has no time of its own, and was left out")
                 continue
-            losses.last = time
-            yield _read(frame, traits, time)
-    problems += losses.lines()
+            if len(timing.shifts) > jumps:
+                findings.notes.append(f"its clock jumps back at {_place(traits, time)}: what follows was moved to go on there")
+            if stream.sample_aspect_ratio != aspect:
+                aspect = stream.sample_aspect_ratio
+                findings.notes.append(f"its pixel aspect changes to {aspect} at {_place(traits, time)}: the first is kept")
+            yield from _with_repeats(held, repeats, traits, until=time)
+            held, losses.last = [_read(frame, traits, time, timing.length)], time
+        yield from _with_repeats(held, repeats, traits, until=None)
+        silent = sent - shown - losses.count
+        if silent > 0 and not losses.ended and stream.codec_context.name in COUNTED and traits.fields <= PROGRESSIVE:
+            losses.add(f"{silent:,} of its frames cannot be decoded")
+        findings.shifts += timing.shifts
+    findings.problems += losses.lines()
+
+
+def _place(traits: Traits, time: int) -> str:
+    return clock(float(time * traits.time_base))
+
+
+def _with_repeats(held: list[Read], repeats: deque[int], traits: Traits, *, until: int | None) -> Iterator[Read]:
+    """Yield the frame that waited, if there is one, and its repeats before a time; those of no frame are forgotten."""
+    times = []
+    while repeats and (until is None or repeats[0] < until):
+        times.append(repeats.popleft())
+    for read in held:
+        # A frame that was handed on may be written to.
+        copies = [_copied(read, traits, time) for time in times if time > read.time]
+        yield read
+        yield from copies
+
+
+def _copied(read: Read, traits: Traits, time: int) -> Read:
+    frame = av.VideoFrame(traits.width, traits.height, traits.planar)
+    for plane, own in zip(frame.planes, read.frame.planes, strict=True):
+        np.copyto(plane_of(plane, traits.signal.bits), plane_of(own, traits.signal.bits))
+    return _read_planes(frame, traits, time, read.length)
 
 
 def same_form(frame: av.VideoFrame, traits: Traits) -> bool:
@@ -199,32 +142,23 @@ class Losses:
     def __init__(self, traits: Traits) -> None:
         self.last: int | None = None
         self.ended = False
+        self.count = 0
         self._traits = traits
-        self._count = 0
         self._first = ""
 
     def add(self, reason: str) -> None:
         """Take note of something; the first counts most."""
-        if not self._count:
-            place = self._traits.time_base * (self.last or 0)
-            self._first = f"{reason} (after {clock(float(place))})"
-        self._count += 1
+        if not self.count:
+            self._first = f"{reason} (after {_place(self._traits, self.last or 0)})"
+        self.count += 1
 
     def lines(self) -> list[str]:
         """Give the line, if there is one to give."""
-        if not self._count:
+        if not self.count:
             return []
-        more = f" and {self._count - 1:,} more of the kind" if self._count > 1 else ""
+        more = f" and {self.count - 1:,} more of the kind" if self.count > 1 else ""
         what = "what comes after is left out" if self.ended else "what was readable is in the result"
         return [f"{self._first}{more}; {what}"]
-
-
-def orientation(turn: tuple[int, ...] | None) -> int:
-    """Give EXIF's orientation of a display matrix; 1 for none, and for what is no quarter turn."""
-    if turn is None:
-        return 1
-    unit = 1 << 16
-    return TURNS.get(tuple(round(turn[place] / unit) for place in (0, 1, 3, 4)), 1)  # type: ignore[arg-type]
 
 
 def upright_frame(frame: av.VideoFrame, traits: Traits, *, short: int | None = None) -> NDArray[np.uint8]:
@@ -245,116 +179,7 @@ def upright_frame(frame: av.VideoFrame, traits: Traits, *, short: int | None = N
     return np.ascontiguousarray(np.moveaxis(upright(np.moveaxis(picture, -1, 0), traits.orientation), 0, -1))
 
 
-def _picture(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """Find the stream that is the film: the first that is no cover picture."""
-    for stream in container.streams.video:
-        if not is_cover(stream):
-            return stream
-    raise FilmError(f"{path}: has no moving picture; give a film")
-
-
-def is_cover(stream: Any) -> bool:
-    """Say whether a stream is a cover picture rather than a film."""
-    return bool(int(stream.disposition) & int(av.stream.Disposition.attached_pic))
-
-
-def picture_stream(container: av.container.InputContainer, traits: Traits) -> av.VideoStream:
-    """Give the stream of a film that was examined before."""
-    return next(stream for stream in container.streams.video if stream.index == traits.index)
-
-
-def decoded(
-    container: av.container.InputContainer,
-    stream: av.VideoStream,
-    lost: Callable[[str], None],
-    wanted: Callable[[Packet[av.VideoStream]], bool] | None = None,
-) -> Iterator[av.VideoFrame]:
-    """Decode what can be decoded, of all packets or those that are wanted; each packet that cannot is told of."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.error.FFmpegError, OSError) as error:
-            lost(f"the file cannot be read on: {reason(error)}")
-            packet = None
-        if wanted and packet is not None and packet.size and not wanted(packet):
-            continue
-        try:
-            yield from stream.decode(packet if packet is not None and packet.size else None)
-        except av.error.EOFError:
-            return
-        except av.error.FFmpegError as error:
-            lost(f"damaged: {reason(error)}")
-        if packet is None or not packet.size:
-            return
-
-
-def reason(error: Exception) -> str:
-    """Give the reason of an error of FFmpeg's or the system's."""
-    return str(getattr(error, "strerror", None) or one_line(error))
-
-
-def _fields(frame: av.VideoFrame, stated: int) -> int:
-    """Give the order of fields: the frame's own, as containers and parsers do not always know, or else the stated one."""
-    if not frame.interlaced_frame:
-        return {4: BOTTOM_FIRST, 5: TOP_FIRST}.get(stated, stated)  # of fields that are coded and shown in opposite orders
-    graph = Graph()
-    begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
-    top = graph.add("select", r"eq(interlace_type\,TOPFIRST)")
-    graph.link_nodes(begin, top, graph.add("buffersink")).configure()
-    graph.vpush(frame)
-    try:
-        graph.vpull()
-    except BlockingIOError:  # it was not let through
-        return BOTTOM_FIRST
-    return TOP_FIRST
-
-
-def _turn(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    found: Any = frame.side_data.get("DISPLAYMATRIX")
-    return None if found is None else tuple(int(number) for number in np.frombuffer(bytes(found), "<i4"))
-
-
-def _signal(frame: av.VideoFrame, stream: av.VideoStream, path: Path) -> tuple[Signal, str]:
-    """Find how a film stores color, and the pixel format in which its luma is a plane."""
-    form, context = frame.format, stream.codec_context
-    name, bits = form.name, form.components[0].bits
-    if not 1 <= bits <= 16:
-        raise FilmError(f"{path}: is stored as {name}, whose luma has {bits} bits; convert it to 16 or fewer first")
-    computed = form.is_rgb or form.has_palette or form.is_bit_stream or name.startswith("xyz")
-    if computed:
-        bits = 8 if bits <= 8 else 10 if bits <= 10 else 12 if bits <= 12 else 16
-        grey = form.is_bit_stream or name.startswith(("mono", "gray"))
-        return Signal(bits, True, assumed(0, 480), assumed(0, 480), 13), _named("gray" if grey else "yuv444p", bits)
-    matrix = frame.colorspace if frame.colorspace not in (0, UNSTATED) else assumed(frame.width, frame.height)
-    if matrix not in WEIGHTS:
-        raise FilmError(f"{path}: its color matrix is number {matrix} of H.273, which has no plain luma; convert it to BT.709")
-    primaries = context.color_primaries
-    if primaries == UNSTATED:
-        primaries = matrix if matrix in (BT709, 5, 6, 7, BT2020) else UNSTATED
-    stated = context.color_range or frame.color_range
-    # FFmpeg takes grey formats for full range where nothing is stated.
-    full = stated == 2 or name.startswith("yuvj") or (stated == 0 and name.startswith(("gray", "ya")))
-    return Signal(bits, full, matrix, primaries, context.color_trc), _planar(form)
-
-
-def _named(base: str, bits: int) -> str:
-    return base if bits == 8 else f"{base}{bits}le"
-
-
-def _planar(form: av.VideoFormat) -> str:
-    """Name the pixel format of the same samples that has luma in a plane of its own, in this machine's byte order."""
-    name, bits = form.name, form.components[0].bits
-    if name.startswith(("gray", "ya")):
-        return _named("gray", bits)
-    if name.startswith("yuv") and form.is_planar and not form.is_big_endian:
-        return name
-    # A format of 64 x 64 pixels tells how many of them share a sample of chroma.
-    chroma = next(part for part in av.VideoFormat(name, 64, 64).components if part.is_chroma)
-    return _named({(64, 64): "yuv444p", (32, 64): "yuv422p"}.get((chroma.width, chroma.height), "yuv420p"), bits)
-
-
-def _read(frame: av.VideoFrame, traits: Traits, time: int) -> Read:
+def _read(frame: av.VideoFrame, traits: Traits, time: int, length: int) -> Read:
     if traits.planar != traits.pixels or frame.planes[0].line_size < 0:
         computed = traits.signal.full and not traits.pixels.startswith(("yuv", "nv", "p0", "p2", "p4", "gray", "ya"))
         frame = frame.reformat(
@@ -363,9 +188,12 @@ def _read(frame: av.VideoFrame, traits: Traits, time: int) -> Read:
             src_color_range=2 if traits.signal.full else 1,
             dst_color_range=2 if traits.signal.full else 1,
         )
+    return _read_planes(frame, traits, time, length)
+
+
+def _read_planes(frame: av.VideoFrame, traits: Traits, time: int, length: int) -> Read:
     planes = [plane_of(plane, traits.signal.bits) for plane in frame.planes[:3]]
-    chroma = (planes[1], planes[2]) if len(planes) == 3 else None
-    return Read(frame, planes[0], chroma, time, frame.duration or 0)
+    return Read(frame, planes[0], (planes[1], planes[2]) if len(planes) == 3 else None, time, length)
 
 
 def plane_of(plane: Any, bits: int) -> Plane:

@@ -16,7 +16,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from photochrom.color import Plane
 from photochrom.errors import OptionError, OutputError, one_line
-from photochrom.video.media.decode import PROGRESSIVE, TOP_FIRST, Traits, plane_of
+from photochrom.video.media.decode import plane_of
+from photochrom.video.media.probe import PROGRESSIVE, TOP_FIRST, Traits
 from photochrom.video.resume import Chunk
 
 CODECS = {

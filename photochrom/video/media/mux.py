@@ -5,20 +5,21 @@ from __future__ import annotations
 import errno
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import av
 from av.packet import Packet
 
 from photochrom.errors import OptionError, OutputError
-from photochrom.video.media import decode
-from photochrom.video.media.decode import Traits, opened
-from photochrom.video.media.encode import Encoder, captioned, chroma_step, configured, fielded, new_frame, put
-from photochrom.video.media.timestamps import packet_time
+from photochrom.video.media import matroska, probe
+from photochrom.video.media.encode import Encoder, captioned, chroma_step, fielded, new_frame, put
+from photochrom.video.media.probe import Traits, opened
+from photochrom.video.media.streams import FINEST, NEGATIVE, Made, fits, lay_out, tagged, unheld
+from photochrom.video.media.timestamps import BACK_S, packet_time
 from photochrom.video.resume import Chunk, Segment, Work
 
 CONTAINERS = {
@@ -37,42 +38,11 @@ CONTAINERS = {
 
 CLOCKED = frozenset({"avi", "flv", "mpeg", "mpegts", "mxf", "nut"})
 """Containers that do not hold time stamps as they are."""
-NEGATIVE = frozenset({"mp4", "mov"})
-"""Containers that hold time stamps below 0."""
-FINEST = 1_000_000
-"""Units a second from which on mp4 and mov choose their own: they have 32 bits for how long a frame lasts."""
-
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 """Numbers of errors that are the disk's, not the container's."""
 
-COVERS = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "bmp": ("bmp", "image/bmp"), "gif": ("gif", "image/gif")}
-"""Ending and kind of a cover picture by FFmpeg's name of its codec."""
-
 TRIED = 32
 """Packets of sound and subtitles with which a container is tried."""
-
-STALE = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "ENCODER", "encoder")
-"""Beginnings of entries that speak of the encoded picture that is replaced."""
-COMMON = {
-    *("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping", "lyrics"),
-    *("description", "synopsis", "show", "episode_id", "network", "keywords", "creation_time", "encoder"),
-    *("major_brand", "minor_version", "compatible_brands"),
-}
-"""Entries that mp4 holds in their common form."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """How the picture of a result is encoded."""
-
-    codec: str
-    options: Mapping[str, str]
-    threads: int
-    container: str
-    credit: str
-    """What the result says of its colors."""
-    dropped: frozenset[int]
-    """Numbers of streams of the source that are left out."""
 
 
 def encoder(made: Made, traits: Traits) -> Encoder:
@@ -89,35 +59,43 @@ def container_of(target: Path) -> str:
     return found
 
 
-def check(source: Path, draft: Path, *, traits: Traits, made: Made) -> list[str]:
-    """Try whether the encoder and the container take the film, a grey frame and its first sounds, and say what is left out.
+def check(source: Path, draft: Path, *, traits: Traits, made: Made) -> tuple[Made, list[str]]:
+    """Try whether the encoder and the container take the film, a grey frame and its first sounds.
+
+    Returns:
+        How the result is made without the data streams that the container does not hold; and notes on these.
 
     Raises:
         OptionError: the encoder or the container refuses.
         OutputError: the draft cannot be written.
-        FilmError: the source cannot be opened any more.
+        FilmError: the source can no longer be opened.
     """
     trial = encoder(made, traits)
     frame = new_frame(traits, chroma_step(made.codec, traits))
     for number in range(len(frame.planes)):
         put(frame, number, traits.signal.grey, bits=traits.signal.bits)
     try:
-        with opened(source) as container, _created(draft, container, made, begin=Fraction(0)) as output:
-            picture, copies, notes = _laid_out(container, output, traits, made)
-            _begin(output, made)
-            begin = container.streams[traits.index].start_time or 0
-            for chunk in (*trial.encode(frame), *trial.finish()):  # some containers refuse no sooner
-                output.mux_one(_packet(chunk, picture, traits, pts=begin, dts=begin))
-            for packet in islice(_others(container, copies, []), TRIED):
-                packet.stream = copies[packet.stream.index]
-                output.mux_one(packet)
+        with opened(source) as container:
+            left = unheld(container, traits, made)
+            made = replace(made, dropped=made.dropped | set(left))
+            with _created(draft, container, made, begin=Fraction(0)) as output:
+                picture, copies = lay_out(container, output, traits, made)
+                _begin(output, made)
+                begin = container.streams[traits.index].start_time or 0
+                for chunk in (*trial.encode(frame), *trial.finish()):  # some containers refuse no sooner
+                    output.mux_one(_packet(chunk, picture, traits, pts=begin, dts=begin))
+                for packet in islice(_others(container, copies, []), TRIED):
+                    packet.stream = copies[packet.stream.index]
+                    output.mux_one(packet)
     except av.error.FFmpegError as error:
         raise _failed(draft, made, error) from error
     draft.unlink()
-    return notes
+    return made, list(left.values())
 
 
-def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Work, done: Sequence[Segment]) -> list[str]:
+def assemble(
+    source: Path, draft: Path, *, traits: Traits, made: Made, work: Work, done: Sequence[Segment], shifts: Sequence[Fraction]
+) -> list[str]:
     """Write the result.
 
     Args:
@@ -127,6 +105,7 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
         made: how it was encoded.
         work: holds the segments.
         done: the segments.
+        shifts: for each jump of the source's clock back, the seconds by which all that follows is moved.
 
     Returns:
         What of the source could not be read.
@@ -140,7 +119,7 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
     begin = work.chunks(0)[0].times[0] * traits.time_base
     try:
         with opened(source) as container, _created(draft, container, made, begin=begin) as output:
-            picture, copies, _ = _laid_out(container, output, traits, made)
+            picture, copies = lay_out(container, output, traits, made)
             _begin(output, made)
             encoded = bytes(picture.codec_context.extradata or b"").hex()
             if any(segment.extradata != encoded for segment in done):
@@ -151,7 +130,7 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
             if made.container == "avi":
                 ours = _counted(ours, traits)
             waiting = next(ours, None)
-            for packet in _others(container, copies, problems):
+            for packet in _others(container, copies, problems, shifts):
                 at = packet_time(packet)
                 while waiting is not None and (at is None or (packet_time(waiting) or 0) <= at):
                     output.mux_one(waiting)
@@ -163,6 +142,8 @@ def assemble(source: Path, draft: Path, *, traits: Traits, made: Made, work: Wor
                 waiting = next(ours, None)
     except av.error.FFmpegError as error:
         raise _failed(draft, made, error) from error
+    if traits.aspect and matroska.states_aspect(made.container, traits.aspect):
+        matroska.state_aspect(draft, traits.width, traits.height, traits.aspect)
     return problems
 
 
@@ -171,7 +152,7 @@ def remarks(traits: Traits, made: Made) -> list[str]:
     container, notes = made.container, []
     if container in ("matroska", "webm") and (traits.time_base * 1000).denominator != 1:
         notes.append(f"{container} counts milliseconds: time stamps are rounded to them")
-    elif container in NEGATIVE and not _fits(traits):
+    elif container in NEGATIVE and not fits(traits):
         notes.append(f"{container} counts no unit as short as {traits.time_base} s: time stamps are rounded")
     elif container in CLOCKED:
         notes.append(f"{container} has a clock of its own: time stamps are moved or rounded")
@@ -193,99 +174,12 @@ def _created(draft: Path, source: av.container.InputContainer, made: Made, *, be
         options["output_ts_offset"] = f"{-source.start_time}us"  # it would be filled with empty frames from 0 on
     if made.container in NEGATIVE and begin.denominator <= FINEST:
         options["movie_timescale"] = str(math.lcm(1000, begin.denominator))  # units a second of when the picture begins
-    if _tagged(source, made):
+    if tagged(source, made):
         options["movflags"] = "use_metadata_tags"
     try:
-        return av.open(str(draft), "w", format=made.container, container_options=options)
+        return av.open(probe.address(draft), "w", format=made.container, container_options=options)
     except (OSError, av.error.FFmpegError) as error:
-        raise OutputError(f"{draft.parent}: cannot be written ({decode.reason(error)}); choose another place") from error
-
-
-def _fits(traits: Traits) -> bool:
-    return traits.time_base.denominator <= FINEST
-
-
-def _laid_out(
-    source: av.container.InputContainer, output: av.container.OutputContainer, traits: Traits, made: Made
-) -> tuple[av.VideoStream, dict[int, Any], list[str]]:
-    """Add the streams of a result: its picture, those that are copied by their number in the source; and what is left out."""
-    copies: dict[int, Any] = {}
-    notes: list[str] = []
-    picture: av.VideoStream | None = None
-    for stream in source.streams:
-        if stream.index == traits.index:
-            picture = _picture(output, stream, traits, made)
-            continue
-        if stream.index in made.dropped:
-            continue
-        if stream.type == "data" and source.chapters() and made.container in NEGATIVE:
-            continue  # the chapters themselves, which the container writes anew
-        if decode.is_cover(stream) and made.container == "matroska":
-            output.add_attachment(*_cover(source, stream))  # it would become a film of one frame
-            continue
-        if decode.is_cover(stream) and (made.container != "mp4" or _tagged(source, made)):
-            what = "no cover picture" + (" beside metadata of uncommon names" if made.container == "mp4" else "")
-            raise OptionError(
-                f"{made.container} holds {what} (stream {stream.index}): write an .mkv, or leave it out (--drop {stream.index})"
-            )
-        name = getattr(stream.codec_context, "name", None) or getattr(stream, "name", None) or "unknown"
-        try:
-            copy = output.add_stream_from_template(stream, opaque=True)
-        except (ValueError, av.error.FFmpegError) as error:
-            if stream.type in ("data", "unknown"):
-                notes.append(f"stream {stream.index} ({stream.type}) is left out, which {made.container} does not hold")
-                continue
-            what = f"{made.container} holds no {stream.type} of the kind {name} (stream {stream.index})"
-            other = "a file of the source's kind" if made.container in ("matroska", "webm") else "an .mkv"
-            raise OptionError(f"{what}: write {other}, or leave it out (--drop {stream.index})") from error
-        copy.metadata.update(stream.metadata)
-        copy.disposition = stream.disposition
-        if stream.type != "attachment":
-            copies[stream.index] = copy
-    assert picture is not None
-    output.metadata.update(_metadata(source, made))
-    output.set_chapters(source.chapters())
-    return picture, copies, notes
-
-
-def _cover(source: av.container.InputContainer, stream: Any) -> tuple[str, str, bytes]:
-    """Give name, kind and content of a cover picture."""
-    said = {key.lower(): value for key, value in stream.metadata.items()}
-    ending, kind = COVERS.get(stream.codec_context.name, ("bin", "application/octet-stream"))
-    with opened(Path(source.name)) as again:
-        content = next((bytes(packet) for packet in again.demux(again.streams[stream.index]) if packet.size), b"")
-    return said.get("filename", f"cover.{ending}"), said.get("mimetype", kind), content
-
-
-def _tagged(source: av.container.InputContainer, made: Made) -> bool:
-    """Say whether the metadata have names that mp4 and mov hold only in a form of their own."""
-    return made.container in NEGATIVE and not COMMON.issuperset(key.lower() for key in _metadata(source, made))
-
-
-def _picture(output: av.container.OutputContainer, stream: Any, traits: Traits, made: Made) -> Any:
-    try:
-        picture: Any = output.add_stream(made.codec, rate=traits.rate, options=dict(made.options))
-    except ValueError as error:
-        raise OptionError(
-            f"{made.container} holds no picture of {made.codec}: choose another codec, or write an .mkv"
-        ) from error
-    header = bool(int(picture.codec_context.flags) & int(av.codec.context.Flags.global_header))
-    context = picture.codec_context
-    configured(context, made.codec, traits, made.options, threads=made.threads, header=header)
-    picture.metadata.update({key: value for key, value in stream.metadata.items() if not key.startswith(STALE)})
-    picture.disposition = stream.disposition
-    if made.container in NEGATIVE and _fits(traits):
-        picture.time_base = traits.time_base
-    if traits.turn is not None:
-        picture.set_display_matrix(traits.turn)
-    return picture
-
-
-def _metadata(source: av.container.InputContainer, made: Made) -> dict[str, str]:
-    found = {key: value for key, value in source.metadata.items() if key not in ("encoder", "ENCODER")}
-    name = next((key for key in found if key.lower() == "comment"), "comment")
-    found[name] = "\n".join(filter(None, [found.get(name), made.credit]))
-    return found
+        raise OutputError(f"{draft.parent}: cannot be written ({probe.reason(error)}); choose another place") from error
 
 
 def _begin(output: av.container.OutputContainer, made: Made) -> None:
@@ -300,12 +194,12 @@ def _begin(output: av.container.OutputContainer, made: Made) -> None:
 def _failed(draft: Path, made: Made, error: av.error.FFmpegError) -> OptionError | OutputError:
     """Tell a disk that is full or broken from a container that refuses."""
     if error.errno in FULL:
-        return OutputError(f"{draft.parent}: cannot be written ({decode.reason(error)}); choose another place")
+        return OutputError(f"{draft.parent}: cannot be written ({probe.reason(error)}); choose another place")
     return _refused(made, error)
 
 
 def _refused(made: Made, error: Exception) -> OptionError:
-    what = f"{made.container} does not take these streams, the picture by {made.codec} ({decode.reason(error)})"
+    what = f"{made.container} does not take these streams, the picture by {made.codec} ({probe.reason(error)})"
     return OptionError(f"{what}: write an .mkv, choose another codec (--codec), or drop some (--drop)")
 
 
@@ -350,19 +244,49 @@ def _packet(chunk: Chunk, stream: av.VideoStream, traits: Traits, *, pts: int, d
     return packet
 
 
-def _others(container: av.container.InputContainer, copies: Mapping[int, Any], problems: list[str]) -> Iterator[Packet[Any]]:
-    """Read what is copied, as far as that can be read."""
+def _others(
+    container: av.container.InputContainer, copies: Mapping[int, Any], problems: list[str], shifts: Sequence[Fraction] = ()
+) -> Iterator[Packet[Any]]:
+    """Read what is copied, as far as that can be read; where the clock jumps back, what follows is moved as the picture is."""
     streams = [stream for stream in container.streams if stream.index in copies]
     if not streams:
         return
+    clocks = {stream.index: _Clock(shifts) for stream in streams}
     packets = container.demux(*streams)
     while True:
         try:
             packet = next(packets, None)
         except (OSError, av.error.FFmpegError) as error:
-            problems.append(f"its sound or subtitles cannot be read to their end ({decode.reason(error)})")
+            problems.append(f"its sound or subtitles cannot be read to their end ({probe.reason(error)})")
             return
         if packet is None:
             return
         if packet.size:
+            clocks[packet.stream.index].move(packet)
             yield packet
+
+
+@final
+class _Clock:
+    """Move the packets of one stream where the clock of its film jumps back."""
+
+    def __init__(self, shifts: Sequence[Fraction]) -> None:
+        self._shifts = list(shifts)
+        self._shift = Fraction(0)
+        self._before: Fraction | None = None
+        self._last: int | None = None
+
+    def move(self, packet: Packet[Any]) -> None:
+        at = packet_time(packet)
+        if at is None or not (self._shifts or self._shift):
+            return
+        if self._shifts and self._before is not None and self._before - at > BACK_S:
+            self._shift = self._shifts.pop(0)
+        self._before = at
+        moved = round(self._shift / packet.time_base)
+        if packet.dts is not None and moved:
+            dts = packet.dts + moved
+            packet.dts = dts if self._last is None else max(dts, self._last + 1)
+        if packet.pts is not None and moved:
+            packet.pts = max(packet.pts + moved, packet.dts if packet.dts is not None else packet.pts + moved)
+        self._last = packet.dts

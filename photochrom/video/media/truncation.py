@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from photochrom.video.media.decode import Traits, opened
+from photochrom.video.media.probe import Traits, opened
 from photochrom.video.media.timestamps import packet_time
 
 STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})

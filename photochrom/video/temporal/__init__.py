@@ -5,6 +5,7 @@ from photochrom.video.temporal.frame_kind import Kind, kind_of
 from photochrom.video.temporal.point_tracks import Point, Trail
 from photochrom.video.temporal.propagate import Carried, Steadiness, color_segment, half, small
 from photochrom.video.temporal.scene_cuts import Cuts
+from photochrom.video.temporal.scene_kind import SceneKind
 from photochrom.video.temporal.scene_match import Look, alike, look
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Kind",
     "Look",
     "Point",
+    "SceneKind",
     "Steadiness",
     "Trail",
     "alike",

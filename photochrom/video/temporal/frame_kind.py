@@ -25,6 +25,8 @@ THICK = 0.06
 """Width that no stroke has, as a share of the short side."""
 REST = 0.003
 """Share of the frame that may be neither thin strokes nor ground: dirt, a seal in a corner."""
+EDGE = 0.01
+"""Share of the frame that may be strokes which touch its edge, such as scratches. A window or the sky at the edge has more."""
 
 
 def kind_of(frame: Bytes) -> Kind:
@@ -42,4 +44,8 @@ def kind_of(frame: Bytes) -> Kind:
     strokes = (np.abs(frame - np.float32(ground)) > max(STROKE * reach, 8)).astype(np.uint8)
     side = max(round(THICK * min(frame.shape)), 3)
     thick = cv2.morphologyEx(strokes, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
-    return "title" if float(thick.mean()) <= REST else "picture"
+    if float(thick.mean()) > REST:
+        return "picture"
+    _, parts = cv2.connectedComponents(strokes)
+    at_edge = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    return "picture" if float(np.isin(parts, at_edge[at_edge > 0]).mean()) > EDGE else "title"

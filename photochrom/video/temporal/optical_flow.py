@@ -24,6 +24,8 @@ GRAIN = 30.0
 """Luma of 255 by which the two ends of a flow may differ without much doubt, as grain makes them."""
 ALIKE = 0.9
 """Correlation from which two frames are taken for the same picture under another exposure."""
+EVEN, AROUND = 1.5, 7
+"""Standard deviation of luma, of 255, around a pixel, below which nothing is drawn there, and side of what is around it."""
 SMALLEST = 24
 """Shortest side that flow is found on, in pixels: the method's pyramid needs so many. In smaller frames nothing moves."""
 
@@ -54,10 +56,12 @@ class Motion:
         if self._still:
             flows = [np.zeros((*one.shape, 2), np.float32) for _ in range(2)]
         else:
-            even = _evened(two, one)
-            flows = [search(self._search, *pair) for pair in ((one, even), (even, one))]
+            equal = _evened(two, one)
+            flows = [search(self._search, *pair) for pair in ((one, equal), (equal, one))]
         ends = one.astype(np.float32), two.astype(np.float32)
-        on, back = (_returns(*pair) for pair in (flows, flows[::-1]))
+        even = [_even(end) for end in ends]
+        on = _returns(flows[0], flows[1], np.minimum(even[0], sample(even[1], flows[0])))
+        back = _returns(flows[1], flows[0], np.minimum(even[1], sample(even[0], flows[1])))
         moved = sample(ends[1], flows[0]), sample(ends[0], flows[1])
         # What is moved is interpolated and has less contrast: a ratio to it alone is too large, and would add up over frames.
         exposure = (_contrast(ends[0], moved[0], on) / _contrast(ends[1], moved[1], back)) ** 0.5
@@ -100,13 +104,19 @@ def _squared(flow: Float) -> Float:
     return cast(Float, np.square(flow[..., 0]) + np.square(flow[..., 1]))
 
 
-def _returns(there: Float, back: Float) -> Float:
+def _even(luma: Float) -> Float:
+    """Say where nothing is drawn, so that a flow that is off does no harm: ``(h, w)`` from 1 to 0."""
+    mean, square = (cv2.blur(plane, (AROUND, AROUND)) for plane in (luma, np.square(luma)))
+    return np.exp((np.square(mean) - square).clip(max=0) / np.float32(EVEN**2))
+
+
+def _returns(there: Float, back: Float, even: Float) -> Float:
     """Say how well a flow and the one back cancel: ``(h, w)`` from 1 to 0, which it is where the flow leaves the frame."""
     returned = sample(back, there)
     missed = _squared(there + returned)
     length = _squared(there) + _squared(returned)
     (x, y), (height, width) = _places(there), there.shape[:2]
-    trust = np.exp(-missed / (SLACK + SHARE * length), dtype=np.float32)
+    trust = np.maximum(np.exp(-missed / (SLACK + SHARE * length), dtype=np.float32), even)
     trust[(x <= -1) | (y <= -1) | (x >= width) | (y >= height)] = 0
     return trust
 

@@ -19,12 +19,15 @@ from photochrom.color import Bytes, Float
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import OptionError, one_line
 from photochrom.video.temporal.denoise import clean
-from photochrom.video.temporal.frame_kind import Kind
 from photochrom.video.temporal.optical_flow import Link, Motion, sample
 from photochrom.video.temporal.point_tracks import Point, nearest_last, track
 
 LEAST = 1e-3
 """Weight of what nothing speaks for: it counts where there is nothing better."""
+AROUND, ALIKE = 2, 15.0
+"""Frames on either side whose colors are averaged with those of a frame, and luma of 255 by which they may differ there."""
+PLAIN = 8.0
+"""Standard deviation of luma, of 255: frames with less count less, even if all frames of a segment are so."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def small(luma: Bytes, colorizer: Colorizer) -> Bytes:
 
 def color_segment(
     frames: Sequence[Bytes],
-    kinds: Sequence[Kind],
+    shares: Sequence[float],
     colorizer: Colorizer,
     *,
     knobs: Steadiness,
@@ -106,7 +109,7 @@ def color_segment(
 
     Args:
         frames: ``(h, w)`` uint8 luma of each frame, as ``small`` makes it.
-        kinds: of each, as ``kind_of`` tells them.
+        shares: of its color that each frame gets, in [0, 1], as ``SceneKind`` tells them.
         colorizer: how to color.
         knobs: how steady.
         before: what the segment before left, if it is of the same scene.
@@ -114,8 +117,8 @@ def color_segment(
         later: where hints of later segments lie in the last frame that is a picture, as a ``Trail`` finds them.
 
     Returns:
-        ``(2, h, w)`` float32 chroma of each frame at the network's own scale, zeros where the frame is no picture; and what the
-        next segment takes as ``before``.
+        ``(2, h, w)`` float32 chroma of each frame at the network's own scale, zeros where its share is 0; and what the next
+        segment takes as ``before``.
 
     Raises:
         OptionError: there are no frames, a hint names a frame or a point that is not there, or the model takes no hints.
@@ -123,7 +126,7 @@ def color_segment(
     if not frames or not set(hints) <= set(range(len(frames))):
         raise OptionError(f"a segment of {len(frames)} frames has hints at {sorted(hints)}: expected frames, and hints in them")
     halves = [half(frame) for frame in frames]
-    shown = [index for index, kind in enumerate(kinds) if index in hints or kind == "picture"]
+    shown = [index for index, share in enumerate(shares) if index in hints or share > 0]
     result = [np.zeros((2, *each.shape), np.float32) for each in halves]
     if not shown:
         nothing = np.zeros((*halves[-1].shape, 3), np.float32)
@@ -149,11 +152,12 @@ def color_segment(
     start = np.zeros_like(fresh[keys[0]]) if before is None else _weighed(before.chroma, before.weight)
     ahead = _pass(fresh, back, start, knobs=knobs)
     behind = _pass(fresh, on, np.zeros_like(start), knobs=knobs, reverse=True)
-    colors = [_color(one + two) for one, two in zip(ahead, behind, strict=True)]
+    colors = _smoothed([_color(one + two) for one, two in zip(ahead, behind, strict=True)], path, links)
     if before is not None:
         _lead_over(colors, back, before, knobs=knobs)
     for index, color in zip(shown, colors[len(head) :], strict=True):
-        result[index] = np.stack(cv2.split(cv2.resize(color, size, interpolation=cv2.INTER_AREA)))
+        share = np.float32(1 if index in hints else shares[index])
+        result[index] = share * np.stack(cv2.split(cv2.resize(color, size, interpolation=cv2.INTER_AREA)))
     return result, Carried(path[-1], colors[-1], (ahead[-1] + fresh[keys[-1]])[..., 2], known[-1])
 
 
@@ -174,7 +178,7 @@ def _predict(
     """
     said, size = {}, (0, 0)
     contrast = {key: float(frame.std()) for key, frame in frames.items()}
-    most = max(*contrast.values(), LEAST)
+    most = max(*contrast.values(), PLAIN)
     for key, frame in frames.items():
         hints = tuple(point.hint for point in points[key])
         asked = Colorizer(colorizer.model, replace(colorizer.options, hints=hints)) if hints else colorizer
@@ -226,6 +230,28 @@ def _pass(
         result.append(here if reverse else state)
         state = here
     return result[::-1] if reverse else result
+
+
+def _smoothed(colors: Sequence[Float], frames: Sequence[Bytes], links: Sequence[tuple[Link, Link]]) -> list[Float]:
+    """Average the colors of each frame with those of the frames around it, where luma is alike along the motion.
+
+    Where a flow is not trusted for one frame, what is carried from one side ends, and colors would switch.
+    """
+    lumas = [frame.astype(np.float32) for frame in frames]
+    total = [color * np.float32(AROUND + 1) for color in colors]
+    weights = [np.full(color.shape[:2], AROUND + 1, np.float32) for color in colors]
+    for step in (1, -1):
+        moved = list(zip(colors, lumas, strict=True))
+        for far in range(1, AROUND + 1):
+            for index in range(len(colors)) if step == -1 else reversed(range(len(colors))):
+                if 0 <= index - step * far < len(colors):
+                    link = links[index - 1][1] if step == 1 else links[index][0]
+                    moved[index] = tuple(sample(plane, link.flow) for plane in moved[index - step])  # type: ignore[assignment]
+                    color, luma = moved[index]
+                    weight = np.exp(np.square(lumas[index] - luma) / np.float32(-2 * ALIKE**2)) * np.float32(AROUND + 1 - far)
+                    total[index] = total[index] + color * weight[..., None]
+                    weights[index] = weights[index] + weight
+    return [color / weight[..., None] for color, weight in zip(total, weights, strict=True)]
 
 
 def _lead_over(colors: list[Float], links: Sequence[Link], before: Carried, *, knobs: Steadiness) -> None:
