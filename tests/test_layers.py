@@ -82,7 +82,7 @@ FLOORS = {
     "training": """
         checkpoint config data
         log networks
-        losses onnx_import regularizers
+        launch losses onnx_import regularizers
         step
         setup validate
         export loop
@@ -141,6 +141,9 @@ OWNERS = {
     "pyvips": "photo/vips.py",
     "pi_heif": "photo/codecs/pillow.py",
     "av": "video/*",
+    "matplotlib": "training/log.py study/figures.py",
+    "jinja2": "study/*",
+    "scipy": "study/results.py",
 }
 """The only modules that may import a library, at the top or inside a function."""
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from photochrom.errors import TrainingError
 from photochrom.study.config import Run, Study, to_toml
-from photochrom.study.diagnostics import read_columns
 from photochrom.study.runner import Options, reason_of, state
 from photochrom.study.worker import RUNS, test_photographs
+from photochrom.training.log import read_columns
 
 PROBE_STEPS = 4
 SCORING_SECONDS = 0.03

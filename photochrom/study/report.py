@@ -12,12 +12,13 @@ from photochrom.evaluation.metrics import Value
 from photochrom.evaluation.scores import GREY
 from photochrom.study import figures, findings, panels, prose
 from photochrom.study.config import Study
-from photochrom.study.diagnostics import Columns, Numbers, read_columns
+from photochrom.study.diagnostics import Columns, Numbers
 from photochrom.study.figures import BLUE, GREEN, ORANGE, PURPLE, Branch, Line, Moment
 from photochrom.study.figures import GREY as PALE
 from photochrom.study.findings import MARKS, against_grey, interval
 from photochrom.study.results import Cell, Row, cells, rows
 from photochrom.study.worker import RUNS
+from photochrom.training.log import read_columns
 from photochrom.version import __version__
 
 REPORT = "report.html"

@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from photochrom.training import config, loop
+from photochrom.training import config, launch, loop
 
 UNET = {
     "generator": "unet",
@@ -31,7 +31,7 @@ def losses(run):
 
 def train(prepared, run, precision, *, devices=1):
     settings = config.from_table(UNET | {"precision": precision})
-    loop.train(settings, [prepared], run=run, devices=devices, accelerator="cpu")
+    loop.train(settings, [prepared], run=run, compute=loop.Compute(devices=devices, accelerator="cpu"))
     return losses(run)
 
 
@@ -52,7 +52,7 @@ def test_auto_takes_bfloat16_where_it_pays(monkeypatch, generator, native, preci
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     settings = config.load(generator, ["precision=auto"])
-    assert loop.precision_of(settings, "cpu") == precision
+    assert launch.precision_of(settings, "cpu") == precision
 
 
 def test_the_run_keeps_what_auto_became(prepared, tmp_path):
