@@ -55,5 +55,5 @@ def test_what_cannot_be_compared_is_refused(pictures, monkeypatch):
         raise ModuleNotFoundError("No module named 'torch_fidelity'")
 
     monkeypatch.setattr(fid, "FrechetInceptionDistance", missing)
-    with pytest.raises(ConfigError, match="No module named 'torch_fidelity'.*use efficientnet-lite0"):
+    with pytest.raises(ConfigError, match=r"No module named 'torch_fidelity'.*use efficientnet-lite0"):
         frechet_distance(pictures, pictures, features="inception")
