@@ -73,7 +73,7 @@ FLOORS = {
     """,
     "photo/metadata": "exif icc iptc",
     "study": """
-        config diagnostics figures prose
+        config diagnostics figures
         worker
         results
         findings panels runner

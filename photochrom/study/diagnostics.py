@@ -21,6 +21,14 @@ BY_HEART = 0.15
 """Accuracy on training pairs above that on held-out ones from which the discriminator knows its photographs by heart."""
 GREYISH = 0.15
 """Share of the truth's mean chroma below which the answers are as good as grey."""
+ALARMS = {
+    "The discriminator's loss was near 0": "the discriminator's loss was near 0 in a part of the log",
+    "The discriminator won": f"the discriminator won: late in the run it told over {100 * WON:.0f} % of the pictures apart",
+    "The discriminator learned by heart": "the discriminator learned its training photographs by heart: it told over "
+    f"{100 * BY_HEART:.0f} % more of them apart than of photographs that it had not seen",
+    "The answers are nearly grey": f"the answers are nearly grey: below {100 * GREYISH:.0f} % of the true chroma",
+}
+"""What an alarm of a run begins with, and what to say of several such runs."""
 
 
 def examine(folder: Path) -> dict[str, Any]:
