@@ -50,7 +50,7 @@ def shard(folder: Path) -> None:
 def ours(settings: config.Config, folder: Path, devices: int) -> tuple[float, list[dict[str, float]]]:
     """Train with the package; gives images/s and the losses of each line of the log."""
     with tempfile.TemporaryDirectory() as run:
-        loop.train(settings, [folder], run=Path(run) / "run", devices=devices, accelerator="cpu")
+        loop.train(settings, [folder], run=Path(run) / "run", compute=loop.Compute(devices=devices, accelerator="cpu"))
         with (Path(run) / "run" / "log.csv").open() as file:
             rows = list(csv.DictReader(file))
     names = ("generator", "l1", "real", "fake")

@@ -61,7 +61,9 @@ def study(
     plan = experiments.load(config, _folders(data or []))
     options = runner.Options(jobs=jobs, accelerator=accelerator, workers=workers, retry=retry)
     if dry_run:
-        _print_plan(plan, output, estimate(plan, output, options), jobs)
+        print(f"dry run of '{plan.title}': {len(plan.runs)} runs; nothing is written", file=sys.stderr, flush=True)
+        found = estimate(plan, output, options, say=lambda what: print(what, file=sys.stderr, flush=True))
+        _print_plan(plan, output, found, jobs)
         return 0
     shown = list(read(pictures)) if pictures else []
     runner.run(plan, output, options=options, progress=_say)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from photochrom.training.log import read_columns
 
 Numbers = list[float | None]
 Columns = dict[str, Numbers]
@@ -20,23 +21,14 @@ BY_HEART = 0.15
 """Accuracy on training pairs above that on held-out ones from which the discriminator knows its photographs by heart."""
 GREYISH = 0.15
 """Share of the truth's mean chroma below which the answers are as good as grey."""
-
-
-def read_columns(path: Path) -> Columns:
-    """Read a CSV file of a run as columns of numbers, None where a cell is empty or a word; no file, no columns."""
-    if not path.exists():
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        head, *rows = list(csv.reader(file)) or [[]]
-    return {name: [_number(row[place]) for row in rows if len(row) == len(head)] for place, name in enumerate(head)}
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
+ALARMS = {
+    "The discriminator's loss was near 0": "the discriminator's loss was near 0 in a part of the log",
+    "The discriminator won": f"the discriminator won: late in the run it told over {100 * WON:.0f} % of the pictures apart",
+    "The discriminator learned by heart": "the discriminator learned its training photographs by heart: it told over "
+    f"{100 * BY_HEART:.0f} % more of them apart than of photographs that it had not seen",
+    "The answers are nearly grey": f"the answers are nearly grey: below {100 * GREYISH:.0f} % of the true chroma",
+}
+"""What an alarm of a run begins with, and what to say of several such runs."""
 
 
 def examine(folder: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,9 @@ import numpy as np
 
 from photochrom.errors import TrainingError
 from photochrom.study.config import Run, Study, to_toml
-from photochrom.study.diagnostics import read_columns
 from photochrom.study.runner import Options, reason_of, state
 from photochrom.study.worker import RUNS, test_photographs
+from photochrom.training.log import read_columns
 
 PROBE_STEPS = 4
 SCORING_SECONDS = 0.03
@@ -48,11 +49,17 @@ class Estimate:
     """With the jobs asked for, as if each had a core of its own."""
 
 
-def estimate(study: Study, output: Path, options: Options) -> Estimate:
+def estimate(study: Study, output: Path, options: Options, *, say: Callable[[str], None] | None = None) -> Estimate:
     """Estimate the time that a study still takes.
 
     It takes the first run of each generator for all: a regularizer that costs time (a gradient penalty, say) is not seen
     unless a finished run of the study shows it.
+
+    Args:
+        study: what is to be run.
+        output: the folder of the study.
+        options: how it is to be run.
+        say: called with a sentence before each generator is tried, which takes a while.
 
     Raises:
         TrainingError: the probe of a generator fails.
@@ -63,7 +70,10 @@ def estimate(study: Study, output: Path, options: Options) -> Estimate:
     speeds: dict[str, Speed] = {}
     for each in left:
         if each.generator not in speeds:
-            speeds[each.generator] = _from_runs(study, output, each.generator) or _probe(study, each, options)
+            found = _from_runs(study, output, each.generator)
+            if not found and say:
+                say(f"trying {PROBE_STEPS} training steps of the generator {each.generator}, to estimate the time")
+            speeds[each.generator] = found or _probe(study, each, options)
     seconds = {}
     for each in left:
         speed = speeds[each.generator]

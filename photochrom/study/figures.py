@@ -1,38 +1,51 @@
-"""Draw charts as SVG that any browser shows without scripts: lines over a training, and a forest of differences.
-
-Written here rather than with a plotting library: two kinds of chart are all that the report needs, text stays text, and a
-study of a hundred runs stays a page of a few megabytes.
-"""
+"""Draw charts as SVG for the report: what a training wrote down, and a forest of differences."""
 
 from __future__ import annotations
 
-import math
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from photochrom.evaluation.metrics import Value
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 # Okabe and Ito's colors, which the color-blind tell apart; the yellows are left out, too pale on white.
 BLUE, GREEN, ORANGE, PURPLE, GREY, BLACK = "#0072B2", "#00795A", "#C24E00", "#A3407C", "#6B6B6B", "#222222"
-FONT_PIXELS = 13
-CHARACTER_PIXELS = 7.2
-"""Mean width of a character."""
+PIXEL = 1 / 96
+"""Inches."""
+STYLE: dict[Any, Any] = {
+    "font.size": 9.75, "axes.titlesize": 9.75, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.labelsize": 9.75,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.75,
+    "xtick.labelsize": 9.75, "ytick.labelsize": 9.75, "legend.fontsize": 9.75, "legend.frameon": False, "axes.edgecolor": GREY,
+    "text.color": BLACK, "svg.fonttype": "none", "svg.hashsalt": "photochrom", "font.family": "sans-serif",
+    "path.simplify_threshold": 0.5, "axes.formatter.useoffset": False,
+}  # fmt: skip
+"""Matplotlib's settings: text of 13 pixels that stays text, and the same bytes for the same chart."""
+FONTS = "DejaVu Sans, Verdana, system-ui, sans-serif"
+"""The first is the one that matplotlib measures."""
 POINTS = 240
 """A line has at most so many points."""
+ROW_PIXELS = 28
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve; None leaves a gap. A name of nothing keeps it out of the legend."""
+    """One curve; None leaves a gap. A line without a name stays out of the legend."""
 
     name: str
     x: Sequence[float | None]
     y: Sequence[float | None]
     color: str
-    width: float = 2.0
+    width: float = 1.5
     opacity: float = 1.0
-    dashes: str = ""
+    dashes: str = "-"
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,18 @@ class Moment:
     x: float
     name: str
     color: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart of curves over the training images seen."""
+
+    title: str
+    y_label: str
+    lines: Sequence[Line]
+    moments: Sequence[Moment] = ()
+    y_range: tuple[float, float] | None = None
+    """None: the range of the curves without the most extreme 1 % of points."""
 
 
 @dataclass(frozen=True)
@@ -68,91 +93,38 @@ def smooth(values: Sequence[float | None], *, share: float = 0.15) -> list[float
     return result
 
 
-def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
-    """Choose round numbers, steps of 1, 2 or 5 times a power of ten, from at most ``low`` to at least ``high``."""
-    if high - low < 1e-12:
-        low, high = low - 0.5, high + 0.5
-    rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [place * step for place in range(first, last + 1)]
+def charts(title: str, parts: Sequence[Chart]) -> str:
+    """Draw charts side by side, three to a row, as one SVG; ``title`` is its name for screen readers."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    rows = -(-len(parts) // 3)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(1140 * PIXEL, 300 * rows * PIXEL))
+        figure.subplots_adjust(left=0.055, right=0.99, top=1 - 0.09 / rows, bottom=0.17 / rows, wspace=0.24, hspace=0.38)
+        grid = figure.subplots(rows, 3, squeeze=False).ravel()
+        for axes, part in zip(grid, parts, strict=False):
+            axes.set(title=part.title, xlabel="training images seen", ylabel=part.y_label)
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            for line in part.lines:
+                _draw_line(axes, line)
+            for moment in part.moments:
+                axes.axvline(moment.x, color=moment.color, linewidth=1.2, linestyle="--", label=moment.name)
+            found = np.array([y for line in part.lines for y in line.y if y is not None], float)
+            if part.y_range or found.size:
+                axes.set_ylim(part.y_range or _span(found))
+            if axes.get_legend_handles_labels()[1]:
+                axes.legend(loc="best")
+        for axes in grid[len(parts) :]:
+            axes.set_axis_off()
+        return _svg(figure, title)
 
 
-def figure(value: float) -> str:
-    """Write a number on an axis: short, thousands as k."""
-    if abs(value) >= 10_000:
-        return f"{value / 1000:g}k"
-    return f"{0.0 if abs(value) < 1e-12 else value:.4g}"
-
-
-def lines(
-    title: str,
-    curves: Sequence[Line],
-    *,
-    y_label: str,
-    x_label: str = "training images seen",
-    moments: Sequence[Moment] = (),
-    y_range: tuple[float, float] | None = None,
-    width: int = 366,
-) -> str:
-    """Draw curves over a common x axis.
-
-    Args:
-        title: above the chart, and its name for readers of the screen.
-        curves: at least one with a point; those without any are left out.
-        y_label: stands over the y axis.
-        x_label: stands under the x axis.
-        moments: vertical lines.
-        y_range: limits of the y axis; None takes those of the curves, without the most extreme 1 % of points.
-        width: pixels.
-    """
-    drawn = [curve for curve in curves if any(y is not None for y in curve.y)]
-    xs = [x for curve in drawn for x in curve.x if x is not None] or [0.0, 1.0]
-    ys = sorted(y for curve in drawn for y in curve.y if y is not None) or [0.0, 1.0]
-    edge = len(ys) // 100
-    low, high = y_range or (min(ys[edge], 0.0) if ys[edge] > 0 and ys[edge] < 0.5 * ys[-1 - edge] else ys[edge], ys[-1 - edge])
-    x_ticks, y_ticks = ticks(min(0.0, *xs), max(xs), count=4), ticks(low, high)
-    named = [curve for curve in drawn if curve.name] + [Line(m.name, [], [], m.color, 1.5, 1, "5 4") for m in moments]
-    legend_rows = _legend_rows([curve.name for curve in named], width)
-    left, top, bottom, height = 62, 50 + 20 * max(1, len(legend_rows)), 46, 190
-    right = width - 16
-
-    def px(x: float) -> float:
-        return left + (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0]) * (right - left)
-
-    def py(y: float) -> float:
-        share = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return top + height - min(1.0, max(0.0, share)) * height
-
-    parts = [_text(12, 18, title, bold=True)]
-    place = iter(named)
-    for row, names in enumerate(legend_rows):
-        start = 12
-        for _ in names:
-            curve = next(place)
-            parts.append(_path([(start, 34 + 20 * row), (start + 22, 34 + 20 * row)], curve))
-            parts.append(_text(start + 28, 38 + 20 * row, curve.name))
-            start += 28 + round(CHARACTER_PIXELS * len(curve.name)) + 16
-    parts.append(_text(left - 50, top - 12, y_label, color=GREY))
-    for y in y_ticks:
-        parts.append(f'<line x1="{left}" x2="{right}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="#DDDDDD"/>')
-        parts.append(_text(left - 8, py(y) + 4, figure(y), anchor="end"))
-    for x in x_ticks:
-        parts.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top + height}" y2="{top + height + 5}" stroke="{GREY}"/>')
-        parts.append(_text(px(x), top + height + 20, figure(x), anchor="middle"))
-    parts.append(_text((left + right) / 2, top + height + 38, x_label, anchor="middle", color=GREY))
-    for moment in moments:
-        ends = [(px(moment.x), float(top)), (px(moment.x), float(top + height))]
-        parts.append(_path(ends, Line("", [], [], moment.color, 1.5, 1, "5 4")))
-    for curve in drawn:
-        for stretch in _stretches(curve):
-            parts.append(_path([(px(x), py(y)) for x, y in stretch], curve))
-    return _svg(title, width, top + height + bottom, parts)
-
-
-def forest(title: str, branches: Sequence[Branch], *, x_label: str, better: str, worse: str, width: int = 960) -> str:
+def forest(title: str, branches: Sequence[Branch], *, x_label: str, better: str, worse: str) -> str:
     """Draw differences from a baseline with their intervals, one row each, around a line at 0.
+
+    An interval that goes on beyond the chart ends in an arrow: one ruined training must not press all others together.
 
     Args:
         title: above the chart.
@@ -160,98 +132,70 @@ def forest(title: str, branches: Sequence[Branch], *, x_label: str, better: str,
         x_label: stands under the axis.
         better: stands above the left side.
         worse: stands above the right side.
-        width: pixels.
     """
-    left = 30 + round(CHARACTER_PIXELS * max(len(branch.name) for branch in branches))
-    right = width - 24 - round(CHARACTER_PIXELS * max(len(branch.note) for branch in branches))
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     spans = [value for branch in branches for value in (branch.photographs, branch.seeds) if value]
-    points = [0.0] + [branch.photographs.value for branch in branches] + [end for v in spans for end in (v.low, v.high)]
-    # One ruined training, or an endless interval of two seeds, must not press all others together: it is cut, with an arrow.
     reach = sorted(max(abs(branch.photographs.low), abs(branch.photographs.high)) for branch in branches)
     bound = max(4 * reach[3 * (len(reach) - 1) // 4], 1e-6)
-    x_ticks = ticks(max(min(points), -bound), min(max(points), bound), count=6)
-    top, row = 66, 28
-    height = row * len(branches)
-
-    def px(x: float) -> float:
-        share = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
-        return left + min(1.0, max(0.0, share)) * (right - left)
-
-    def arrows(value: Value, y: float, color: str) -> list[str]:
-        ends = [(px(value.low), -1, value.low < x_ticks[0]), (px(value.high), 1, value.high > x_ticks[-1])]
-        return [
-            f'<path d="M{x - 7 * way:.1f} {y - 5} L{x:.1f} {y} L{x - 7 * way:.1f} {y + 5}" fill="none" stroke="{color}"/>'
-            for x, way, beyond in ends
-            if beyond
-        ]
-
-    parts = [_text(12, 18, title, bold=True)]
-    parts.append(_text(px(0) - 12, 44, f"\u2190 {better}", anchor="end", color=BLUE))
-    parts.append(_text(px(0) + 12, 44, f"{worse} \u2192", color=ORANGE))
-    for x in x_ticks:
-        zero = abs(x) < 1e-12
-        parts.append(
-            f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top - 10}" y2="{top + height}" '
-            f'stroke="{BLACK if zero else "#DDDDDD"}" stroke-width="{1.5 if zero else 1}"/>'
-        )
-        parts.append(_text(px(x), top + height + 18, figure(x), anchor="middle"))
-    parts.append(_text((left + right) / 2, top + height + 38, x_label, anchor="middle", color=GREY))
-    for index, branch in enumerate(branches):
-        y = top + row * index + row / 2
-        parts.append(_text(left - 12, y + 4, branch.name, anchor="end"))
-        for value, thickness in ((branch.seeds, 1.5), (branch.photographs, 5)):
-            if value:
-                ends = [(px(value.low), y), (px(value.high), y)]
-                parts.append(_path(ends, Line("", [], [], branch.color, thickness, 1)))
-                parts += arrows(value, y, branch.color)
-        parts.append(f'<circle cx="{px(branch.photographs.value):.1f}" cy="{y}" r="6" fill="{branch.color}" stroke="white"/>')
-        parts.append(_text(right + 12, y + 4, branch.note))
-    return _svg(title, width, top + height + 50, parts)
+    low = max(min(0.0, *(value.low for value in spans)), -bound)
+    high = min(max(0.0, *(value.high for value in spans)), bound)
+    low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(1000 * PIXEL, (110 + ROW_PIXELS * len(branches)) * PIXEL), layout="constrained")
+        axes = figure.subplots()
+        axes.set(xlim=(low, high), ylim=(len(branches) - 0.5, -0.5), xlabel=x_label)
+        axes.set_title(title, pad=22)
+        axes.set_yticks(range(len(branches)), [branch.name for branch in branches])
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.axvline(0, color=BLACK, linewidth=1.2)
+        for text, color, side, way in ((f"\u2190 {better}", BLUE, "right", -8), (f"{worse} \u2192", ORANGE, "left", 8)):
+            axes.annotate(
+                text, (0, 1), (way, 3), color=color, ha=side, xycoords=axes.get_xaxis_transform(), textcoords="offset points"
+            )
+        for place, branch in enumerate(branches):
+            for value, width in ((branch.seeds, 1.2), (branch.photographs, 4)):
+                if value:
+                    axes.hlines(place, max(value.low, low), min(value.high, high), color=branch.color, linewidth=width)
+                    ends = [(low, "<")] * (value.low < low) + [(high, ">")] * (value.high > high)
+                    for end, marker in ends:
+                        axes.plot(end, place, marker=marker, color=branch.color, clip_on=False, gid="arrow")
+            if low <= branch.photographs.value <= high:
+                axes.plot(branch.photographs.value, place, "o", color=branch.color, markeredgecolor="white", gid="dot")
+            axes.text(1.02, place, branch.note, va="center", transform=axes.get_yaxis_transform())
+        return _svg(figure, title)
 
 
-def _svg(title: str, width: int, height: float, parts: Sequence[str]) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}" '
-        f'role="img" aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="{FONT_PIXELS}">'
-        f"{''.join(parts)}</svg>"
-    )
+def _draw_line(axes: Axes, line: Line) -> None:
+    step = max(1, len(line.x) // POINTS)
+    pairs = list(zip(line.x, line.y, strict=True))
+    pairs = pairs[::step] + (pairs[-1:] if (len(pairs) - 1) % step else [])
+    if any(y is not None for _, y in pairs):
+        x, y = (
+            np.array(column, float) for column in zip(*pairs, strict=True)
+        )  # a gap becomes nan, which matplotlib leaves out
+        label = line.name or "_"
+        axes.plot(x, y, line.dashes, color=line.color, linewidth=line.width, alpha=line.opacity, label=label)
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", bold: bool = False, color: str = BLACK) -> str:
-    weight = ' font-weight="600"' if bold else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}"{weight}>{escape(text)}</text>'
+def _span(values: np.ndarray) -> tuple[float, float]:
+    """Choose the range of an axis: without the most extreme 1 % of the values, from 0 where that is near."""
+    low, high = np.quantile(values, (0.01, 0.99))
+    low = min(low, 0.0) if 0 < low < 0.5 * high else low
+    room = 0.05 * (high - low) or 0.5
+    return float(low - room * (low != 0)), float(high + room)
 
 
-def _path(points: Sequence[tuple[float, float]], line: Line) -> str:
-    way = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    dashes = f' stroke-dasharray="{line.dashes}"' if line.dashes else ""
-    return (
-        f'<polyline points="{way}" fill="none" stroke="{line.color}" stroke-width="{line.width:g}" '
-        f'stroke-opacity="{line.opacity:g}"{dashes} stroke-linejoin="round"/>'
-    )
-
-
-def _stretches(curve: Line) -> list[list[tuple[float, float]]]:
-    """Cut a curve at its gaps, and thin it out to ``POINTS``."""
-    pairs = list(zip(curve.x, curve.y, strict=True))
-    step = max(1, len(pairs) // POINTS)
-    found: list[list[tuple[float, float]]] = [[]]
-    for x, y in pairs[::step] + (pairs[-1:] if (len(pairs) - 1) % step else []):
-        if x is None or y is None:
-            found.append([])
-        else:
-            found[-1].append((x, y))
-    return [stretch * 2 if len(stretch) == 1 else stretch for stretch in found if stretch]
-
-
-def _legend_rows(names: Sequence[str], width: int) -> list[list[str]]:
-    rows: list[list[str]] = []
-    room = 0.0
-    for name in names:
-        need = 44 + CHARACTER_PIXELS * len(name)
-        if not rows or need > room:
-            rows.append([])
-            room = width - 24.0
-        rows[-1].append(name)
-        room -= need
-    return rows
+def _svg(figure: Any, title: str) -> str:
+    """Write a figure as an SVG element, without the names and the metadata that would repeat in a page of many."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), text)
+    text = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", text).replace(' id="arrow"', ' class="arrow"')
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\s*", "", text, flags=re.DOTALL).replace(' id="dot"', ' class="dot"')
+    text = re.sub(r"\n\s*", "\n", re.sub(r"font-family: [^;]*; ", "", text))
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(title)}" font-family="{FONTS}"', 1)

@@ -1,27 +1,100 @@
-"""Say in plain sentences what a study found and how sure that is: ``findings.md``, every word of it from the scores."""
+"""Say what a study found and how sure that is: the rows of its tables, and ``findings.md``, all from the scores."""
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader
 
 from photochrom.evaluation.metrics import Value
 from photochrom.evaluation.scores import GREY
 from photochrom.study.config import Study
-from photochrom.study.results import Cell, Row
+from photochrom.study.diagnostics import ALARMS
+from photochrom.study.results import Cell, Mark, Row
 
 FINDINGS = "findings.md"
 
-MARKS = {
+MARKS: dict[Mark, str] = {
     "better": "\u25b2 better",
     "worse": "\u25bc worse",
     "unclear": "no clear difference",
     "one seed": "one seed: not judged",
     "baseline": "baseline",
 }
+STAR = "\u2020"
+HOLM = (
+    STAR
+    + " The interval leaves 0 out, and yet the difference is not called clear. The interval counts this comparison only; of "
+    "{count} comparisons in a table, one in twenty would leave 0 out by chance. Holm's correction asks for more: a chance "
+    "below 5 % that any mark of the table is false."
+)
+"""What the star says."""
+PALE = (
+    "Colorfulness is given as a share of the photographs' own (Hasler and Suesstrunk 2003): 1 is as colorful as they are, 0 is "
+    "grey. Disparity punishes a wrong color more than a missing one, so a pale answer wins a table by disparity. Read the two "
+    "together: a model with less disparity and much less colorfulness has learned to color less, not to color better."
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the tables of a test set: a combination of the grid, or a baseline that is no model."""
+
+    name: str
+    data: str
+    """What it was trained on; empty for grey."""
+    scores: Mapping[str, float]
+    """Means by the names of ``Summary``."""
+    skill: Value
+    """Against grey."""
+    frechet: float
+    cell: Cell | None = None
+    """None for a baseline that is no model."""
+
+    @property
+    def note(self) -> str:
+        """Say of a combination that does not beat grey beyond chance whether it does so at all; else nothing."""
+        return against_grey(self.cell) if self.cell and not self.cell.beats_grey else ""
+
+    @property
+    def verdict(self) -> str:
+        """Say how it compares to its baseline."""
+        if self.cell is None:
+            return ""
+        difference = self.cell.difference
+        return (
+            f"{difference.photographs.value:+.3f}, {MARKS[self.cell.mark]}{star(self.cell)}"
+            if difference
+            else MARKS["baseline"]
+        )
+
+
+def lines(study: Study, table: Sequence[Cell], results: Sequence[Row]) -> dict[str, list[Line]]:
+    """Give the rows of the tables by test set, sorted by disparity."""
+    found: dict[str, list[Line]] = {}
+    for test in study.data:
+        rows = [row for row in results if row["status"] == "baseline" and row["tested_on"] == test]
+        cells = [cell for cell in table if cell.tested_on == test]
+        known = [
+            Line(
+                row["run"],
+                row["data"] or "",
+                {name: value["value"] for name, value in row["scores"].items()},
+                Value(**row["skill"][GREY]),
+                row["frechet"],
+            )
+            for row in rows
+        ]
+        for cell in cells:
+            scores = {field.name: getattr(cell.summary, field.name).value for field in dataclasses.fields(cell.summary)}
+            known.append(Line(_name(cell), cell.data, scores, cell.skill, cell.frechet, cell))
+        found[test] = sorted(known, key=lambda line: line.scores["disparity"])
+    return found
 
 
 def page(study: Study, table: Sequence[Cell], results: Sequence[Row]) -> str:
@@ -35,52 +108,40 @@ def page(study: Study, table: Sequence[Cell], results: Sequence[Row]) -> str:
     Returns:
         Markdown.
     """
-    parts = [
-        f"# {study.title}",
-        study.question,
-        _made(study, results),
-        "## Against grey",
-        _grey(study, table, results),
-        "## Against the baseline",
-        _changes(study, table),
-        "## How sure this is",
-        _surety(study, table),
-        *(["## Trained on one data set, tested on another", _cross(study, table)] if len(study.data) > 1 else []),
-        "## The training",
-        _training(results),
-        "## Tables",
-        tables(table, study, results),
-    ]
-    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+    sections = {
+        "Against grey": _grey(study, table, results),
+        "Against the baseline": _changes(study, table),
+        "How sure this is": _surety(study, table),
+        **({"Trained on one data set, tested on another": _cross(study, table)} if len(study.data) > 1 else {}),
+        "The training": _training(results),
+        "Tables": tables(table, study, results),
+    }
+    return (
+        templates(html=False)
+        .get_template("findings.md")
+        .render(study=study, made=made(study, results), sections=sections)
+        .strip()
+        + "\n"
+    )
 
 
 def tables(table: Sequence[Cell], study: Study, results: Sequence[Row]) -> str:
     """Write the scores as Markdown tables, one for each test set, sorted by disparity."""
-    parts = []
-    for test in study.data:
-        lines = []
-        for row in results:
-            if row["status"] == "baseline" and row["tested_on"] == test:
-                disparity, skill = row["scores"]["disparity"]["value"], Value(**row["skill"][GREY])
-                lines.append((disparity, f"| *{row['run']}* | | | {disparity:.3f} | {interval(skill)} | | |"))
-        for cell in table:
-            if cell.tested_on == test:
-                disparity = cell.summary.disparity.value
-                gap = f"{cell.difference.photographs.value:+.3f}, {MARKS[cell.mark]}" if cell.difference else MARKS["baseline"]
-                spread = "" if cell.spread is None else f"{cell.spread:.3f}"
-                name = f"{cell.generator} / {cell.regularizer}" + ("" if cell.beats_grey else f" ({against_grey(cell)})")
-                seeds = f"{len(cell.seeds)}" + (f" ({len(cell.failed)} failed)" if cell.failed else "")
-                line = f"| {name} | {cell.data} | {seeds} | {disparity:.3f} | {interval(cell.skill)} | {spread} | {gap} |"
-                lines.append((disparity, line))
-        head = (
-            "| model | trained on | seeds | disparity % | skill over grey (95 %) | spread over seeds | against its baseline |"
-        )
-        parts.append(
-            f"Tested on {test}:\n\n{head}\n|---|---|---|---|---|---|---|\n"
-            + "\n".join(text for _, text in sorted(lines))
-            + "\n"
-        )
-    return "\n".join(parts)
+    template = templates(html=False).get_template("tables.md")
+    return template.render(tests=lines(study, table, results), pale=PALE, holm=starred(table)).strip()
+
+
+def templates(*, html: bool) -> Environment:
+    """Load the templates of the study's pages."""
+    found = Environment(
+        loader=PackageLoader("photochrom.study"),
+        autoescape=html,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {"interval": interval, "number": number, "percent": percent}
+    return found
 
 
 def against_grey(cell: Cell) -> str:
@@ -93,7 +154,30 @@ def interval(value: Value, places: int = 3) -> str:
     return f"{value.value:.{places}f} ({value.low:.{places}f} to {value.high:.{places}f})"
 
 
-def _made(study: Study, results: Sequence[Row]) -> str:
+def number(value: float | None, places: int = 3) -> str:
+    """Write a number, or nothing for None."""
+    return "" if value is None else f"{value:,.{places}f}"
+
+
+def percent(value: float | None) -> str:
+    """Write a share in percent, or nothing for None."""
+    return "" if value is None else f"{100 * value:.0f} %"
+
+
+def star(cell: Cell) -> str:
+    """Mark a difference that is not clear although its interval leaves 0 out."""
+    seeds = cell.difference.seeds if cell.difference else None
+    return STAR if cell.mark == "unclear" and seeds and not seeds.low <= 0 <= seeds.high else ""
+
+
+def starred(table: Sequence[Cell]) -> str:
+    """Explain the star where a table has one; else nothing."""
+    counts = Counter(cell.tested_on for cell in table if cell.difference)
+    return HOLM.format(count=max(counts.values())) if any(map(star, table)) else ""
+
+
+def made(study: Study, results: Sequence[Row]) -> str:
+    """Say what was run and tested."""
     config = study.runs[0].config
     done = len({row["run"] for row in results if row["status"] == "ok"})
     failed = len({row["run"] for row in results if row["status"] == "failed"})
@@ -141,13 +225,64 @@ def _changes(study: Study, table: Sequence[Cell]) -> str:
         ("Worse on every data set", lambda marks: marks["worse"] == everywhere),
         ("No clear difference", lambda marks: not marks["better"] and not marks["worse"]),
     )
-    text = ["Each tested on the test photographs of its own data set; points of disparity, 95 % over photographs and seeds."]
+    text = [
+        "Each tested on the test photographs of its own data set: points of disparity, 95 % over photographs and seeds, and "
+        "after them the colorfulness.",
+        *filter(None, [confounded(study, table)]),
+    ]
     for title, fits in kinds:
         found = [cells for cells in own.values() if fits(Counter(cell.mark for cell in cells))]
         found.sort(key=lambda cells: np.mean([cell.difference.photographs.value for cell in cells if cell.difference]))
-        lines = "\n".join(f"- {_name(cells[0])}: {', '.join(map(_gap, cells))}" for cells in found)
-        text.append(f"**{title}** ({len(found)})" + (f":\n\n{lines}" if lines else "."))
-    return "\n\n".join(text)
+        listed = "\n".join(f"- {_name(cells[0])}: {'; '.join(map(_gap, cells))}" for cells in found)
+        text.append(f"**{title}** ({len(found)})" + (f":\n\n{listed}" if listed else "."))
+    stars = any(star(cell) for cells in own.values() for cell in cells)
+    return "\n\n".join([*text, *[starred(table)] * stars, pale(table)])
+
+
+def pale(table: Sequence[Cell]) -> str:
+    """Say what colorfulness means, and how colorful the better combinations are beside their baselines."""
+    known = {(f"{cell.generator} / {cell.regularizer}", cell.data, cell.tested_on): cell for cell in table}
+    pairs = [
+        (cell.summary.colorfulness_ratio.value, known[cell.difference.baseline, cell.data, cell.tested_on].summary)
+        for cell in table
+        if cell.difference and cell.mark == "better"
+    ]
+    if not pairs:
+        return PALE
+    theirs = [summary.colorfulness_ratio.value for _, summary in pairs]
+    ours = [value for value, _ in pairs]
+    return (
+        f"{PALE} Here the combinations that are better have a colorfulness of {min(ours):.2f} to {max(ours):.2f}, and the "
+        f"baselines that they are compared to {min(theirs):.2f} to {max(theirs):.2f}."
+    )
+
+
+def confounded(study: Study, table: Sequence[Cell]) -> str:
+    """Name the regularizers that also take the discriminator's normalization away, and the one that takes only that away."""
+    name = "discriminator_normalization"
+    first: dict[str, Any] = {}
+    changes: dict[str, set[str]] = {}
+    for run in study.runs:
+        config = vars(run.config)
+        if run.regularizer == study.grid.regularizers[0]:
+            first.setdefault(run.generator, config)
+    for run in study.runs:
+        base, config = first[run.generator], vars(run.config)
+        changed = {key for key, value in config.items() if key != "seed" and value != base[key]}
+        if name in changed and config[name] == "none":
+            changes.setdefault(run.regularizer, changed)
+    both = [key for key, changed in changes.items() if changed - {name, "generator_normalization"}]
+    if not both:
+        return ""
+    base_norm = next(iter(first.values()))[name]
+    text = f"These regularizers also take the discriminator's {base_norm} norm away: {', '.join(both)}. Their differences are "
+    text += "of both changes together."
+    controls = [key for key, changed in changes.items() if changed == {name}]
+    if not controls:
+        return f"{text} No row of this study takes only the norm away."
+    if any(cell.regularizer == controls[0] for cell in table):
+        return f"{text} The row {controls[0]} takes only the norm away: compare them with it."
+    return f"{text} The control {controls[0]}, which takes only the norm away, has not been run yet."
 
 
 def _surety(study: Study, table: Sequence[Cell]) -> str:
@@ -196,22 +331,25 @@ def _training(results: Sequence[Row]) -> str:
         for found in runs.values()
         if found["lowest_loss_score"] is not None and found["best_score"] is not None
     ]
-    alarms = Counter(re.split(r"[:\d]", alarm)[0].strip() for found in runs.values() for alarm in found["alarms"])
-    lines = []
+    listed = []
     if costs:
-        lines.append(
+        listed.append(
             f"- The lowest generator loss would have kept another checkpoint than the best validation score in "
             f"{sum(cost > 0 for cost in costs)} of {len(costs)} runs, worse by {np.mean(costs):.2f} points of disparity on "
             f"average ({max(costs):.2f} at most), color scaled to 60 % of the true."
         )
-    lines += [f"- {alarm} ...: {count} of {len(runs)} runs." for alarm, count in alarms.most_common()]
-    return "\n".join(lines or ["No run wrote anything down."])
+    for start, said in ALARMS.items():
+        count = sum(any(alarm.startswith(start) for alarm in found["alarms"]) for found in runs.values())
+        if count:
+            listed.append(f"- In {count} of {len(runs)} runs {said}.")
+    return "\n".join(listed or ["No run wrote anything down."])
 
 
 def _gap(cell: Cell) -> str:
     assert cell.difference is not None
     value = cell.difference.seeds or cell.difference.photographs
-    return f"{cell.data} {value.value:+.2f} ({value.low:+.2f} to {value.high:+.2f})"
+    colorfulness = cell.summary.colorfulness_ratio.value
+    return f"{cell.data} {value.value:+.2f} ({value.low:+.2f} to {value.high:+.2f}){star(cell)}, {colorfulness:.2f}"
 
 
 def _name(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""Lay out photographs as the models of a study color them, as HTML with the pictures inside."""
+"""Lay out photographs as the models of a study color them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +71,32 @@ def painter(study: Study, output: Path, run: Run) -> Predict:
     return Colorizer.load(output / RUNS / run.name / MODEL, options=options, threads=1).paint
 
 
-def by_training_data(study: Study, output: Path, shown: Shown) -> str:
+@dataclass(frozen=True)
+class Shot:
+    """One small picture of the page."""
+
+    name: str
+    uri: str
+    """The picture itself, as an address."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One photograph, several times side by side."""
+
+    shots: tuple[Shot, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Strips under a heading."""
+
+    title: str
+    strips: tuple[Strip, ...]
+
+
+def by_training_data(study: Study, output: Path, shown: Shown) -> list[Block]:
     """Show grey, truth and the models of each data set, in the first regularizer, for each generator: the original's panels."""
     runs = first_runs(study, output)
     regularizer = study.grid.regularizers[0]
@@ -82,10 +106,10 @@ def by_training_data(study: Study, output: Path, shown: Shown) -> str:
         for data in study.grid.data
         if (run := runs.get((data, generator, regularizer)))
     }
-    return _panels(study, output, {shown.title(test): (shown.of(test), columns) for test in shown.sets})
+    return _blocks(study, output, {shown.title(test): (shown.of(test), columns) for test in shown.sets})
 
 
-def by_regularizer(study: Study, output: Path, shown: Shown) -> str:
+def by_regularizer(study: Study, output: Path, shown: Shown) -> list[Block]:
     """Show grey, truth and one model for each regularizer, trained on the data set that the photographs are of."""
     runs = first_runs(study, output)
     wanted: dict[str, tuple[Sequence[Picture], dict[str, Run]]] = {}
@@ -98,56 +122,51 @@ def by_regularizer(study: Study, output: Path, shown: Shown) -> str:
                 if run:
                     columns[name] = run
         wanted[shown.title(test) if shown.sets != ("",) else f"Trained on {test}"] = shown.of(test), columns
-    return _panels(study, output, wanted)
+    return _blocks(study, output, wanted)
 
 
-def extremes(study: Study, output: Path, run: Run, test: str) -> str:
+def extremes(study: Study, output: Path, run: Run, test: str) -> list[Block]:
     """Show the photographs on which a run gains most over grey and those on which it loses most."""
     scores = photograph_scores(output, run, test)
     if not scores:
-        return ""
+        return []
     grey = baseline_scores(output, test)["grey"]
     gains = np.array([before.disparity - after.disparity for after, before in zip(scores, grey, strict=True)])
     photographs = test_photographs(study.data[test], study.test.limit)
     paint = painter(study, output, run)
     order = [int(place) for place in np.argsort(-gains, kind="stable")]
     count = min(EXTREMES, len(order) // 2)
-    parts = []
+    blocks = []
     for title, places in (("Best", order[:count]), ("Worst", order[::-1][:count])):
-        parts.append(f"<h4>{title}, by the disparity gained over grey</h4><div class=panels>")
+        strips = []
         for place in places:
             truth = photographs[place].read()
             luma = evaluate.luma_of(truth)
-            change = f"{gains[place]:+.2f} points"
-            cells = [("grey", evaluate.grey(luma)), ("model", paint(luma)), ("truth", truth)]
-            parts.append(f"<div class=block>{_row(cells)}<p class=note>{change}</p></div>")
-        parts.append("</div>")
-    return "".join(parts)
+            shots = _shots([("grey", evaluate.grey(luma)), ("model", paint(luma)), ("truth", truth)])
+            strips.append(Strip(shots, f"{gains[place]:+.2f} points"))
+        blocks.append(Block(f"{title}, by the disparity gained over grey", tuple(strips)))
+    return blocks
 
 
-def _panels(study: Study, output: Path, blocks: Mapping[str, tuple[Sequence[Picture], Mapping[str, Run]]]) -> str:
+def _blocks(study: Study, output: Path, wanted: Mapping[str, tuple[Sequence[Picture], Mapping[str, Run]]]) -> list[Block]:
     paint: dict[str, Predict] = {}
-    parts = []
-    for title, (pictures, runs) in blocks.items():
+    blocks = []
+    for title, (pictures, runs) in wanted.items():
         if not runs:
             continue
         for run in runs.values():
             paint.setdefault(run.name, painter(study, output, run))
-        parts.append(f"<h4>{escape(title)}</h4>")
+        strips = []
         for truth in pictures:
             luma = evaluate.luma_of(truth)
             cells = [("grey", evaluate.grey(luma)), ("truth", truth)]
-            cells += [(name, paint[run.name](luma)) for name, run in runs.items()]
-            parts.append(f"<div class=strip>{_row(cells)}</div>")
-    return "".join(parts)
+            strips.append(Strip(_shots([*cells, *((name, paint[run.name](luma)) for name, run in runs.items())])))
+        blocks.append(Block(title, tuple(strips)))
+    return blocks
 
 
-def _row(cells: Sequence[tuple[str, Picture]]) -> str:
-    return "".join(
-        f'<figure><img src="{picture_uri(picture.tobytes(), picture.shape)}" alt="{escape(name)}" height="{HEIGHT_PIXELS}">'
-        f"<figcaption>{escape(name)}</figcaption></figure>"
-        for name, picture in cells
-    )
+def _shots(cells: Sequence[tuple[str, Picture]]) -> tuple[Shot, ...]:
+    return tuple(Shot(name, picture_uri(picture.tobytes(), picture.shape)) for name, picture in cells)
 
 
 @lru_cache(maxsize=64)

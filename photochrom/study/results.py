@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from photochrom.evaluation import metrics
 from photochrom.evaluation.metrics import Scores, Value
@@ -21,8 +22,6 @@ from photochrom.study.worker import BASELINES, FAILED, RUNS, SCORES, read_scores
 RESULTS = "results.jsonl"
 LEVEL = 0.05
 """Chance of one false mark or more in a table."""
-INTERVAL = 1.959964
-"""Half of a 95 % interval of the normal distribution, in standard errors."""
 
 Row = dict[str, Any]
 Mark = Literal["better", "worse", "unclear", "one seed", "baseline"]
@@ -235,28 +234,8 @@ def compare(one: NDArray[np.float64], two: NDArray[np.float64], *, fixed: bool =
         return Value(value, value, value), 1.0 if value == 0 else 0.0
     freedom = variance**2 / sum(part**2 / degrees for part, degrees in sources)
     error = math.sqrt(variance)
-    reach = critical_t(freedom) * error
-    return Value(value, value - reach, value + reach), chance_of_t(abs(value) / error, freedom)
-
-
-def chance_of_t(value: float, freedom: float) -> float:
-    """Give the two-sided chance of Student's t beyond a value.
-
-    With ``x = sqrt(freedom) tan(angle)`` the density becomes ``cos(angle) ** (freedom - 1)`` on a finite range.
-    """
-    angles = np.linspace(0, math.pi / 2, 20001)
-    density = np.cos(angles) ** (freedom - 1)
-    area = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return float(1 - np.interp(math.atan(value / math.sqrt(freedom)), angles, area) / area[-1])
-
-
-def critical_t(freedom: float) -> float:
-    """Give the value that Student's t passes, on either side together, with a chance of 5 %."""
-    low, high = 0.0, 1000.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if chance_of_t(middle, freedom) > LEVEL else (low, middle)
-    return (low + high) / 2
+    reach = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+    return Value(value, value - reach, value + reach), float(2 * stats.t.sf(abs(value) / error, freedom))
 
 
 def holm(chances: Sequence[float]) -> list[float]:
@@ -271,8 +250,6 @@ def holm(chances: Sequence[float]) -> list[float]:
 
 def _marked(table: list[Cell]) -> list[Cell]:
     """Correct the chances of one test set's comparisons and mark the cells."""
-    from dataclasses import replace
-
     tested = [each for each in table if each.difference and each.difference.chance is not None]
     corrected = holm([each.difference.chance for each in tested if each.difference and each.difference.chance is not None])
     chances = {id(each): chance for each, chance in zip(tested, corrected, strict=True)}

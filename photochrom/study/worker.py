@@ -89,10 +89,11 @@ def score_baselines(job: Job) -> None:
 def train_and_score(job: Job, run: Run) -> None:
     """Train a run or finish its training, export it, and score it on every test set into ``scores.json``."""
     from photochrom.training.export import export
-    from photochrom.training.loop import train
+    from photochrom.training.loop import Compute, train
 
     folder = job.study / RUNS / run.name
-    train(run.config, [job.data[run.data]], run=folder, accelerator=job.accelerator, workers=job.workers)
+    compute = Compute(accelerator=job.accelerator, workers=job.workers)
+    train(run.config, [job.data[run.data]], run=folder, compute=compute)
     export(folder, folder / MODEL, name=run.name)
     colorizer = Colorizer.load(folder / MODEL, options=Options(vividness=job.test.vividness), threads=1)
     baselines = json.loads((job.study / BASELINES).read_text(encoding="utf-8"))

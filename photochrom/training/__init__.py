@@ -1,3 +1,3 @@
 """Train conditional GANs that color photographs; the only folder that imports torch."""
 
-__all__ = ["config", "data", "export", "loop", "networks", "regularizers"]
+__all__ = ["config", "data", "export", "launch", "log", "loop", "networks", "regularizers", "setup"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
+import json
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict
-from multiprocessing import connection
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,22 @@ import torch
 from lightning.fabric import Fabric
 
 from photochrom import color
-from photochrom.errors import TrainingError
+from photochrom.errors import ConfigError, TrainingError
 from photochrom.training import checkpoint, regularizers
 from photochrom.training.checkpoint import Progress
 from photochrom.training.config import Config, to_table
 from photochrom.training.data import dataset
+from photochrom.training.launch import from_first
 from photochrom.training.losses import BinCrossEntropy, Perceptual
 from photochrom.training.networks.discriminators import PatchGAN
 from photochrom.training.networks.generators import LAYOUTS, BinGenerator, Generator, Shape, build
 from photochrom.training.onnx_import import unfold
 from photochrom.training.step import Networks
 
+SETTINGS = "config.json"
+"""The file of a run that holds its configuration, the data folders, and the settings given beside the configuration."""
+FREE = ("data", "set", "stages", "precision", "log_every", "validate_every", "checkpoint_every", "sample_every")
+"""What may change when a run goes on."""
 LATER = ("hint_", "palette", "attention")
 """Names of the layers that earlier checkpoints of the generator ``photochrom`` may lack begin so; new ones change nothing."""
 
@@ -36,7 +39,7 @@ def set_up(
     """Build networks, optimizers and the data's statistics, or load them from the run's newest checkpoint.
 
     Args:
-        fabric: says on which device.
+        fabric: says on which device; the first process reads and measures for all.
         config: what is trained.
         crops: the training crops, which a new run measures.
         run: the folder of the run.
@@ -46,7 +49,7 @@ def set_up(
         TrainingError: if a checkpoint is damaged, or ``init`` is of another generator.
     """
     path = run / checkpoint.NEWEST
-    state = checkpoint.load(path) if path.exists() else None
+    state = from_first(fabric, lambda: checkpoint.load(path) if path.exists() else None)
     torch.manual_seed(config.seed)
     generator = generator_of(config, pretrained=config.pretrained and state is None)
     discriminator = discriminator_of(config)
@@ -55,11 +58,8 @@ def set_up(
         generator.load_state_dict(state["generator"])
         discriminator.load_state_dict(state["discriminator"])
     else:
-        statistics = chroma_statistics(crops)
-        if isinstance(generator, BinGenerator):
-            calibrate_norms(generator, crops)
-        if init:
-            statistics["init"] = unfold(generator, init) if init.suffix == ".onnx" else start_from(generator, init)
+        statistics, weights = from_first(fabric, lambda: _begin(generator, crops, init))
+        generator.load_state_dict(weights)
     commits = statistics.setdefault("commits", [])
     if checkpoint.commit() not in commits:
         commits.append(checkpoint.commit())
@@ -93,6 +93,16 @@ def set_up(
         networks.generator_optimizer.load_state_dict(state["generator_optimizer"])
         networks.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
     return networks, statistics, Progress(**state["progress"]) if state else Progress()
+
+
+def _begin(generator: Generator, crops: dataset.Crops, init: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measure the data of a new run and give them with the weights that the generator starts from."""
+    statistics = chroma_statistics(crops)
+    if isinstance(generator, BinGenerator):
+        calibrate_norms(generator, crops)
+    if init:
+        statistics["init"] = unfold(generator, init) if init.suffix == ".onnx" else start_from(generator, init)
+    return statistics, generator.state_dict()
 
 
 def start_from(generator: Generator, path: Path) -> dict[str, Any]:
@@ -200,15 +210,34 @@ def calibrate_norms(generator: BinGenerator, crops: dataset.Crops, count: int = 
     generator.train()
 
 
-def end_with_parent() -> None:
-    """End this process as soon as the one that spawned it is gone, rather than train on unseen."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    sentinel = parent.sentinel
+def claim(run: Path, config: Config, folders: Sequence[Path], overrides: Sequence[str] = ()) -> Config:
+    """Make the run folder, or check that it belongs to this configuration; give the configuration back.
 
-    def watch() -> None:
-        connection.wait([sentinel])
-        os._exit(1)
+    The stages' lengths, the data folders and what a run writes when may change.
 
-    threading.Thread(target=watch, daemon=True).start()
+    Raises:
+        ConfigError: if the folder holds a run of another configuration, or something else.
+    """
+    path = run / SETTINGS
+    table = to_table(config) | {"data": [str(folder) for folder in folders], "set": list(overrides)}
+    if path.exists():
+        old = json.loads(path.read_text(encoding="utf-8"))
+        old = {field.name: field.default for field in fields(Config)} | old  # settings that came after the run
+        different = [key for key in table if key not in FREE and table[key] != old.get(key)]
+        if different:
+            was = ", ".join(f"{key} was {old.get(key)!r}, is {table[key]!r}" for key in different)
+            raise ConfigError(f"'{run}' holds a run of another configuration ({was}); choose another folder")
+    elif run.exists() and any(run.iterdir()):
+        raise ConfigError(f"'{run}' is not empty and holds no run; choose another folder")
+    run.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+    return config
+
+
+def settings_of(run: Path) -> list[str]:
+    """Read the settings ``key=value`` that a run was given beside its configuration; none where there is no run."""
+    path = run / SETTINGS
+    found: list[str] = json.loads(path.read_text(encoding="utf-8")).get("set", []) if path.exists() else []
+    return found

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photochrom import color
-from photochrom.training.config import Config
+from photochrom.training.config import Config, Stage
 from photochrom.training.data import hint_sampling
 from photochrom.training.losses import told_apart
 from photochrom.training.networks.discriminators import PatchGAN
 from photochrom.training.networks.generators import BinGenerator, Generator
-from photochrom.training.step import at_size, painted, true_colors
+from photochrom.training.step import Networks, at_size, painted, true_colors
 
 VIVID = 0.6
 """The share of the truth's mean chroma at which generators are compared."""
@@ -54,6 +54,33 @@ def answers(generator: Generator, luma: Tensor, temperature: float, *, hints: Te
             chroma = F.interpolate(chroma, part.shape[2:], mode="bilinear", align_corners=False)
         parts.append(chroma.cpu())
     return torch.cat(parts)
+
+
+def validate(networks: Networks, sets: dict[str, tuple[Tensor, Tensor]], config: Config, stage: Stage) -> dict[str, float]:
+    """Score the averaged generator on sets of photographs, and the discriminator where it plays.
+
+    Args:
+        networks: what is trained.
+        sets: luma and chroma by the prefix of their scores' names; the set without a prefix is the one that counts.
+        config: what is trained.
+        stage: which networks learn.
+
+    Returns:
+        What ``score`` gives of each set; with hints ``hint_gains``; ``held_accuracy`` where the discriminator plays;
+        ``alarm_grey``, 1 if the answers are nearly grey.
+    """
+    scores = {
+        prefix + name: value
+        for prefix, held in sets.items()
+        for name, value in score(networks.average, held, config.temperature).items()
+    }
+    held = sets[""]
+    if config.hints:
+        scores |= hint_gains(networks.average, held)
+    if stage.kind != "generator":
+        scores["held_accuracy"] = held_accuracy(networks.generator, networks.discriminator, held, config)
+    scores["alarm_grey"] = float(scores["chroma"] < GREYISH)
+    return scores
 
 
 def score(generator: Generator, held: tuple[Tensor, Tensor], temperature: float) -> dict[str, float]:

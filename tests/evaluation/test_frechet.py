@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import linalg
+from torchmetrics.image import fid
 
 from photochrom.errors import ConfigError
 from photochrom.evaluation import features
@@ -46,8 +47,13 @@ def test_the_network_is_frozen_and_that_of_imagenet():
     assert network.encoder.stem.weight.abs().sum() > 1 and network(torch.rand(2, 3, 64, 64)).shape == (2, 320)
 
 
-def test_what_cannot_be_compared_is_refused(pictures):
+def test_what_cannot_be_compared_is_refused(pictures, monkeypatch):
     with pytest.raises(ConfigError, match="1 and 12 pictures"):
         frechet_distance(pictures[:1], pictures)
-    with pytest.raises(ConfigError, match="use efficientnet-lite0"):
+
+    def missing(**_):
+        raise ModuleNotFoundError("No module named 'torch_fidelity'")
+
+    monkeypatch.setattr(fid, "FrechetInceptionDistance", missing)
+    with pytest.raises(ConfigError, match=r"No module named 'torch_fidelity'.*use efficientnet-lite0"):
         frechet_distance(pictures, pictures, features="inception")

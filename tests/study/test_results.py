@@ -82,13 +82,6 @@ def test_many_comparisons_are_counted_together():
     assert results.holm([]) == []
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 2.7, 8, 200])
-def test_student_is_that_of_scipy(freedom):
-    for value in (0.1, 1, 3, 12):
-        assert results.chance_of_t(value, freedom) == pytest.approx(2 * stats.t.sf(value, freedom), rel=1e-3, abs=1e-7)
-    assert results.critical_t(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-3)
-
-
 def test_without_chance_of_photographs_a_comparison_is_that_of_welch():
     one, two = np.array([5.0, 5.3, 5.1]), np.array([5.6, 5.9, 6.1, 5.5])
     value, chance = results.compare(np.repeat(one[:, None], 10, 1), np.repeat(two[:, None], 10, 1))

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -100,3 +104,24 @@ def test_crops_are_turned_by_a_quarter_to_either_side(prepared):
     for plain, turned in zip(crops(0), crops(1), strict=True):
         sides.add(next(quarter for quarter in (1, 2, 3, 0) if torch.equal(turned, torch.rot90(plain, quarter))))
     assert sides == {1, 3}
+
+
+CODECS = {"simplejpeg", "pyvips", "jpeglib", "pi_heif", "onnxruntime", "cv2", "av"}
+
+
+@pytest.mark.parametrize(
+    ("code", "unwanted"),
+    [
+        ("import photochrom.training.data.dataset", {*CODECS, "onnx", "photochrom.photo", "photochrom.colorizer"}),
+        (
+            "import photochrom.cli, photochrom.cli.train, photochrom.training.loop",
+            {*CODECS, "photochrom.evaluation", "photochrom.study", "photochrom.training.data.prepare"},
+        ),
+    ],
+)
+def test_a_worker_loads_no_codec_and_training_neither_evaluation_nor_preparation(code, unwanted):
+    code += "; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names = set(done.stdout.split())
+    assert code.split()[1].rstrip(";,") in names
+    assert not names & unwanted

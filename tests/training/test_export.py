@@ -49,7 +49,7 @@ def rows() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def run(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "small"
-    loop.train(TINY, [prepared], run=folder, accelerator="cpu")
+    loop.train(TINY, [prepared], run=folder, compute=loop.Compute(accelerator="cpu"))
     return folder
 
 

@@ -24,7 +24,12 @@ ROWS = {
 
 @pytest.mark.parametrize(("name", "settings"), ROWS.items())
 def test_every_generator_of_the_study_ships(name, settings, prepared, tmp_path):
-    loop.train(config.from_table(TINY | {"generator": name} | settings), [prepared], run=tmp_path / "run", accelerator="cpu")
+    loop.train(
+        config.from_table(TINY | {"generator": name} | settings),
+        [prepared],
+        run=tmp_path / "run",
+        compute=loop.Compute(accelerator="cpu"),
+    )
     written = export(tmp_path / "run", tmp_path / "model.onnx")
     assert written.largest_difference <= TOLERANCE
     model = Model.load(tmp_path / "model.onnx")
@@ -40,7 +45,7 @@ def test_every_generator_of_the_study_ships(name, settings, prepared, tmp_path):
 
 def test_an_old_run_without_the_new_settings_goes_on_and_loads(prepared, tmp_path):
     run, settings = tmp_path / "run", config.from_table(TINY)
-    loop.train(settings, [prepared], run=run, accelerator="cpu")
+    loop.train(settings, [prepared], run=run, compute=loop.Compute(accelerator="cpu"))
     new = ("mirror", "patience", "r1", "augment", "spectral", "discriminator")
     table = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({key: value for key, value in table.items() if key not in new}))
@@ -51,12 +56,12 @@ def test_an_old_run_without_the_new_settings_goes_on_and_loads(prepared, tmp_pat
         del state["progress"][key]
     checkpoint.save(run / "newest.pt", state)
     longer = config.from_table(TINY | {"stages": [{"kind": "adversarial", "images": 12}]})
-    assert loop.train(longer, [prepared], run=run, accelerator="cpu").images_seen == 12
+    assert loop.train(longer, [prepared], run=run, compute=loop.Compute(accelerator="cpu")).images_seen == 12
 
 
 def test_a_released_spectrum_answers_alike(prepared, tmp_path):
     settings = config.from_table(regularizers.apply(TINY, ["spectral-both"]))
-    loop.train(settings, [prepared], run=tmp_path / "run", accelerator="cpu")
+    loop.train(settings, [prepared], run=tmp_path / "run", compute=loop.Compute(accelerator="cpu"))
     from photochrom.training.setup import generator_of
 
     generator = generator_of(settings, pretrained=False)

@@ -159,7 +159,7 @@ def old_run(prepared, tmp_path_factory):
     """A run of a checkpoint from before there were hints."""
     run = tmp_path_factory.mktemp("runs") / "old"
     table = config.to_table(TINY) | {"hints": 0.0, "palettes": 0.0, "stages": [{"kind": "generator", "images": 4}]}
-    loop.train(config.from_table(table), [prepared], run=run, accelerator="cpu")
+    loop.train(config.from_table(table), [prepared], run=run, compute=loop.Compute(accelerator="cpu"))
     state = checkpoint.load(run / "best.pt")
     for part in ("generator", "average"):
         state[part] = {name: value for name, value in state[part].items() if not name.startswith(setup.LATER)}
@@ -186,10 +186,12 @@ def test_hints_are_learned_resumed_and_measured_and_the_card_knows_the_start(old
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        loop.train(TINY, [prepared], run=tmp_path / "whole", accelerator="cpu", init=old_run / "best.pt")
+        loop.train(TINY, [prepared], run=tmp_path / "whole", compute=loop.Compute(accelerator="cpu"), init=old_run / "best.pt")
         half = config.from_table(config.to_table(TINY) | {"stages": [{"kind": "generator", "images": 4, "rate": 1e-3}]})
         for settings in (half, TINY):
-            loop.train(settings, [prepared], run=tmp_path / "halves", accelerator="cpu", init=old_run / "best.pt")
+            loop.train(
+                settings, [prepared], run=tmp_path / "halves", compute=loop.Compute(accelerator="cpu"), init=old_run / "best.pt"
+            )
     finally:
         torch.set_num_threads(threads)
     whole, halves = (checkpoint.load(tmp_path / name / "newest.pt") for name in ("whole", "halves"))

@@ -55,8 +55,9 @@ def losses(run):
         return [{k: v for k, v in row.items() if k not in ("images_per_second", "seconds")} for row in csv.DictReader(file)]
 
 
-def train(settings, prepared, run, **options):
-    return loop.train(settings, [prepared], run=run, accelerator="cpu", **options)
+def train(settings, prepared, run, *, devices=1, at_once=0):
+    compute = loop.Compute(devices=devices, accelerator="cpu", at_once=at_once)
+    return loop.train(settings, [prepared], run=run, compute=compute)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -61,7 +61,9 @@ def test_frozen_blocks_stay_and_the_card_knows_the_file(prepared, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        loop.train(config.from_table(table), [prepared], run=tmp_path / "run", accelerator="cpu", init=FILE)
+        loop.train(
+            config.from_table(table), [prepared], run=tmp_path / "run", compute=loop.Compute(accelerator="cpu"), init=FILE
+        )
     finally:
         torch.set_num_threads(threads)
     done = export(tmp_path / "run", tmp_path / "model.onnx")

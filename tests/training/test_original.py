@@ -167,7 +167,7 @@ def test_one_step_equals_the_reference(preset, prepared, tmp_path):
 
     loop._set_rates(networks, settings.stages[0], 1.0)
     torch.manual_seed(7)
-    losses = step(fabric, networks, luma, chroma, config=settings, stage=settings.stages[0])
+    losses = step(fabric, networks, (luma, chroma), config=settings, stage=settings.stages[0])
 
     bce = F.binary_cross_entropy_with_logits
     torch.manual_seed(7)

@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from photochrom.training import config, loop
+from photochrom.training import checkpoint, config, launch, loop
 
 UNET = {
     "generator": "unet",
@@ -31,7 +31,7 @@ def losses(run):
 
 def train(prepared, run, precision, *, devices=1):
     settings = config.from_table(UNET | {"precision": precision})
-    loop.train(settings, [prepared], run=run, devices=devices, accelerator="cpu")
+    loop.train(settings, [prepared], run=run, compute=loop.Compute(devices=devices, accelerator="cpu"))
     return losses(run)
 
 
@@ -52,9 +52,13 @@ def test_auto_takes_bfloat16_where_it_pays(monkeypatch, generator, native, preci
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     settings = config.load(generator, ["precision=auto"])
-    assert loop.precision_of(settings, "cpu") == precision
+    assert launch.precision_of(settings, "cpu") == precision
 
 
-def test_the_run_keeps_what_auto_became(prepared, tmp_path):
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_the_run_keeps_what_auto_became(monkeypatch, prepared, tmp_path, native, precision):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     train(prepared, tmp_path / "run", "auto")
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["precision"] in ("32-true", "bf16-mixed")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["precision"] == precision
+    assert checkpoint.load(tmp_path / "run" / "newest.pt")["config"]["precision"] == precision

@@ -65,7 +65,7 @@ def test_every_row_makes_a_run_that_moves(name, prepared, tmp_path):
     fabric, networks, luma, chroma = started(settings, prepared, tmp_path)
     before = [p.clone() for p in networks.discriminator.parameters()]
     torch.manual_seed(0)
-    found = step(fabric, networks, luma, chroma, config=settings, stage=settings.stages[0])
+    found = step(fabric, networks, (luma, chroma), config=settings, stage=settings.stages[0])
     assert all(value.isfinite() for value in found.values())
     assert ("r1" in found, "gradient_penalty" in found) == (name == "r1", name == "wgan-gp")
     assert any(not torch.equal(p, q) for p, q in zip(before, networks.discriminator.parameters(), strict=True))
@@ -102,16 +102,16 @@ def test_contradictions_are_refused_naming_both(names, said):
 
 def test_all_together_interrupted_and_resumed_gives_the_losses_of_one_run(prepared, tmp_path):
     settings = config.from_table(EVERYTHING | {"stages": [TINY["stages"][0] | {"images": 32}]})
-    loop.train(settings, [prepared], run=tmp_path / "whole", accelerator="cpu")
+    loop.train(settings, [prepared], run=tmp_path / "whole", compute=loop.Compute(accelerator="cpu"))
 
     def interrupt(report):
         if report.images_seen == 20:  # the newest checkpoint is of 16
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        loop.train(settings, [prepared], run=tmp_path / "cut", accelerator="cpu", report=interrupt)
+        loop.train(settings, [prepared], run=tmp_path / "cut", compute=loop.Compute(accelerator="cpu"), report=interrupt)
     assert len(losses(tmp_path / "cut")) == 5
-    loop.train(settings, [prepared], run=tmp_path / "cut", accelerator="cpu")
+    loop.train(settings, [prepared], run=tmp_path / "cut", compute=loop.Compute(accelerator="cpu"))
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     for name in ("newest.pt", "best.pt"):
         ours, theirs = (checkpoint.load(tmp_path / run / name)["average"] for run in ("cut", "whole"))
@@ -122,8 +122,8 @@ def test_two_processes_give_the_losses_of_one(prepared, tmp_path):
     settings = config.from_table(EVERYTHING | {"discriminator_normalization": "instance", "stages": TINY["stages"]})
     short = dataclasses.replace(settings, stages=(dataclasses.replace(settings.stages[0], images=16),), patience=1)
     penalized = dataclasses.replace(short, adversarial_loss="wgan", real_target=1.0, gradient_penalty=10.0)
-    loop.train(penalized, [prepared], run=tmp_path / "one", accelerator="cpu")
-    loop.train(penalized, [prepared], run=tmp_path / "two", accelerator="cpu", devices=2)
+    loop.train(penalized, [prepared], run=tmp_path / "one", compute=loop.Compute(accelerator="cpu"))
+    loop.train(penalized, [prepared], run=tmp_path / "two", compute=loop.Compute(devices=2, accelerator="cpu"))
     ours, theirs = losses(tmp_path / "two"), losses(tmp_path / "one")
     assert len(ours) == len(theirs) == 4
     for one, other in zip(ours, theirs, strict=True):
@@ -204,7 +204,7 @@ def test_lazy_r1_comes_every_k_steps(prepared, tmp_path):
     fabric, networks, luma, chroma = started(settings, prepared, tmp_path)
     stage = settings.stages[0]
     for index in range(4):
-        found = step(fabric, networks, luma, chroma, config=settings, stage=stage, images_seen=4 * index)
+        found = step(fabric, networks, (luma, chroma), config=settings, stage=stage, images_seen=4 * index)
         assert ("r1" in found) == (index in (0, 3))
 
 
@@ -396,7 +396,7 @@ def test_weight_decay_shrinks_weights_that_have_no_gradient(prepared, tmp_path):
 def test_the_average_moves_by_one_minus_the_decay(prepared, tmp_path):
     fabric, networks, luma, chroma = started(with_rows("ema"), prepared, tmp_path)
     old = [p.clone() for p in networks.average.parameters()]
-    step(fabric, networks, luma, chroma, config=BASELINE, stage=BASELINE.stages[0])
+    step(fabric, networks, (luma, chroma), config=BASELINE, stage=BASELINE.stages[0])
     update_average(networks, 0.9)
     for mine, before, its in zip(networks.average.parameters(), old, networks.generator.parameters(), strict=True):
         assert torch.allclose(mine, 0.9 * before + 0.1 * its, atol=1e-7)
@@ -410,10 +410,12 @@ def test_early_stopping_ends_the_run_and_says_so(prepared, tmp_path):
         TINY | {"patience": 2, "stages": [{"kind": "critic", "images": 400}]}
     )  # the generator never moves
     reports = []
-    progress = loop.train(still, [prepared], run=tmp_path / "run", accelerator="cpu", report=reports.append)
+    progress = loop.train(
+        still, [prepared], run=tmp_path / "run", compute=loop.Compute(accelerator="cpu"), report=reports.append
+    )
     assert progress.stopped_early and progress.images_seen == 24 and progress.best_images == 8
     assert reports[-1].images == 24
-    again = loop.train(still, [prepared], run=tmp_path / "run", accelerator="cpu")
+    again = loop.train(still, [prepared], run=tmp_path / "run", compute=loop.Compute(accelerator="cpu"))
     assert again.stopped_early and again.images_seen == 24
 
 
@@ -448,7 +450,7 @@ def test_grey_answers_raise_an_alarm_and_end_the_run_only_where_told_to(prepared
 
 
 def test_the_lowest_generator_loss_is_noted(prepared, tmp_path):
-    progress = loop.train(BASELINE, [prepared], run=tmp_path / "run", accelerator="cpu")
+    progress = loop.train(BASELINE, [prepared], run=tmp_path / "run", compute=loop.Compute(accelerator="cpu"))
     rows = losses(tmp_path / "run")
     lowest = min(rows, key=lambda row: float(row["generator"]))
     assert progress.lowest_generator_images == int(lowest["images_seen"])
@@ -462,10 +464,10 @@ def test_the_lowest_generator_loss_is_noted(prepared, tmp_path):
 def test_a_run_of_an_older_log_goes_on_in_todays_columns(prepared, tmp_path):
     run = tmp_path / "run"
     short = dataclasses.replace(BASELINE, stages=(dataclasses.replace(BASELINE.stages[0], images=16),))
-    loop.train(short, [prepared], run=run, accelerator="cpu")
+    loop.train(short, [prepared], run=run, compute=loop.Compute(accelerator="cpu"))
     old = [(row["images_seen"], row["l1"]) for row in losses(run)]
     (run / "log.csv").write_text("images_seen,l1\n" + "".join(f"{seen},{l1}\n" for seen, l1 in old))
-    loop.train(BASELINE, [prepared], run=run, accelerator="cpu")
+    loop.train(BASELINE, [prepared], run=run, compute=loop.Compute(accelerator="cpu"))
     rows = losses(run)
     assert [(row["images_seen"], row["l1"]) for row in rows[:4]] == old
     assert len(rows) == 10 and not rows[0]["real"] and rows[-1]["real"]

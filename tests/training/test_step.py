@@ -24,7 +24,7 @@ def test_bins_and_the_error_of_their_mean_are_weighed_together(prepared, tmp_pat
         logits, truth = networks.generator(luma), F.interpolate(chroma, (8, 8), mode="area")
         bins = BinCrossEntropy()(logits.movedim(1, -1), truth.movedim(1, -1))
         l1 = 255 * (networks.generator.decode(logits, 0.7) - truth).abs().mean()
-    losses = step(fabric, networks, luma, chroma, config=settings, stage=settings.stages[0])
+    losses = step(fabric, networks, (luma, chroma), config=settings, stage=settings.stages[0])
     expected = {"bins": bins, "l1": l1, "generator": 2 * bins + 30 / 255 * l1}
     for name, value in expected.items():
         assert float(losses[name]) == pytest.approx(float(value), rel=1e-4), name
