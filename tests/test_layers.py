@@ -31,7 +31,7 @@ FLOORS = {
         __main__
     """,
     "batch": """
-        manifest resume
+        manifest resume selection
         plan
         run
     """,
