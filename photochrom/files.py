@@ -40,9 +40,7 @@ def contents(path: Path) -> bytes:
         PhotoError: it is missing, unreadable, or no regular file.
     """
     try:
-        if path.exists() and not path.is_file():
-            what = "a folder" if path.is_dir() else "neither a file nor a folder"
-            raise PhotoError(f"is {what}; give a photograph", path=path)
+        _check_regular(path, path.stat())
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that no system takes
         reason = getattr(error, "strerror", None) or str(error)
@@ -132,9 +130,7 @@ def stamp(path: Path, *, known: Stamp | None = None, verify: bool = False) -> St
     """
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            what = "a folder" if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder"
-            raise PhotoError(f"is {what}; give a photograph", path=path)
+        _check_regular(path, found)
         if known and not verify and (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns):
             return known
         with path.open("rb") as file:
@@ -157,6 +153,14 @@ def same_file(first: Path, second: Path) -> bool:
         return first.samefile(second)
     except OSError:
         return False
+
+
+def _check_regular(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISFIFO(found.st_mode):
+        raise PhotoError("is a named pipe; read it as standard input (photochrom colorize - -o FILE < PIPE)", path=path)
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder"
+        raise PhotoError(f"is {what}; give a photograph", path=path)
 
 
 def _rename_new(draft: Path, path: Path) -> None:

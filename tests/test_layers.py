@@ -33,7 +33,7 @@ FLOORS = {
         __main__
     """,
     "batch": """
-        manifest resume
+        manifest resume selection
         plan
         run
     """,

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from photochrom.batch.resume import recorded
+from photochrom.batch.selection import LeftOut, Selection, is_photograph
 from photochrom.colorizer.file import MARK, beside, with_ending
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError
 from photochrom.files import is_folder
@@ -29,7 +30,14 @@ class Task:
     """The photograph itself, where it comes from no file."""
 
 
-def plan(inputs: Sequence[Path], output: Path | None = None, *, format: Format | None = None) -> Iterator[Task]:
+def plan(
+    inputs: Sequence[Path],
+    output: Path | None = None,
+    *,
+    format: Format | None = None,
+    selection: Selection | None = None,
+    left_out: LeftOut | None = None,
+) -> Iterator[Task]:
     """List the photographs of some files and folders, however deep, each with the place of its result.
 
     Without an output, ``name.color.jpg`` lies beside ``name.jpg``. With an output folder, the tree of an input folder is
@@ -46,6 +54,8 @@ def plan(inputs: Sequence[Path], output: Path | None = None, *, format: Format |
         inputs: photographs and folders.
         output: a file, for one photograph; or a folder; or none.
         format: what the results are named for; none keeps the names.
+        selection: patterns for what lies in folders; a file that is named is always taken.
+        left_out: gets the count of what lies in folders and is no photograph by its name.
 
     Raises:
         OptionError: if an output file is named for several photographs, its suffix is not one that is written, or two input
@@ -56,10 +66,10 @@ def plan(inputs: Sequence[Path], output: Path | None = None, *, format: Format |
     if output is not None and output.suffix and not is_folder(output):
         if len(inputs) == 1 and not folders:
             check_suffix(output, format)
-            return iter([_Plan(inputs, None, format).checked(Task(inputs[0], output))])
+            return iter([_Plan(inputs, None, format, selection, left_out).checked(Task(inputs[0], output))])
         if output.suffix.lower() in SUFFIXES:
             raise OptionError(f"'{output}' is one file for several photographs: name a folder")
-    return _Plan(inputs, output, format).tasks()
+    return _Plan(inputs, output, format, selection, left_out).tasks()
 
 
 def check_suffix(output: Path, format: Format | None) -> None:
@@ -76,8 +86,16 @@ def check_suffix(output: Path, format: Format | None) -> None:
 class _Plan:
     """Hold what was named, and check results against it."""
 
-    def __init__(self, inputs: Sequence[Path], output: Path | None, format: Format | None) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Path],
+        output: Path | None,
+        format: Format | None,
+        selection: Selection | None,
+        left_out: LeftOut | None,
+    ) -> None:
         self._inputs, self._output, self._format = inputs, output, format
+        self._selection, self._left_out = selection or Selection(), left_out or LeftOut()
         self._leave = _real(output) if output is not None else None
         self._bases = self._folders()
         self._roots = {_real(folder): folder for folder in self._bases}
@@ -101,7 +119,10 @@ class _Plan:
                 yield task
         if not found:
             names = ", ".join(map(str, self._inputs))
-            raise PhotoError(f"no photograph is here; expected files named {', '.join(SUFFIXES)}", path=names)
+            wanted = f"expected files named {', '.join(SUFFIXES)}"
+            if self._selection.include or self._selection.exclude:
+                wanted += " that --include and --exclude leave"
+            raise PhotoError(f"no photograph is here; {'; '.join(filter(None, (wanted, self._left_out.line)))}", path=names)
 
     def checked(self, task: Task) -> Task:
         """Give a task the error that its result would replace a source or another result."""
@@ -164,7 +185,7 @@ class _Plan:
             folder = waiting.pop()
             place = base / folder.relative_to(root)
             try:
-                names, deeper = self._entries(folder)
+                names, deeper = self._entries(folder, folder.relative_to(root))
             except OSError as error:
                 yield Task(
                     folder, place, error=PhotoError(f"cannot be listed ({error.strerror}); check its permissions", path=folder)
@@ -177,17 +198,20 @@ class _Plan:
                 if not ((first := self._files.get(task.target)) and _same(first, task.source)):
                     yield self.checked(task)
 
-    def _entries(self, folder: Path) -> tuple[list[str], list[str]]:
-        """Give the names of the photographs and of the folders in a folder."""
+    def _entries(self, folder: Path, inside: Path) -> tuple[list[str], list[str]]:
+        """Give the names of the photographs and of the folders in a folder, which lies inside one that was named."""
         files, folders = [], []
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    continue
+                path = (inside / entry.name).as_posix()
                 if _leads_to_folder(entry):
-                    if not entry.is_symlink() and (self._leave is None or _real(folder / entry.name) != self._leave):
+                    if (
+                        not entry.is_symlink()
+                        and self._selection.enters(path, self._left_out)
+                        and (self._leave is None or _real(folder / entry.name) != self._leave)
+                    ):
                         folders.append(entry.name)
-                elif _is_photograph(entry.name):
+                elif self._selection.takes(path, self._left_out):
                     files.append(entry.name)
         return files, folders
 
@@ -216,7 +240,7 @@ class _Plan:
         if identity in self._identities:
             return self._identities[identity]
         parent = _real_folder(target.parent)
-        if not _is_photograph(target.name):
+        if not is_photograph(target.name):
             return None
         inside: list[str] = []
         for above in (parent, *parent.parents):
@@ -226,11 +250,6 @@ class _Plan:
                 return None
             inside.append(above.name)
         return None
-
-
-def _is_photograph(name: str) -> bool:
-    stem, dot, ending = name.rpartition(".")
-    return dot + ending.lower() in SUFFIXES and not name.startswith(".") and not stem.endswith(MARK)
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from photochrom.colorizer import provenance
 from photochrom.colorizer.colorizer import Colorizer
-from photochrom.colorizer.file import digest, written_as
+from photochrom.colorizer.file import written_as
 from photochrom.colorizer.provenance import Record
 from photochrom.errors import OutputError, PhotoError
+from photochrom.files import stamp
 from photochrom.photo.codecs.pillow import packet
 
 
@@ -46,7 +47,7 @@ def is_current(source: Path, target: Path, *, colorizer: Colorizer, sha256: str 
     if found is None:
         return False
     how = provenance.difference(found, colorizer, format=colorizer.options.format or written_as(target))
-    if not how and found.source_sha256 != (sha256 or digest(source)):
+    if not how and found.source_sha256 != (sha256 or stamp(source).sha256):
         how = "from another photograph, or from this one before it changed"
     if how:
         told = f"exists already, made {how}, and may have been retouched since"

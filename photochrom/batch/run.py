@@ -21,18 +21,22 @@ from typing import Literal, final
 from photochrom.batch.manifest import Manifest, Record, recipe_of
 from photochrom.batch.plan import Task, check_suffix, plan
 from photochrom.batch.resume import is_current
+from photochrom.batch.selection import LeftOut, Selection
 from photochrom.colorizer.colorizer import Colorizer, Result
 from photochrom.colorizer.file import Source, color_file, save_confidence
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import Stamp, stamp, sweep
 from photochrom.photo.photo import LumaWay
 
-__all__ = ["Outcome", "Status", "Task", "check_suffix", "default_jobs", "plan", "run"]
+__all__ = ["LeftOut", "Outcome", "Selection", "Status", "Task", "check_suffix", "default_jobs", "plan", "run"]
 
 Status = Literal["colored", "kept", "skipped", "failed"]
 
 NAME = "photochrom"
 """Begins the names of the threads at work."""
+
+MOST_JOBS = 1024
+"""Each job is a thread, and a system has only so many."""
 
 AHEAD = 16
 """Photographs that wait for each worker: enough that it never waits for the listing, few enough to forget."""
@@ -88,11 +92,11 @@ def run(
         confidence: a PNG to write the confidence of a single photograph to.
 
     Raises:
-        OptionError: if there are fewer than one job.
+        OptionError: if there are fewer than one job, or too many.
         OutputError: if a manifest cannot be read, or another run is at work in its folder.
     """
-    if jobs < 1:
-        raise OptionError(f"jobs is {jobs}: expected 1 or more")
+    if not 1 <= jobs <= MOST_JOBS:
+        raise OptionError(f"jobs is {jobs}: expected 1 to {MOST_JOBS}; more than the processors gain nothing")
     crew = _Crew(colorizer, jobs, overwrite=overwrite, verify=verify, confidence=confidence)
     manifests: dict[Path, Manifest] = {}
     waiting, swept = 0, None

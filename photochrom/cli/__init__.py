@@ -10,10 +10,11 @@ import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import cyclopts
 
-from photochrom.cli.summary import Terminated
+from photochrom.cli.summary import ALL_FAILED, Terminated
 from photochrom.errors import OptionError, PhotochromError, one_line
 from photochrom.version import __version__
 
@@ -51,9 +52,9 @@ FAILED, MISUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    0 is done, 1 failed in part or whole, 2 misused, 130 interrupted, 143 terminated.
+    0 is done, 1 failed, of many photographs in part, 2 misused, 3 that all photographs failed, 130 interrupted, 143 terminated.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = _named(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
     try:
         if "" in given:
@@ -64,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _say(f"{one_line(error)} See `photochrom --help`.", MISUSED)
     except OptionError as error:
         code = _say(one_line(error), MISUSED)
-    except PhotochromError as error:
-        code = _say(one_line(error), FAILED)
+    except PhotochromError as error:  # nothing was begun, or a single photograph failed
+        code = _say(one_line(error), ALL_FAILED if given[:1] == ["colorize"] else FAILED)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("photochrom"):
             raise
@@ -92,8 +93,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
+def _named(arguments: Sequence[str]) -> list[str]:
+    """Let what follows "--" be no option, whatever it begins with."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    rest = [f"./{text}" if text.startswith("-") and text != "-" else text for text in arguments[end + 1 :]]
+    return [*arguments[: end + 1], *rest]
+
+
 def _prepare_streams() -> None:
-    """Let every name of a file be printed, and nothing of what Pillow warns of."""
+    """Let every name of a file be printed, and nothing of what Pillow warns of; open what is closed of the standard streams.
+
+    The first file that is opened would else take the number of a closed stream, and get what a library prints there.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may be no text at all

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, Token
 
+from photochrom import files
 from photochrom.cli.progress import Bar
-from photochrom.cli.summary import Count, Tally, terminable
+from photochrom.cli.summary import ALL_FAILED, Count, Tally, terminable
 from photochrom.errors import OptionError, PhotochromError
 from photochrom.files import is_folder
 
@@ -40,11 +42,23 @@ def _inputs(_: object, tokens: Sequence[Token]) -> list[Path]:
     return [Path(token.value) for token in tokens]
 
 
+def _output(_: object, tokens: Sequence[Token]) -> Path:
+    """Take `-` for standard output, and nothing else that begins so: it would be the next option."""
+    (token,) = tokens
+    if token.value.startswith("-") and token.value != "-":
+        raise ValueError(f"{token.keyword} requires an argument, got {token.value}.")
+    return Path(token.value)
+
+
 def colorize(
     inputs: Annotated[list[Path], Parameter(name="INPUT", consume_multiple=True, allow_leading_hyphen=True, converter=_inputs)],
     /,
     *,
-    output: Output = None,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_output, n_tokens=1)
+    ] = None,
+    include: Annotated[list[str] | None, Parameter(negative="")] = None,
+    exclude: Annotated[list[str] | None, Parameter(negative="")] = None,
     vividness: float = 1.0,
     on_color: Literal["skip", "recolor", "error"] = "skip",
     format: FormatName | None = None,
@@ -74,8 +88,13 @@ def colorize(
     inputs
         Photographs (JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG 2000, GIF, BMP, PNM) and folders of them.
     output
-        A file, for one photograph; or a folder, in which the tree of an input folder is mirrored. Without it,
-        name.color.jpg is written beside name.jpg.
+        A file, for one photograph; or a folder, in which the tree of an input folder is mirrored. `-` is standard output, for
+        one photograph. Without it, name.color.jpg is written beside name.jpg.
+    include
+        Of what lies in folders, color only photographs whose name or path inside the folder matches this pattern, like '*.tif'
+        or '1920/*'. May be repeated.
+    exclude
+        Leave out what matches this pattern, folders too. May be repeated.
     vividness
         From 0 (most faithful) over 1 to 2 (most vivid).
     on_color
@@ -126,7 +145,10 @@ def colorize(
         Print only failures and the table at the end.
     json
         Print one line of JSON for each photograph: source, output, status, seconds, judgement, error, reason,
-        notes, luma (lossless or encoded, of a JPEG that was written).
+        notes, luma (lossless or encoded, of a JPEG that was written). The last line has the summary: how many photographs
+        there were, how many of each status, and what was left out.
+
+    The exit code is 0 if no photograph failed, 1 if some failed, 2 if the command is wrong, 3 if all failed.
     """
     alone = len(inputs) == 1 and not is_folder(inputs[0])
     # Several photographs at a time leave no processor for a second thread of the network.
@@ -158,16 +180,18 @@ def colorize(
         palette=guides.reference(reference) if reference else None,
     )
 
-    if STREAM in inputs:
+    left_out = run.LeftOut()
+    if STREAM in (*inputs, output):
         _check_stream(inputs, output, json=json)
-        if output is None:
-            return _to_stdout(Colorizer(loading.result(), options))
+        if output in (None, STREAM):
+            return _to_stdout(inputs[0], Colorizer(loading.result(), options))
         run.check_suffix(output, options.format)
-        tasks: Iterable[run.Task] = [run.Task(STREAM, output, contents=sys.stdin.buffer.read())]
+        tasks: Iterable[run.Task] = [run.Task(STREAM, output, contents=_standard_input())]
         count = Count(tasks)
     else:
-        tasks = run.plan(inputs, output, format=options.format)
-        count = Count(run.plan(inputs, output, format=options.format))
+        selection = run.Selection(tuple(include or ()), tuple(exclude or ()))
+        tasks = run.plan(inputs, output, format=options.format, selection=selection, left_out=left_out)
+        count = Count(run.plan(inputs, output, format=options.format, selection=selection))
     if alone:
         tasks = list(tasks)
         options.output.check_fit(options.format or written_as(tasks[0].target))
@@ -177,17 +201,23 @@ def colorize(
         refuse_existing(confidence, overwrite=overwrite)
     if variants:
         return _variants(colorizer, next(iter(tasks)), variants, overwrite=overwrite)
-    tally = Tally(json=json, quiet=quiet)
+    tally = Tally(json=json, quiet=quiet, left_out=left_out)
     with (
         terminable(),
         Bar("Coloring") as bar,
         closing(run.run(colorizer, tasks, jobs=jobs, overwrite=overwrite, verify=verify, confidence=confidence)) as outcomes,
     ):
-        for outcome in outcomes:
-            tally.tell(outcome)
-            bar(tally.done, count.total)
+        try:
+            for outcome in outcomes:
+                tally.tell(outcome)
+                bar(tally.done, count.total)
+        except PhotochromError as error:
+            if tally.code == ALL_FAILED or not tally.done:
+                raise
+            print(f"photochrom: {error}", file=sys.stderr)
+            return 1
     tally.sum_up()
-    return 1 if tally.failed else 0
+    return tally.code
 
 
 def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) -> int:
@@ -222,19 +252,34 @@ def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) 
 
 def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) -> None:
     if len(inputs) > 1:
-        raise OptionError("'-' is standard input: it stands alone, without other photographs")
-    if output is None and json:
+        what = "'-' is standard input: it stands alone" if STREAM in inputs else "'-o -' is standard output: it takes one"
+        raise OptionError(f"{what}, without other photographs")
+    if output not in (None, STREAM):
+        return
+    if is_folder(inputs[0]):
+        raise OptionError(f"'-o -' is standard output, which takes one photograph, and {inputs[0]} is a folder: name a file")
+    if json:
         raise OptionError("--json and the photograph would both go to standard output: name a file with -o, or drop --json")
-    if output is None and sys.stdout.isatty():
+    if sys.stdout.isatty():
         raise OptionError("the photograph would go to a terminal: name a file with -o, or redirect standard output")
+    if getattr(sys.stdout, "name", "") == os.devnull:  # only `cli.main` opens it by that name
+        raise OptionError("the photograph would go to standard output, which is closed: name a file with -o")
 
 
-def _to_stdout(colorizer: Colorizer) -> int:
+def _to_stdout(source: Path, colorizer: Colorizer) -> int:
     from photochrom.colorizer.file import encoded
 
-    sys.stdout.buffer.write(encoded(sys.stdin.buffer.read(), colorizer, name="standard input"))
+    data = _standard_input() if source == STREAM else files.contents(source)
+    name = "standard input" if source == STREAM else str(source)
+    sys.stdout.buffer.write(encoded(data, colorizer, name=name))
     sys.stdout.buffer.flush()
     return 0
+
+
+def _standard_input() -> bytes:
+    if getattr(sys.stdin, "name", "") == os.devnull:  # only `cli.main` opens it by that name
+        raise OptionError("standard input is closed: name a file, or pipe a photograph in")
+    return sys.stdin.buffer.read()
 
 
 def _loading(path: Path | None, *, threads: int) -> Future[Model]:

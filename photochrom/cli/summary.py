@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, final
 from photochrom.errors import PhotochromError
 
 if TYPE_CHECKING:
-    from photochrom.batch.run import Outcome, Task
+    from photochrom.batch.run import LeftOut, Outcome, Task
 
 MEANINGS = {
     "colored": "",
@@ -25,6 +25,9 @@ MEANINGS = {
     "failed": "",
 }
 """What can become of a photograph, and what the table says of it."""
+
+ALL_FAILED = 3
+"""The exit code where no photograph was colored, kept or skipped."""
 
 REASONS, NAMES = 10, 3
 """The table has the most frequent reasons, each with the first names."""
@@ -38,8 +41,9 @@ class Terminated(KeyboardInterrupt):
 class Tally:
     """Print what becomes of photographs, and count it."""
 
-    def __init__(self, *, json: bool, quiet: bool) -> None:
-        self._json, self._quiet = json, quiet
+    def __init__(self, *, json: bool, quiet: bool, left_out: LeftOut | None = None) -> None:
+        """Take what is to be printed, and where a listing counts what it leaves out."""
+        self._json, self._quiet, self._left_out = json, quiet, left_out
         self._begin = time.monotonic()
         self._counts = dict.fromkeys(MEANINGS, 0)
         self._reasons: dict[str, _Reason] = {}
@@ -51,9 +55,10 @@ class Tally:
         return sum(self._counts.values())
 
     @property
-    def failed(self) -> int:
-        """Give how many failed."""
-        return self._counts["failed"]
+    def code(self) -> int:
+        """Return the exit code: 0 if none failed, 3 if all did, else 1."""
+        failed = self._counts["failed"]
+        return 0 if not failed else ALL_FAILED if failed == self.done else 1
 
     def tell(self, outcome: Outcome) -> None:
         """Count a photograph, and print its line: JSON, or what is new, or on standard error what failed."""
@@ -77,11 +82,18 @@ class Tally:
     def sum_up(self) -> None:
         """Print the table of several photographs to standard error: on a terminal, and wherever one of them failed.
 
-        A single one that is kept has a line after all.
+        JSON ends with a record of the same figures. What was left out has a line. A single photograph that is kept has one too.
         """
+        if self._json:
+            print(jsonlib.dumps({"summary": self._record()}), flush=True)
+            return
         if self.done == 1 and self._kept:
             print(self._kept)
-        if self._json or self.done < 2 or not (self.failed or sys.stderr.isatty()):
+        left_out = self._left_out.line if self._left_out else ""
+        if self.done < 2 or not (self._counts["failed"] or sys.stderr.isatty()):
+            if left_out and not self._quiet:
+                sys.stdout.flush()
+                print(f"photochrom: {left_out}", file=sys.stderr)
             return
         width = len(f"{self.done:,}")
         lines = [f"{self.done:,} photographs in {_duration(time.monotonic() - self._begin)}:"]
@@ -96,8 +108,20 @@ class Tally:
             lines += [f"  {reason.count:{width},}  {reason.text}", f"  {'':{width}}  {', '.join(reason.names)}{more}"]
         if rest := reasons[REASONS:]:
             lines.append(f"  {sum(reason.count for reason in rest):{width},}  for {len(rest):,} other reasons")
+        if left_out:
+            lines.append(left_out)
         sys.stdout.flush()
         print("\n".join(lines), file=sys.stderr)
+
+    def _record(self) -> dict[str, object]:
+        left_out = self._left_out
+        return {
+            "photographs": self.done,
+            **self._counts,
+            "left_out_files": dict(left_out.files) if left_out else {},
+            "left_out_folders": dict(left_out.folders) if left_out else {},
+            "seconds": round(time.monotonic() - self._begin, 3),
+        }
 
 
 @final

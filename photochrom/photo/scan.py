@@ -77,6 +77,8 @@ def read(path: Path, *, least: int) -> Scan | None:
         least: it has more pixels in all.
     """
     try:
+        if not path.is_file():
+            return None  # a named pipe would wait for its writer
         with path.open("rb") as file:
             start = file.read(24)
             tiffs = start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

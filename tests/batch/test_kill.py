@@ -246,13 +246,13 @@ def test_files_that_may_not_grow_are_survived(tmp_path: Path) -> None:
     command = [*COMMAND, "in", "-o", "out", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=limited)
     assert done.returncode == 1
-    (failed,) = (line for line in map(json.loads, done.stdout.splitlines()) if line["status"] == "failed")
+    (failed,) = (line for line in map(json.loads, done.stdout.splitlines()) if line.get("status") == "failed")
     assert failed["source"] == "in/big.png"
     assert "cannot be written (File too large); choose another place" in failed["reason"]
     assert len(results(tmp_path / "out")) == 4
     assert strays(tmp_path / "out") == []
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert Counter(json.loads(line)["status"] for line in again.stdout.splitlines()) == {"kept": 4, "colored": 1}
+    assert Counter(json.loads(line)["status"] for line in again.stdout.splitlines()[:-1]) == {"kept": 4, "colored": 1}
 
 
 def test_a_writer_that_meets_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

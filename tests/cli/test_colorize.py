@@ -98,7 +98,7 @@ def test_folders(run: Run) -> None:
     Path("in/.photochrom.jsonl").unlink()
     assert run("colorize", "in") == (0, [], [])  # they say themselves what they are
     code, _, err = run("colorize", "in", "--vividness", "0.5")
-    assert (code, len(err)) == (1, 7)
+    assert (code, len(err)) == (3, 7)
     assert sum("exists already, made with other settings (vividness)" in line for line in err) == 3
 
 
@@ -118,7 +118,7 @@ def test_overwrite(run: Run) -> None:
     put("a.jpg")
     Path("x.jpg").write_bytes(b"precious")
     code, out, err = run("colorize", "a.jpg", "-o", "x.jpg")
-    assert (code, out) == (1, [])
+    assert (code, out) == (3, [])
     assert err == ["photochrom: a.jpg: x.jpg: exists already; choose another name, or allow it to be replaced (--overwrite)"]
     assert Path("x.jpg").read_bytes() == b"precious"
     assert run("colorize", "a.jpg", "-o", "x.jpg", "--overwrite")[0] == 0
@@ -139,7 +139,7 @@ def test_what_is_in_color_already(run: Run) -> None:
     code, out, err = run("colorize", "a.png")
     assert (code, out, err) == (0, ["a.png: skipped, it is in color already; --on-color recolor colors it anew"], [])
     code, out, err = run("colorize", "a.png", "--on-color", "error")
-    assert (code, out, len(err)) == (1, [], 1)
+    assert (code, out, len(err)) == (3, [], 1)
     assert err[0].startswith("photochrom: a.png: the photograph is in color already: ")
     assert tree() == ["a.png"]
     assert run("colorize", "a.png", "--on-color", "recolor")[:2] == (0, ["a.png -> a.color.png"])
@@ -160,7 +160,10 @@ def test_json(run: Run) -> None:
     Path("in/c.jpg").write_bytes(b"")
     code, out, err = run("colorize", "in", "-o", "out", "--json", "--jobs", "1")
     assert (code, err) == (1, [])
-    found = [json.loads(line) for line in out]
+    *found, last = [json.loads(line) for line in out]
+    assert last["summary"].pop("seconds") > 0
+    counts = {"photographs": 3, "colored": 1, "kept": 0, "skipped": 1, "failed": 1}
+    assert last == {"summary": counts | {"left_out_files": {}, "left_out_folders": {}}}
     names = ["source", "output", "status", "seconds", "judgement", "error", "reason", "notes", "luma"]
     assert all(list(row) == names for row in found)
     assert all(isinstance(row.pop("seconds"), float) for row in found)
@@ -187,7 +190,7 @@ def test_names_of_every_kind(run: Run, name: bytes) -> None:
     source = Path("in") / os.fsdecode(name)
     source.write_bytes(testdata.file(testdata.grey(20, 20), "JPEG"))
     code, out, err = run("colorize", "in", "-o", "out", "--json")
-    assert (code, len(out), err) == (0, 1, [])
+    assert (code, len(out), err) == (0, 2, [])
     row = json.loads(out[0])
     assert os.fsencode(row["source"]) == b"in/" + name
     assert os.fsencode(row["output"]) == b"out/" + name
@@ -243,7 +246,7 @@ def test_standard_input_to_a_file(run: Run, standard_input: Callable[[bytes], No
     assert run("colorize", "-", "-o", "y.jpg") == (0, ["- -> y.jpg (kept, it is up to date)"], [])
     standard_input(testdata.file(testdata.grey(48, 64, seed=1), "JPEG"))
     code, _, err = run("colorize", "-", "-o", "y.jpg")
-    assert (code, len(err)) == (1, 1)
+    assert (code, len(err)) == (3, 1)
     assert "y.jpg: exists already, made from another photograph" in err[0]
 
 
@@ -253,7 +256,7 @@ def test_standard_input_is_refused_with_reason(run: Run, standard_input: Callabl
         (("-", "a.jpg"), 2, "'-' is standard input: it stands alone"),
         (("-", "--json"), 2, "--json and the photograph would both go to standard output"),
         (("-", "-o", "folder"), 2, "names no file that can be written"),
-        (("-",), 1, "standard input: the file is empty"),
+        (("-",), 3, "standard input: the file is empty"),
     ):
         standard_input(b"")
         found = run("colorize", *arguments)
@@ -279,7 +282,7 @@ def test_quality(run: Run) -> None:
     for name in ("a.jpg", "b.webp", "c.png"):
         put(f"in/{name}")
     code, out, err = run("colorize", "in", "-o", "out", "--quality", "60", "--json")
-    assert (code, len(out), err) == (0, 3, [])
+    assert (code, len(out), err) == (0, 4, [])
     assert [json.loads(line)["luma"] for line in sorted(out) if "a.jpg" in line] == ["encoded"]
     assert jpeg_segments.parse(Path("out/a.jpg").read_bytes()).luma_table == jpeg_segments._luma_table(60)
     assert b"VP8 " in webp.chunks(Path("out/b.webp").read_bytes())
@@ -387,7 +390,11 @@ def test_alike_failures_are_one_reason(run: Run) -> None:
 
 def test_a_run_has_one_job_at_least(run: Run) -> None:
     put("in/a.jpg")
-    assert run("colorize", "in", "--jobs", "0") == (2, [], ["photochrom: jobs is 0: expected 1 or more"])
+    assert run("colorize", "in", "--jobs", "0") == (
+        2,
+        [],
+        ["photochrom: jobs is 0: expected 1 to 1024; more than the processors gain nothing"],
+    )
 
 
 def test_an_interruption_leaves_no_half_file(tmp_path: Path) -> None:

@@ -220,6 +220,8 @@ def packet(path: Path) -> bytes | None:
         None where there is no such file, it has no packet, or its header cannot be read.
     """
     try:
+        if not path.is_file():
+            return None  # a named pipe would wait for its writer
         with path.open("rb") as file:
             kind = kind_of(file.read(256))
             if kind not in FORMATS:
