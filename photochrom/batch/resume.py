@@ -10,7 +10,7 @@ from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.file import digest, written_as
 from photochrom.colorizer.provenance import Record
 from photochrom.errors import OutputError, PhotoError
-from photochrom.photo.codecs.pillow import packet
+from photochrom.photo.convert import packet
 
 
 def recorded(path: Path) -> Record | None:
