@@ -60,20 +60,22 @@ FLOORS = {
     """,
     "photo": """
         formats metadata
-        color_management planes
+        planes
         photo
         toning vips
+        color_management
         codecs
         scan target
         convert
     """,
     "photo/codecs": """
-        heif jpeg_segments png pnm webp
-        av1 jpeg_lossless jpeg_xmp
+        jpeg_segments png
+        jpeg_decode jpeg_xmp
+        jpeg_lossless
         jpeg pillow
-        tiff
+        avif jpeg_2000 tiff
     """,
-    "photo/metadata": "exif icc iptc",
+    "photo/metadata": "exif icc iptc xmp",
     "study": """
         config diagnostics figures
         worker
@@ -143,7 +145,7 @@ OWNERS = {
     "c2pa": "colorizer/c2pa.py",
     "cryptography": "colorizer/c2pa.py",
     "pyvips": "photo/vips.py",
-    "pi_heif": "photo/codecs/pillow.py",
+    "pi_heif": "photo/codecs/avif.py",
     "av": "video/*",
     "matplotlib": "training/log.py study/figures.py",
     "jinja2": "study/*",

@@ -11,7 +11,7 @@ from photochrom.colorizer.file import written_as
 from photochrom.colorizer.provenance import Record
 from photochrom.errors import OutputError, PhotoError
 from photochrom.files import stamp
-from photochrom.photo.codecs.pillow import packet
+from photochrom.photo.convert import packet
 
 
 def recorded(path: Path) -> Record | None:

@@ -106,8 +106,7 @@ def colorize(
         encode it again. fast: the quicker of the two. Default: lossless where possible.
     quality
         Of results that are JPEG, WebP, AVIF, or TIFF with JPEG inside, from 1 to 100: luma is then encoded anew, and a WebP is
-        lossy. Left out, that of a JPEG, and of a lossy WebP or AVIF of 85 or more, stays; every other WebP that is lossy,
-        and AVIF, gets 90, and a TIFF 98.
+        lossy. Left out, a JPEG keeps its source's, a lossy WebP and an AVIF get 95, and a TIFF with JPEG inside 98.
     subsampling
         How finely results that are JPEG or AVIF hold chroma: at full size (444), at half the width (422), or at half of both
         sides (420). Left out, as finely as the source.

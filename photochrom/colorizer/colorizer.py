@@ -47,8 +47,8 @@ class Options:
     it again, "fast" takes the quicker of the two; none is lossless from a grey or YCbCr JPEG to a JPEG, or else encoded."""
     quality: int | None = None
     """Of a result that is JPEG, WebP, AVIF, or TIFF with JPEG inside: 1 to 100, as the format's usual encoder counts; luma is
-    then encoded again, and a WebP is lossy. None follows a JPEG, and a WebP or AVIF of 85 or more, and is 90 for every other
-    WebP and AVIF, and 98 for JPEG inside a TIFF."""
+    then encoded anew, and a WebP is lossy. None follows a JPEG, and is 95 for a lossy WebP and an AVIF, and 98 for JPEG inside
+    a TIFF."""
     subsampling: Subsampling | None = None
     """How finely a result that is JPEG or AVIF holds chroma: at full size ("444"), at half the width ("422"), or at half of
     both sides ("420"); none follows the source."""

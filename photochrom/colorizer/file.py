@@ -23,7 +23,7 @@ from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoEr
 from photochrom.files import Announce
 from photochrom.files import contents as read_contents
 from photochrom.photo import convert, planes, vips
-from photochrom.photo.formats import FORMATS, SUBSTITUTES, SUFFIXES, Format, ending
+from photochrom.photo.formats import FORMATS, SUBSTITUTES, SUFFIXES, Format, suffix_of
 from photochrom.photo.photo import MAX_PIXELS, Photo
 from photochrom.photo.scan import Scan
 from photochrom.photo.target import format_of
@@ -307,12 +307,10 @@ def with_ending(path: Path, format: Format | None) -> Path:
 
     No format leaves it as it is; but a kind that is read only gets the ending of what is written in its place.
     """
-    known = SUFFIXES.get(path.suffix.lower())
-    wanted = format or (SUBSTITUTES.get(known) if known else None)
-    if wanted in (None, known):
+    suffix = suffix_of(path, format)
+    if suffix is None:
         return path
-    suffix = ending(wanted)
-    return path.with_suffix(suffix) if known else path.with_name(path.name + suffix)
+    return path.with_suffix(suffix) if path.suffix.lower() in SUFFIXES else path.with_name(path.name + suffix)
 
 
 def written_as(target: Path) -> Format | None:

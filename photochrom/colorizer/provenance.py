@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.hints import Hint
 from photochrom.errors import OptionError, PhotoError
-from photochrom.photo.codecs.jpeg_xmp import BEGIN, END, RDF, written
 from photochrom.photo.formats import FORMATS, Format
+from photochrom.photo.metadata.xmp import BEGIN, END, RDF, written
 from photochrom.version import __version__
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 from photochrom.errors import PhotoError
 from photochrom.photo import planes, vips
 from photochrom.photo.metadata import exif, icc
-from photochrom.photo.photo import COPIES_LEFT, Photo, refuse_large
+from photochrom.photo.photo import Photo, refuse_large
 from photochrom.photo.scan import Scan
 
 MORE = 10
@@ -89,7 +89,7 @@ def _page(scan: Scan, limit: int) -> Photo:
         xmp=scan.xmp,
         icc=icc.for_color(scan.profile, "L" if scan.grey else "RGB"),
         iptc=directory[exif.IPTC].data if exif.IPTC in directory else None,
-        notes=(COPIES_LEFT,) if exif.COPIES in directory else (),
+        notes=scan.notes,
         reduced=factor,
         full=(scan.height, scan.width),
     )

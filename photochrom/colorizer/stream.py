@@ -268,7 +268,7 @@ def _write_page(file: BinaryIO, scan: Scan, bands: Iterable[_Band], position: in
         tags |= {STRIP_OFFSETS: places, STRIP_BYTES: sizes, STRIP_ROWS_TAG: _long(rows)}
     if profile := icc.for_color(scan.profile, "L" if scan.grey else "RGB"):
         tags[exif.ICC] = exif.Value(exif.UNDEFINED, profile)
-    kept = exif.carried(scan.directory or {}, exif.CARRIED | exif.BLOCKS | exif.PAGE | {exif.XMP})
+    kept = exif.kept(scan.directory or {})
     file.write(bytes(position % 2))
     return position + position % 2, {**kept, **layout, **tags}
 

@@ -20,13 +20,12 @@ from PIL import Image, UnidentifiedImageError
 from photochrom.color import Plane
 from photochrom.errors import OptionError, OutputError, PhotochromError, PhotoError, one_line
 from photochrom.files import contents
-from photochrom.photo import planes, vips
-from photochrom.photo.codecs import jpeg, jpeg_segments, pillow, png, pnm, tiff
+from photochrom.photo import planes
+from photochrom.photo.codecs import avif, jpeg, jpeg_2000, jpeg_segments, pillow, png, tiff
 from photochrom.photo.formats import FORMATS, Format, Kind, kind_of, unknown
 from photochrom.photo.metadata import exif as exif_tags
 from photochrom.photo.metadata import iptc
-from photochrom.photo.photo import MAX_PIXELS, Photo
-from photochrom.photo.planes import upright
+from photochrom.photo.photo import LOSSY_QUALITY, MAX_PIXELS, Photo
 from photochrom.photo.target import DEEP, Target, decide, whole_xmp
 
 READERS: dict[Kind, Callable[[bytes, int], Photo]] = {
@@ -34,12 +33,12 @@ READERS: dict[Kind, Callable[[bytes, int], Photo]] = {
     "PNG": pillow.read_png,
     "WEBP": pillow.read_webp,
     "TIFF": tiff.read,
-    "AVIF": pillow.read_avif,
+    "AVIF": avif.read,
     "BMP": pillow.read_bmp,
     "PNM": pillow.read_pnm,
     "GIF": pillow.read_gif,
-    "HEIC": pillow.read_heic,
-    "JPEG 2000": pillow.read_jpeg_2000,
+    "HEIC": avif.read_heic,
+    "JPEG 2000": jpeg_2000.read,
 }
 
 
@@ -72,6 +71,15 @@ def read(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str = "") 
         raise PhotoError(
             f"a {kind} that is damaged or of a rare kind ({reason}); convert it to PNG first", path=name
         ) from error
+
+
+def packet(path: Path) -> bytes | None:
+    """Read the XMP packet of a file that is written with one, and none of its pixels.
+
+    Returns:
+        None where there is no such file, it has no packet, or its header cannot be read.
+    """
+    return pillow.packet(path)
 
 
 def from_array(array: NDArray[Any]) -> Photo:
@@ -192,19 +200,19 @@ def _write(photo: Photo, samples: Plane, target: Format, *, quality: int | None)
             raise OutputError(f"the photograph is transparent in part, which {target} cannot hold; choose PNG, WebP or TIFF")
         samples = np.ascontiguousarray(samples[..., :3])
     if target == "PNM":
-        return pnm.write(samples)
+        return pillow.write_pnm(samples)
     exif = exif_tags.with_resolution(photo.exif, photo.dpi)
     if target == "AVIF" and samples.dtype == np.uint16:
-        return _deep_avif(photo, samples, exif, quality=quality or photo.avif_quality)
+        return avif.write_deep(photo, samples, exif, quality=quality or LOSSY_QUALITY)
     options: dict[str, Any] = {}
     if target in ("WEBP", "AVIF"):
         carried = {"exif": exif, "xmp": photo.xmp, "icc_profile": photo.icc}
         options = {key: value for key, value in carried.items() if value}
     if target == "WEBP":
         lossless = photo.lossless and quality is None
-        options |= {"lossless": True, "exact": True} if lossless else {"quality": quality or photo.webp_quality}
+        options |= {"lossless": True, "exact": True} if lossless else {"quality": quality or LOSSY_QUALITY}
     if target == "AVIF":
-        options["quality"] = quality or photo.avif_quality
+        options["quality"] = quality or LOSSY_QUALITY
         options["subsampling"] = {(1, 1): "4:4:4", (1, 2): "4:2:2"}.get(photo.avif_sampling, "4:2:0")
     if target == "BMP" and photo.dpi:
         options["dpi"] = photo.dpi
@@ -218,12 +226,3 @@ def _write(photo: Photo, samples: Plane, target: Format, *, quality: int | None)
         return data
     extras = photo.extras if photo.format == "PNG" else ()
     return png.splice(data, png.build(extras, exif=photo.exif, xmp=photo.xmp, icc=photo.icc, dpi=photo.dpi))
-
-
-def _deep_avif(photo: Photo, samples: Plane, exif: bytes | None, *, quality: int) -> bytes:
-    """Write an AVIF of 10 or 12 bits, its pixels upright: libvips writes no turn."""
-    turned = np.ascontiguousarray(np.moveaxis(upright(np.moveaxis(samples, -1, 0), photo.orientation), 0, -1))
-    carried = {"exif": exif_tags.as_upright(exif), "xmp": photo.xmp, "icc-profile": photo.icc}
-    blocks = {name: block for name, block in carried.items() if block}
-    bits = 10 if photo.bits == 10 else 12
-    return vips.avif(turned, bits=bits, quality=quality, subsampled=photo.avif_sampling != (1, 1), carried=blocks)

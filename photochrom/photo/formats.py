@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Literal, get_args
 
 Format = Literal["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "PNM"]
@@ -14,19 +15,24 @@ SUBSTITUTES: dict[Kind, Format] = {"GIF": "PNG", "HEIC": "JPEG", "JPEG 2000": "P
 """What is written for a photograph of a kind that is read only: PNG holds what a palette and JPEG 2000 hold, HEIC is lossy."""
 
 SUFFIXES: dict[str, Kind] = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo"), "JPEG"),
     ".png": "PNG",
     ".webp": "WEBP",
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
     ".avif": "AVIF",
-    ".bmp": "BMP",
+    **dict.fromkeys((".bmp", ".dib"), "BMP"),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PNM"),
     ".gif": "GIF",
-    **dict.fromkeys((".heic", ".heif"), "HEIC"),
-    **dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx"), "JPEG 2000"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
+    **dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".j2c", ".jpm"), "JPEG 2000"),
 }
 """File name endings that are read; the first of each format is the one to give a new file."""
 
+SEVERAL = frozenset({".mpo"})
+"""Suffixes of files with several pictures, which a result has not."""
+
+RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"HEAPCCDR")
+"""First bytes of camera raw that is no TIFF."""
 SIGNATURES: dict[bytes, Kind] = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -55,8 +61,28 @@ def unknown(data: bytes) -> str:
     """Say what a file of no known format is, and what to do."""
     if not data:
         return "the file is empty; restore it from a good copy"
+    if raw(data):
+        return "camera raw is not read; develop it with a raw converter to TIFF or JPEG first"
     *names, last = get_args(Kind)
     return f"not a photograph of a known kind; {', '.join(names)} and {last} are read, so convert it to one of them first"
+
+
+def raw(data: bytes) -> bool:
+    """Tell whether a file is camera raw by its first bytes; raw files that are TIFFs are told by their tags."""
+    return data[4:12] == b"ftypcrx " or data.startswith(RAW)
+
+
+def suffix_of(path: PurePath, format: Format | None) -> str | None:
+    """Return the suffix that a result of a format gets instead of its source's; none where the source's says it rightly.
+
+    Args:
+        path: the source, or a result that is named like it.
+        format: what is written; none for the source's own format, or the one that stands for it.
+    """
+    own = path.suffix.lower()
+    known = SUFFIXES.get(own)
+    wanted = format or (SUBSTITUTES.get(known) if known else None) or next((each for each in FORMATS if each == known), None)
+    return None if wanted is None or (wanted == known and own not in SEVERAL) else ending(wanted)
 
 
 def ending(format: Format) -> str:

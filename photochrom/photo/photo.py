@@ -30,11 +30,8 @@ Compression = Literal["none", "lzw", "deflate", "jpeg"]
 JPEG_QUALITY = 98
 """The lowest quality that kept 99 % of the pixels of each of 218 photographs within 2 of their luma, with all tables tried."""
 
-LOSSY_QUALITY = 90
-"""Of a WebP or AVIF that does not follow its source: fine enough to add no visible loss, still a small file."""
-
-COPIES_LEFT = "the smaller copies inside it left out"
-"""What is said of a TIFF with such (SubIFDs): they would stay grey."""
+LOSSY_QUALITY = 95
+"""Quality of a lossy WebP and of an AVIF where none is asked for: it adds no visible loss to that of the source."""
 
 MAX_PIXELS = 200_000_000
 """Larger pictures are refused unless asked for: a small file can claim to be any size."""
@@ -72,10 +69,6 @@ class Photo:
     """The JPEG file that luma comes from, where a JPEG made from it can have the very same coefficients."""
     quality: int = JPEG_QUALITY
     """Of a JPEG whose luma is encoded anew: 1 to 100."""
-    webp_quality: int = LOSSY_QUALITY
-    """Of a lossy WebP: 1 to 100."""
-    avif_quality: int = LOSSY_QUALITY
-    """Of an AVIF: 1 to 100."""
     lossless: bool = True
     """Whether a WebP made from it keeps every pixel."""
     avif_sampling: tuple[int, int] = (1, 1)

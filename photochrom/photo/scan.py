@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal, final
 
 from photochrom.errors import PhotoError
-from photochrom.photo.codecs import png
+from photochrom.photo.codecs import png, tiff
 from photochrom.photo.metadata import exif as exif_tags
+from photochrom.photo.metadata.xmp import as_utf8
 
 COMPRESSIONS = {1: "none", 5: "lzw", 7: "jpeg", 8: "deflate", 32946: "deflate", 32773: "packbits"}
 """The values of TIFF's tag that libvips both reads and writes for RGB, as it names them."""
@@ -64,6 +65,8 @@ class Scan:
     """Of a TIFF."""
     chunks: tuple[png.Chunk, ...] = ()
     """Of a PNG: those that it carries besides EXIF, XMP and profile."""
+    notes: tuple[str, ...] = ()
+    """What of the file is not read."""
 
 
 def read(path: Path, *, least: int) -> Scan | None:
@@ -86,6 +89,8 @@ def read(path: Path, *, least: int) -> Scan | None:
             if not tiffs and not (start.startswith(png.SIGNATURE) and size > least):
                 return None
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                if tiffs and (exif_tags.faults(data) or tiff.is_raw(data, exif_tags.every(data))):
+                    return None
                 found = _pages(path, exif_tags.every(data)) if tiffs else [_png(path, png.parse(data))]
     except (OSError, ValueError, IndexError, zlib.error, PhotoError):
         return None  # the reader of all other files says what is wrong
@@ -118,7 +123,7 @@ def _tiff(path: Path, directory: exif_tags.Directory) -> Scan | None:
     )
     if compression == "jpeg" and extra:
         return None  # libvips would write it without its alpha
-    if not (plain and compression and colors and (samples or 1) - colors == len(extra) and extra in ((), (2,))):
+    if not (plain and compression and colors and (samples or 1) - colors == len(extra) and extra in ((), (0,), (2,))):
         return None
     profile, xmp = (value.data if (value := directory.get(tag)) else None for tag in (exif_tags.ICC, exif_tags.XMP))
     return Scan(
@@ -128,13 +133,14 @@ def _tiff(path: Path, directory: exif_tags.Directory) -> Scan | None:
         height=number(HEIGHT),
         bits=max(bits),
         grey=colors == 1,
-        alpha=samples == colors + 1,
+        alpha=extra == (2,),
         exif=exif_tags.block(exif_tags.carried(directory)),
-        xmp=xmp,
+        xmp=as_utf8(xmp),
         profile=profile,
         compression=compression,
         tile=(min(sides[0], TILE_SIDE), min(sides[1], TILE_SIDE)) if TILE_WIDTH in directory else None,
         directory=directory,
+        notes=(*tiff.dropped(extra.count(0)), *exif_tags.left(directory)),
     )
 
 
@@ -144,7 +150,6 @@ def _png(path: Path, chunks: list[png.Chunk]) -> Scan | None:
     if bits not in (8, 16) or kind not in PNG_KINDS or interlaced or any(name in PNG_OTHER for name, _ in chunks):
         return None
     grey, alpha = PNG_KINDS[kind]
-    exif = next((data for name, data in chunks if name == b"eXIf"), None)
     return Scan(
         path=path,
         format="PNG",
@@ -153,8 +158,8 @@ def _png(path: Path, chunks: list[png.Chunk]) -> Scan | None:
         bits=bits,
         grey=grey,
         alpha=alpha,
-        exif=exif_tags.without_thumbnail(exif),
-        xmp=png.xmp(chunks),
+        exif=exif_tags.without_thumbnail(png.exif(chunks)),
+        xmp=as_utf8(png.xmp(chunks)),
         profile=png.profile(chunks),
         chunks=png.carried(chunks),
     )

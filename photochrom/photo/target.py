@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
+import numpy as np
+
 from photochrom.errors import OptionError, OutputError, PhotoError
 from photochrom.photo.codecs import jpeg_xmp, png, tiff
 from photochrom.photo.formats import FORMATS, SUBSTITUTES, Format
@@ -19,7 +21,9 @@ TAKEN: dict[str, tuple[Format, ...]] = {
 BARE = frozenset({"BMP", "PNM"})
 """Formats that carry only pixels and, in a BMP, their resolution."""
 NAMED = 5
-"""Texts of a PNG that are named where they are left out."""
+"""Texts of a PNG, and tags of a TIFF, that are named where they are left out."""
+SAMPLED = 1 << 16
+"""Of a larger photograph some pixels are looked at first."""
 DEEP = frozenset({"PNG", "TIFF", "AVIF", "PNM"})
 """Formats that are written with more than 8 bits."""
 
@@ -173,6 +177,8 @@ def _notes(photo: Photo, format: Format | None, asked: Format | None) -> tuple[s
         found += (f"{photo.format} is read only, so {format} is written",)
     if photo.bits > 8 and format is not None and format not in DEEP:
         found += (f"8 of {photo.bits} bits a channel, {format} holds no more",)
+    if not _has_midtones(photo):
+        found += ("only black and white, which have no room for color",)
     if format in ("PNG", "TIFF", "WEBP", "AVIF") and not whole_xmp(photo)[1]:
         found += ("the main part of its XMP, the extended one is missing or damaged",)
     left = [name for name, block in (("EXIF", photo.exif), ("XMP", photo.xmp), ("the profile", photo.icc)) if block]
@@ -181,8 +187,18 @@ def _notes(photo: Photo, format: Format | None, asked: Format | None) -> tuple[s
     left += ["the resolution"] if photo.dpi and format == "PNM" else []
     if photo.format == "PNG" and format not in (None, "PNG") and (texts := png.texts(photo.extras)):
         left.append(f"its texts ({', '.join(texts[:NAMED])}{', ...' if len(texts) > NAMED else ''})")
+    if photo.format == "TIFF" and format not in (None, "TIFF") and (tags := tiff.names(photo.extras)):
+        left.append(f"its tags ({', '.join(tags[:NAMED])}{', ...' if len(tags) > NAMED else ''})")
     left += ["the record of the run"] if format in BARE else []
     if left:
-        them = "it" if len(left) == 1 and not left[0].startswith("its texts") else "them"
+        them = "it" if len(left) == 1 and not left[0].startswith(("its texts", "its tags")) else "them"
         found += (f"{' and '.join(filter(None, (', '.join(left[:-1]), left[-1])))} left out, {format} has no place for {them}",)
     return found
+
+
+def _has_midtones(photo: Photo) -> bool:
+    """Tell whether a photograph has any luma but black and white, as a scan of 1 bit has not."""
+    if photo.bits > 1 and photo.luma.size > SAMPLED and _has_midtones(replace(photo, luma=photo.luma[::16, ::16])):
+        return True
+    white = np.iinfo(photo.luma.dtype).max
+    return bool(((photo.luma > 0) & (photo.luma < white)).any())

@@ -19,7 +19,7 @@ from photochrom.photo.photo import refuse_large
 if TYPE_CHECKING:
     import pyvips
 
-Loader = Literal["tiff", "png", "heif"]
+Loader = Literal["tiff", "png", "heif", "jpeg"]
 SPACES = {"b-w": "L", "grey16": "L", "srgb": "RGB", "rgb16": "RGB", "rgb": "RGB", "cmyk": "CMYK", "labs": "LAB", "lab": "LAB"}
 """What libvips calls a meaning of samples, and what Pillow does."""
 KEPT = {"exif": 1, "xmp": 2, "icc-profile": 8}
@@ -45,7 +45,7 @@ def load(data: bytes, loader: Loader, *, max_pixels: int, page: int = 0, strict:
     """
     vips = library()
     options: dict[str, Any] = {"fail_on": "warning" if strict else "error", "access": "sequential"}
-    if loader != "png":
+    if loader in ("tiff", "heif"):
         options["page"] = page
     try:
         image = getattr(vips.Image, f"{loader}load_buffer")(data, **options)
@@ -81,6 +81,32 @@ def to_srgb(samples: NDArray[Any], space: str, profile: bytes | None) -> NDArray
             how = {"embedded": True, "intent": "relative", "black_point_compensation": True}
             image = image.icc_transform("srgb", depth=16, **how)
         return np.asarray(image.numpy(), np.uint16)
+    except vips.Error as error:
+        raise OSError(reason(error)) from error
+
+
+def convert(rgb: NDArray[np.uint16], *, source: bytes | None = None, target: bytes | None = None) -> NDArray[np.uint16]:
+    """Convert ``(H, W, 3)`` RGB from one RGB profile to another through CIE Lab, relative to the medium's white.
+
+    Args:
+        rgb: samples under the first profile.
+        source: the first profile; none is sRGB, and so is a damaged one.
+        target: the second profile; none is sRGB.
+
+    Raises:
+        OSError: a profile cannot be applied.
+    """
+    vips = library()
+    how = {"pcs": "lab", "intent": "relative"}
+    try:
+        image = vips.Image.new_from_array(np.ascontiguousarray(rgb)).copy(interpretation="rgb16")
+        if source:
+            image.set_type(vips.GValue.blob_type, "icc-profile-data", source)
+        image = image.icc_import(embedded=source is not None, input_profile="srgb", **how).copy()
+        if target:
+            image.set_type(vips.GValue.blob_type, "icc-profile-data", target)
+        to = {} if target else {"output_profile": "srgb"}
+        return np.asarray(image.icc_export(depth=16, **how, **to).numpy(), np.uint16)
     except vips.Error as error:
         raise OSError(reason(error)) from error
 

@@ -17,7 +17,7 @@ from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OutputError
 from photochrom.photo import convert
 from photochrom.photo.codecs import png
-from photochrom.photo.codecs.pillow import packet
+from photochrom.photo.convert import packet
 from tests.support import testdata
 
 Run = Callable[..., dict[str, tuple[batch.Status, str]]]

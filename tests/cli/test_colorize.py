@@ -19,7 +19,7 @@ from skimage import data
 from photochrom.cli import main
 from photochrom.colorizer import file
 from photochrom.colorizer.model import Model
-from photochrom.photo.codecs import heif, jpeg_segments, webp
+from photochrom.photo.codecs import avif, jpeg_segments
 from photochrom.photo.metadata import exif
 from photochrom.version import __version__
 from tests.support import testdata
@@ -285,7 +285,7 @@ def test_quality(run: Run) -> None:
     assert (code, len(out), err) == (0, 4, [])
     assert [json.loads(line)["luma"] for line in sorted(out) if "a.jpg" in line] == ["encoded"]
     assert jpeg_segments.parse(Path("out/a.jpg").read_bytes()).luma_table == jpeg_segments._luma_table(60)
-    assert b"VP8 " in webp.chunks(Path("out/b.webp").read_bytes())
+    assert b"VP8 " in Path("out/b.webp").read_bytes()
     assert run("replay", "out/a.jpg", "--source", "in/a.jpg", "-o", "again.jpg")[0] == 0
     assert Path("again.jpg").read_bytes() == Path("out/a.jpg").read_bytes()
 
@@ -299,7 +299,7 @@ def test_subsampling_and_compression(run: Run) -> None:
     code, out, err = run("colorize", "in", "-o", "out", *asked)
     assert (code, len(out), err) == (0, 4, [])
     assert jpeg_segments.parse(Path("out/a.jpg").read_bytes()).sampling[0] == (2, 1)
-    assert heif.coding(Path("out/b.avif").read_bytes()).sampling == (1, 2)
+    assert avif.coding(Path("out/b.avif").read_bytes()).sampling == (1, 2)
     assert exif.numbers(exif.read(Path("out/c.tif").read_bytes()), exif.COMPRESSION) == (7,)
     recorded = {}
     for name in ("a.jpg", "b.avif", "c.tif", "d.png"):

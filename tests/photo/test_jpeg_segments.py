@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 
 from photochrom.errors import OutputError, PhotoError
 from photochrom.photo import convert, photo, planes
-from photochrom.photo.codecs import jpeg_segments
+from photochrom.photo.codecs import jpeg_decode, jpeg_segments
 from photochrom.photo.photo import LumaWay
 from tests.support import testdata
 
@@ -23,6 +23,10 @@ from tests.support import testdata
 def recolored(content: bytes, luma: LumaWay = "encoded") -> bytes:
     source = convert.read(content)
     return testdata.encode_as(source, *testdata.chroma(planes.half(source.luma.shape)), luma=luma)
+
+
+def color_space(content: bytes) -> str:
+    return jpeg_decode.color_space(content, jpeg_segments.parse(content))
 
 
 def insert(content: bytes, *segments: tuple[bytes, bytes]) -> bytes:
@@ -211,9 +215,9 @@ def test_segments_are_carried_in_legal_order(luma: LumaWay) -> None:
 
 def test_adobes_segment_is_not_carried() -> None:
     content = testdata.file(testdata.scene(40, 50), "JPEG", {"quality": 95, "keep_rgb": True})
-    assert jpeg_segments.color_space(content) == "RGB"
+    assert color_space(content) == "RGB"
     out = recolored(content)
-    assert jpeg_segments.color_space(out) == "YCbCr"
+    assert color_space(out) == "YCbCr"
     assert not [marker for marker, _ in jpeg_segments.parse(out).segments if marker == jpeg_segments.APP14]
     assert np.mean(np.abs(testdata.luma(out) - testdata.luma(content)) <= 2) >= 0.99
 
@@ -363,10 +367,17 @@ def test_flipped_bytes_end_in_a_photograph_or_one_clear_line(seed: int) -> None:
     for place in rng.integers(2, len(content), 1 + seed % 8):
         content[place] = rng.integers(256)
     try:
-        recolored(bytes(content))
+        out = recolored(bytes(content))
     except PhotoError as error:
         assert "\n" not in str(error)
         assert len(str(error)) < 300
+    else:
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft("L", None)
+            seen = np.asarray(image).astype(int)
+        written = simplejpeg.decode_jpeg(out, colorspace="GRAY")[..., 0].astype(int)
+        assert np.array_equal(convert.read(bytes(content)).luma, seen)
+        assert np.abs(written - seen).mean() < 3
 
 
 def test_arithmetic_of_density() -> None:

@@ -45,7 +45,7 @@ def described(kind: str, *, alpha: bool = False, options: dict[str, Any] | None 
         image.putalpha(Image.fromarray(testdata.grey(48, 64, seed=4)))
     carried: dict[str, Any] = {
         "exif": testdata.exif(6),
-        "icc_profile": PROFILE if image.mode in ("L", "LA") else testdata.srgb_profile(),
+        "icc_profile": PROFILE if image.mode in ("L", "LA") and kind != "WEBP" else testdata.srgb_profile(),
     }
     return testdata.file(image, kind, carried | (options or {}))
 

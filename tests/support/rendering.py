@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,43 @@ def profiles() -> dict[str, bytes]:
     assert p3 and wide and dots and flat
     adobe = icc._matrix_profile(b"\2\x10\0\0", testdata.gamma_curve(563 / 256), name="Adobe RGB", primaries=ADOBE)
     return {"Display P3": p3, "Rec. 2020": wide, "Adobe RGB": adobe, "dot gain": dots, "grey gamma 1.8": flat}
+
+
+@dataclass(frozen=True)
+class Space:
+    """A space of a tone curve and primaries by its definition, in floating point: what conversions are measured by."""
+
+    linear: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    matrix: NDArray[np.float64]
+
+    def to_xyz(self, rgb: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Convert ``(3, N)`` samples in [0, 1] to XYZ relative to D50."""
+        return self.matrix @ self.linear(rgb)
+
+    def from_xyz(self, xyz: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Convert to samples, clipped to [0, 1]."""
+        grid = np.linspace(0, 1, 1 << 16)
+        return np.interp(np.linalg.solve(self.matrix, xyz), self.linear(grid), grid)
+
+
+def srgb_light(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Undo the tone curve of sRGB (IEC 61966-2-1)."""
+    return np.where(samples > 0.04045, ((samples + 0.055) / 1.055) ** 2.4, samples / 12.92)
+
+
+SRGB = tuple(icc.SRGB_XYZ.values())
+SPACES = {
+    "sRGB": Space(srgb_light, np.array(SRGB).T),
+    "Display P3": Space(srgb_light, np.array(icc.PRIMARIES[12][1]).T),
+    "Rec. 2020": Space(srgb_light, np.array(icc.PRIMARIES[9][1]).T),
+    "Adobe RGB": Space(lambda samples: samples ** (563 / 256), np.array(ADOBE).T),
+    "dot gain": Space(
+        lambda samples: np.interp(samples, np.linspace(0, 1, 256), np.linspace(0, 1, 256) ** 1.75 * 0.97 + 0.003),
+        np.array(SRGB).T,
+    ),
+    "grey gamma 1.8": Space(lambda samples: samples**1.8, np.array(SRGB).T),
+}
+"""The spaces of ``profiles``, and sRGB."""
 
 
 def decoded(content: bytes) -> tuple[NDArray[Any], bytes]:

@@ -1,3 +1,3 @@
 """Read and write each format."""
 
-__all__ = ["jpeg", "jpeg_segments", "jpeg_xmp", "pillow", "png", "pnm", "tiff"]
+__all__ = ["avif", "jpeg", "jpeg_2000", "jpeg_decode", "jpeg_segments", "jpeg_xmp", "pillow", "png", "tiff"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,9 +11,17 @@ from PIL import Image
 from photochrom.color import Plane
 from photochrom.errors import OutputError, PhotoError
 from photochrom.photo import planes
-from photochrom.photo.codecs import jpeg_lossless, jpeg_segments, jpeg_xmp
+from photochrom.photo.codecs import jpeg_decode, jpeg_lossless, jpeg_segments, jpeg_xmp
 from photochrom.photo.metadata import exif, icc, iptc
+from photochrom.photo.metadata.xmp import as_utf8
 from photochrom.photo.photo import LumaWay, Photo, refuse_large
+
+PICTURES = 0xB001
+"""The tag that says how many pictures a file holds (CIPA DC-007, 5.2.3.2)."""
+GAIN_MAP = re.compile(rb"hdrgm:|HDRGainMap|urn:iso:std:iso:ts:21496:-1")
+"""What a segment says of a picture that makes the main one brighter (ISO 21496-1, and before it Adobe's and Apple's)."""
+FILM = re.compile(rb"(?:MotionPhoto|MicroVideo)\s*(?:=\s*[\"']|>)\s*1")
+"""What XMP says of a film behind the picture."""
 
 
 def read(data: bytes, max_pixels: int) -> Photo:
@@ -22,27 +31,27 @@ def read(data: bytes, max_pixels: int) -> Photo:
         PhotoError: it is damaged, deeper or larger than allowed.
         ValueError, OSError: a decoder's own, on damaged bytes.
     """
-    header = jpeg_segments.parse(data)
+    data, header = jpeg_decode.in_order(data, jpeg_segments.parse(data))
     if header.bits > 8:
         raise PhotoError(f"{header.bits} bits a channel, of which 8 at most are read; convert it to 8 bits first")
     refuse_large(header.width, header.height, max_pixels=max_pixels)
     carried = jpeg_segments.carried(header.segments)
-    space = jpeg_segments.color_space(data)
+    space = jpeg_decode.color_space(data, header)
     coded = None
     alpha: Plane | None
     if space in ("CMYK", "YCCK"):
-        inks, _ = jpeg_segments.decode(data, "CMYK", header=header)
+        inks, _ = jpeg_decode.decode(data, "CMYK", header=header)
         layout = "CMYK;I" if header.inverted else "CMYK"
         image = Image.frombytes("CMYK", (header.width, header.height), inks.tobytes(), "raw", layout)
         luma, alpha, thumbnail = planes.split(image, carried.icc)
     elif space != "Gray" and not icc.is_neutral(carried.icc):
-        image = Image.fromarray(jpeg_segments.decode(data, "RGB", header=header)[0])
+        image = Image.fromarray(jpeg_decode.decode(data, "RGB", header=header)[0])
         luma, alpha, thumbnail = planes.split(image, carried.icc)
     else:
         # A small picture costs nearly as much as luma, since either reads all of the file's bits: a thread of its own hides it.
         with ThreadPoolExecutor(1) as pool:
-            small = pool.submit(jpeg_segments.thumbnail, data, side=planes.THUMBNAIL_SIDE // 2) if space != "Gray" else None
-            samples, data = jpeg_segments.decode(data, "GRAY", header=header)
+            small = pool.submit(jpeg_decode.thumbnail, data, side=planes.THUMBNAIL_SIDE // 2) if space != "Gray" else None
+            samples, data = jpeg_decode.decode(data, "GRAY", header=header)
             luma, alpha = samples[..., 0], None
             thumbnail = planes.thumbnail(Image.fromarray(small.result())) if small else None
         coded = None if jpeg_lossless.obstacle(header, space) else jpeg_lossless.Coded(data)
@@ -53,8 +62,8 @@ def read(data: bytes, max_pixels: int) -> Photo:
         orientation=exif.orientation(carried.exif),
         format="JPEG",
         exif=exif.without_thumbnail(carried.exif),
-        xmp=carried.xmp,
-        icc=icc.for_color(carried.icc, "CMYK" if space in ("CMYK", "YCCK") else "RGB"),
+        xmp=as_utf8(carried.xmp),
+        icc=icc.for_color(carried.icc, {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(space, "RGB")),
         iptc=next((found for _, payload in carried.extras if (found := iptc.unwrap(payload))), None),
         dpi=carried.dpi,
         extras=carried.extras,
@@ -62,6 +71,7 @@ def read(data: bytes, max_pixels: int) -> Photo:
         quality=jpeg_segments.quality_of(header.luma_table),
         sampling=_sampling(header) if space == "YCbCr" else (2, 2),
         lossless=False,
+        notes=_beside(data, header),
     )
 
 
@@ -94,6 +104,25 @@ def encode(
     if photo.coded is not None and luma != "encoded":
         return jpeg_lossless.encode(photo.coded, blue, red, segments=segments, quick=quick)
     return jpeg_segments.encode(photo.shown, blue, red, quality=photo.quality, segments=segments)
+
+
+def _beside(data: bytes, header: jpeg_segments.Header) -> tuple[str, ...]:
+    """Say what of the file is not read: further pictures, a gain map, a film, or anything else behind the picture."""
+    texts = [body for kind, body in header.segments if kind in (jpeg_segments.APP1, jpeg_segments.APP2)]
+    index = next((body[4:] for body in texts if body.startswith(b"MPF\0")), b"")
+    (pictures,) = exif.numbers(exif.read(index), PICTURES)[:1] or (1,)
+    trailer = jpeg_decode.behind(data, header)
+    notes: tuple[str, ...] = ()
+    if any(GAIN_MAP.search(body) for body in texts):
+        notes += ("its gain map left out",)
+    elif pictures > 1:
+        notes += (f"the main of {pictures} pictures",)
+    if any(FILM.search(body) for body in texts) or trailer[4:8] == b"ftyp":
+        notes += ("the film behind it left out",)
+    if trailer and not notes:
+        what = "the picture" if trailer.lstrip(b"\0").startswith(jpeg_segments.START) else f"{len(trailer):,} bytes"
+        notes += (f"{what} behind it left out",)
+    return notes
 
 
 def _sampling(header: jpeg_segments.Header) -> tuple[int, int]:

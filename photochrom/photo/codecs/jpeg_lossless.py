@@ -9,7 +9,6 @@ coefficients and codes those of luma anew, as a grey file, which is then treated
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from photochrom.color import Bytes
 from photochrom.errors import OutputError, PhotoError, one_line
-from photochrom.photo.codecs import jpeg_segments
+from photochrom.photo.codecs import jpeg_decode, jpeg_segments
 
 HUFFMAN = b"\xff\xc4"
 CODED = b""
@@ -33,9 +32,6 @@ CODED = b""
 SEQUENTIAL = frozenset({b"\xff\xc0", b"\xff\xc1"})
 COPIED = SEQUENTIAL | {b"\xff\xc2"}
 """Baseline, extended and progressive frames, by Huffman's codes: no encoder at hand makes arithmetic chroma."""
-
-MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""Any but a restart; in coded data 0xFF is followed by 0."""
 
 ADVICE = "color it with luma 'fast' (--luma fast)"
 
@@ -221,7 +217,7 @@ def _coded(plane: Bytes, steps: list[int], options: dict[str, bool], *, becomes:
 def _pieces(data: bytes) -> Iterator[jpeg_segments.Segment]:
     """Go through a file up to its end marker: each marker with its payload; the coded data of a scan follow as ``CODED``."""
     position = 2
-    while found := MARKER.search(data, position):
+    while found := jpeg_decode.MARKER.search(data, position):
         position = found.end()
         marker = data[position - 2 : position]
         if marker == jpeg_segments.END:
@@ -233,7 +229,7 @@ def _pieces(data: bytes) -> Iterator[jpeg_segments.Segment]:
         position += length
         yield marker, payload
         if marker == jpeg_segments.SCAN:
-            end = MARKER.search(data, position)
+            end = jpeg_decode.MARKER.search(data, position)
             coded = data[position : end.start() if end else len(data)]
             position += len(coded)
             yield CODED, coded

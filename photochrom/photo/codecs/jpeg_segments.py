@@ -57,10 +57,6 @@ BAND_PIXELS = 1 << 21
 """Pixels that are encoded at once, by a thread; the file depends on it, so that it is the same on every machine."""
 THREADS = 4
 
-EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
-IGNORED = "Invalid SOS parameters"
-"""A fault in numbers that a baseline scan does not need."""
-
 
 @dataclass(frozen=True)
 class Header:
@@ -81,6 +77,8 @@ class Header:
     luma_table: tuple[int, ...]
     """The 64 quantization steps of the first component, in zigzag order; empty where the file defines none in time."""
     segments: tuple[Segment, ...]
+    scan: int
+    """Where the marker of the first scan stands in the file; 0 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def parse(data: bytes) -> Header:
     Raises:
         PhotoError: the segments break off or contradict each other.
     """
-    segments = tuple(_segments(data))
+    segments, scan = _segments(data)
     frame = next(((marker, payload) for marker, payload in segments if marker in FRAMES), None)
     if frame is None or len(frame[1]) < 9 or len(frame[1]) < 6 + 3 * frame[1][5]:
         raise PhotoError("a damaged JPEG: its header breaks off; restore the file from a good copy")
@@ -120,7 +118,8 @@ def parse(data: bytes) -> Header:
         frame=marker,
         inverted=any(kind == APP14 and body.startswith(b"Adobe") for kind, body in segments),
         luma_table=tables.get(payload[8], ()),
-        segments=segments,
+        segments=tuple(segments),
+        scan=scan,
     )
 
 
@@ -187,79 +186,6 @@ def with_jfif(segments: list[Segment]) -> list[Segment]:
     """Put JFIF's segment first where there is none: without it a decoder could take the samples for RGB."""
     first = segments[:1] and segments[0][0] == APP0
     return segments if first else [(APP0, JFIF + b"\x01\x01\0\0\x01\0\x01\0\0"), *segments]
-
-
-def color_space(data: bytes) -> str:
-    """Name how the samples are coded: ``Gray``, ``YCbCr``, ``RGB``, ``CMYK`` or ``YCCK``.
-
-    Raises:
-        PhotoError: the decoder does not take the file.
-    """
-    try:
-        return str(simplejpeg.decode_jpeg_header(data, strict=False)[2])
-    except ValueError as error:
-        raise PhotoError(f"a JPEG that cannot be read ({error}); convert it to PNG or TIFF first") from error
-
-
-def decode(data: bytes, colorspace: str, *, header: Header) -> tuple[Bytes, bytes]:
-    """Decode samples; a file that lost some of them is refused, one that is odd only in form is taken.
-
-    Args:
-        data: the file.
-        colorspace: ``GRAY``, ``RGB`` or ``CMYK``.
-        header: what ``parse`` found.
-
-    Returns:
-        ``(H, W, channels)`` uint8, as stored in the file, neither turned nor inverted; and the file, its form set right.
-
-    Raises:
-        PhotoError: samples are missing or damaged.
-    """
-    try:
-        return _decode(data, colorspace), data
-    except ValueError as error:
-        fault, cause = str(error), error
-    if fault.startswith("Premature end") and header.frame not in PROGRESSIVE:
-        # Where the end marker alone is missing, a second try with one shows no other fault. A progressive file is not given
-        # that chance: cut between two scans it would pass, blurred.
-        try:
-            return _decode(data + END, colorspace), data + END
-        except ValueError:
-            raise PhotoError("a truncated JPEG: its last part is missing; restore the file from a good copy") from cause
-    # The decoder tells of the first fault only: what is harmless is set right, so that another one is not hidden.
-    if (tidy := _tidied(data, fault, header)) != data:
-        return decode(tidy, colorspace, header=header)
-    word = "truncated" if fault.startswith("Premature end") else "damaged"
-    raise PhotoError(f"a {word} JPEG ({fault}); restore the file from a good copy") from cause
-
-
-def _tidied(data: bytes, fault: str, header: Header) -> bytes:
-    """Set right what the decoder finds fault with and what costs no sample; as it was where that is all there is.
-
-    Harmless are zeros that fill up a scan, and numbers that a baseline scan ignores. Other bytes that a scan leaves over show
-    that its decoding went astray before.
-    """
-    if found := EXTRANEOUS.search(fault):
-        filled = rb"(?<!\xff)\0{%d,}(?=\xff\x%s)" % (int(found[1]), found[2].encode())  # a zero behind 0xFF is coded data
-        return re.sub(filled, b"", data)
-    last = lay_out(header.segments[-1:])
-    scan = data.find(SCAN, data.find(last) + len(last))
-    if fault.startswith(IGNORED) and header.frame not in PROGRESSIVE and scan > 0:
-        end = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4])
-        return data[: end - 3] + b"\x00\x3f\x00" + data[end:]
-    return data
-
-
-def thumbnail(data: bytes, *, side: int) -> Bytes:
-    """Decode a color picture of a half to an eighth in size, its shorter side no smaller than asked where the file allows.
-
-    Returns:
-        ``(h, w, 3)`` uint8 RGB.
-    """
-    picture: Bytes = simplejpeg.decode_jpeg(
-        data, colorspace="RGB", min_height=side, min_width=side, fastdct=True, fastupsample=True, strict=False
-    )
-    return picture
 
 
 def quality_of(table: tuple[int, ...]) -> int:
@@ -349,24 +275,27 @@ def _joined(bands: list[bytes], size: tuple[int, int], *, blocks: int, segments:
     return b"".join([*parts, END])
 
 
-def _segments(data: bytes) -> Iterable[Segment]:
+def _segments(data: bytes) -> tuple[list[Segment], int]:
+    """List the segments before the first scan, and tell where that begins: 0 where there is none."""
+    segments: list[Segment] = []
     position = 2
     while position + 4 <= len(data):
         if data[position] != 0xFF:
-            position += 1  # padding between segments; the decoder reports it
+            position += 1  # stray bytes between segments; the decoder reports them
             continue
         marker = data[position : position + 2]
         if marker == b"\xff\xff":
             position += 1  # a fill byte (T.81, B.1.1.2)
             continue
         if marker in (SCAN, END):
-            return
+            return segments, position if marker == SCAN else 0
         if marker[1] in (0x00, 0x01) or 0xD0 <= marker[1] <= 0xD8:
             position += 2  # no length follows these
             continue
         length = int.from_bytes(data[position + 2 : position + 4])
-        yield marker, data[position + 4 : position + 2 + length]
+        segments.append((marker, data[position + 4 : position + 2 + length]))
         position += 2 + max(length, 2)
+    return segments, 0
 
 
 def _tables(payload: bytes) -> Iterable[tuple[int, tuple[int, ...]]]:
@@ -381,11 +310,6 @@ def _tables(payload: bytes) -> Iterable[tuple[int, tuple[int, ...]]]:
 def _dpi(jfif: bytes) -> tuple[float, float]:
     per_inch = {1: 1.0, 2: 2.54}.get(jfif[7], 0.0)
     return int.from_bytes(jfif[8:10]) * per_inch, int.from_bytes(jfif[10:12]) * per_inch
-
-
-def _decode(data: bytes, colorspace: str) -> Bytes:
-    samples: Bytes = simplejpeg.decode_jpeg(data, colorspace=colorspace)
-    return samples
 
 
 @cache

@@ -12,12 +12,9 @@ from typing import Any
 
 from photochrom.errors import OutputError
 from photochrom.photo.codecs import jpeg_segments
+from photochrom.photo.metadata.xmp import BEGIN, END, RDF, written
 
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 NOTE = "http://ns.adobe.com/xmp/note/"
-BEGIN, END = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>', b'<?xpacket end="w"?>'
-MARKS = {"\n": "\ue00a", "\t": "\ue009", "\r": "\ue00d"}
-"""Stand for line breaks inside attributes, which a plain line break would not survive."""
 HEAD = len(jpeg_segments.EXTENDED_XMP) + 32 + 8
 """Bytes of a segment before its part of the whole: what it is, the MD5, the whole's length, and the part's place in it."""
 
@@ -77,19 +74,6 @@ def joined(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> bytes:
         return xmp
     own, others = _parts(xmp, extras)
     return b"\n".join([BEGIN, _rdf([*own, *others]), END])
-
-
-def written(nodes: Sequence[Any]) -> str:
-    """Write nodes of a document, with the line breaks inside attributes, which minidom alone would lose."""
-    marks = {ord(breaking): mark for breaking, mark in MARKS.items()}
-    for node in nodes:
-        for element in (node, *node.getElementsByTagName("*")) if node.nodeType == node.ELEMENT_NODE else ():
-            for attribute in element.attributes.values():
-                attribute.value = attribute.value.translate(marks)
-    text = "".join(node.toxml() for node in nodes)
-    for breaking, mark in MARKS.items():
-        text = text.replace(mark, f"&#{ord(breaking)};")
-    return text
 
 
 def _parts(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> tuple[list[Any], list[Any]]:

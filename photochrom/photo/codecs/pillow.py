@@ -1,29 +1,39 @@
-"""Read the formats that Pillow decodes as photographs, and take a Pillow image for one."""
+"""Read the formats that Pillow decodes as photographs, read and write PNM, and take a Pillow image for a photograph."""
 
 from __future__ import annotations
 
 import io
+import re
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from photochrom.color import Bytes, Plane
 from photochrom.errors import PhotoError
 from photochrom.photo import planes, vips
-from photochrom.photo.codecs import av1, heif, jpeg_segments, png, pnm, webp
+from photochrom.photo.codecs import jpeg_segments, png
 from photochrom.photo.formats import FORMATS, Kind, kind_of
 from photochrom.photo.metadata import exif as exif_tags
 from photochrom.photo.metadata import icc
-from photochrom.photo.photo import LOSSY_QUALITY, Photo, refuse_large
+from photochrom.photo.metadata.xmp import as_utf8
+from photochrom.photo.photo import Photo, refuse_large
 
 NAMES = {"PNM": "PPM", "JPEG 2000": "JPEG2000"}
 """What Pillow calls some formats."""
+
+_GAP = rb"(?:\s|#[^\n]*\n)+"
+PNM_HEADER = re.compile(rb"P([2356])" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,5})(?:#[^\n]*\n)?\s")
+"""The header of a PGM or PPM: number, width, height and white (the Netpbm project's formats P2, P3, P5 and P6)."""
+PBM_HEADER = re.compile(rb"P(4)" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})\s")
+"""The header of a PBM, which has no white."""
 
 _bomb_lock = threading.Lock()
 
@@ -38,15 +48,18 @@ def read_png(data: bytes, max_pixels: int) -> Photo:
     chunks = png.parse(data)
     if any(kind == b"acTL" for kind, _ in chunks):
         raise PhotoError("an animated PNG; give its frames one by one")
+    exif = png.exif(chunks)
     with opened(data, "PNG", max_pixels=max_pixels) as image:
         if (bits := png.bits(chunks)) == 16:
-            exif, profile = image.info.get("exif"), image.info.get("icc_profile") or None
+            image.load()  # what stands behind the pixels is read with them
+            profile = image.info.get("icc_profile") or None
             samples, _ = vips.load(data, "png", max_pixels=max_pixels)
             mode = "L" if samples.shape[2] < 3 else "RGB"
             photo = described(image, *deep(samples, mode, profile), mode=mode, exif=exif)
         else:
-            photo = from_image(image, exif=image.info.get("exif"))
-    return replace(photo, format="PNG", bits=bits, extras=png.carried(chunks))
+            photo = from_image(image, exif=exif)
+    notes = ("what follows the picture left out",) if png.behind(data) else ()
+    return replace(photo, format="PNG", bits=bits, extras=png.carried(chunks), iptc=png.iptc(chunks), notes=notes)
 
 
 def read_webp(data: bytes, max_pixels: int) -> Photo:
@@ -60,10 +73,18 @@ def read_webp(data: bytes, max_pixels: int) -> Photo:
         if getattr(image, "n_frames", 1) > 1:
             raise PhotoError("an animated WebP; give its frames one by one")
         photo = from_image(image, exif=image.info.get("exif"))
-    chunks = webp.chunks(data)
-    quality = webp.quality_of(chunks[b"VP8 "]) if b"VP8 " in chunks else 0
-    followed = quality if quality in webp.FOLLOWED else LOSSY_QUALITY
-    return replace(photo, format="WEBP", lossless=b"VP8L" in chunks, webp_quality=followed)
+    return replace(photo, format="WEBP", lossless=_lossless_webp(data))
+
+
+def _lossless_webp(data: bytes) -> bool:
+    """Tell whether one of the chunks of a WebP file holds a lossless picture (RFC 9649, section 2.6)."""
+    position = 12
+    while position + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, position)
+        if kind == b"VP8L":
+            return True
+        position += 8 + length + length % 2
+    return False
 
 
 def read_gif(data: bytes, max_pixels: int) -> Photo:
@@ -83,107 +104,70 @@ def read_gif(data: bytes, max_pixels: int) -> Photo:
 def read_bmp(data: bytes, max_pixels: int) -> Photo:
     """Read a BMP; raises as the others do."""
     with opened(data, "BMP", max_pixels=max_pixels) as image:
+        image.info["icc_profile"] = _bmp_profile(data)
         return replace(from_image(image, exif=None), format="BMP")
+
+
+def _bmp_profile(data: bytes) -> bytes | None:
+    """Find the profile that a header of version 5 embeds (BITMAPV5HEADER of Windows GDI)."""
+    if len(data) < 138 or struct.unpack_from("<I", data, 14)[0] < 124 or data[70:74] != b"DEBM":
+        return None
+    place, size = struct.unpack_from("<II", data, 126)
+    return data[14 + place : 14 + place + size] or None
 
 
 def read_pnm(data: bytes, max_pixels: int) -> Photo:
     """Read a PBM, PGM or PPM of 1 to 16 bits; raises as the others do."""
-    if not 0 < (white := pnm.largest(data)) <= 255:
-        luma, alpha, thumbnail = planes.take(pnm.read(data, max_pixels=max_pixels))
+    head = PNM_HEADER.match(data[:4096])
+    white = int(head[4]) if head else int(data[1:2] in b"14")
+    if not 0 < white <= 255:
+        luma, alpha, thumbnail = planes.take(_deep_pnm(data, head, max_pixels=max_pixels))
         photo = Photo(luma=luma, alpha=alpha, thumbnail=thumbnail, bits=white.bit_length())
     else:
         with opened(data, "PNM", max_pixels=max_pixels) as image:
             photo = from_image(image, exif=None)
-    return replace(photo, format="PNM")
+    count = _pnm_pictures(data)
+    return replace(photo, format="PNM", notes=(f"the first of {count} pictures",) if count > 1 else ())
 
 
-def read_jpeg_2000(data: bytes, max_pixels: int) -> Photo:
-    """Read a JPEG 2000 of 8 bits a channel, or of 16 in grey.
-
-    Raises:
-        PhotoError: it has more than 8 bits in color, or is too large.
-        OSError, ValueError: it is damaged.
-    """
-    # The size of the picture (marker SIZ): after 38 bytes the number of channels, then depth and sampling of each.
-    place = data.find(b"\xff\x4f\xff\x51") + 4 + 36
-    channels = int.from_bytes(data[place : place + 2])
-    bits = 1 + max((depth & 127 for depth in data[place + 2 : place + 2 + 3 * channels : 3]), default=0)
-    with opened(data, "JPEG 2000", max_pixels=max_pixels) as image:
-        exif = image.info.get("exif")
-        if bits <= 8:
-            return replace(from_image(image, exif=exif), format="JPEG 2000")
-        image.load()
-        if image.mode != "I;16":
-            raise PhotoError(f"{bits} bits a channel in color, of which 8 at most are read; convert it to a 16-bit TIFF first")
-        samples = np.array(image)
-        white = max((1 << bits) - 1, int(samples.max(initial=0)))  # Pillow may have widened the samples already
-        samples = ((samples.astype(np.uint32) * 65535 + white // 2) // white).astype(np.uint16)
-        photo = described(image, samples, None, None, mode="L", exif=exif)
-    return replace(photo, format="JPEG 2000", bits=bits)
-
-
-def read_avif(data: bytes, max_pixels: int) -> Photo:
-    """Read an AVIF; 10 and 12 bits go through libvips, since Pillow would cut them to 8.
-
-    Raises:
-        PhotoError: it is animated, of high dynamic range, or too large.
-        OSError, ValueError: it is damaged.
-    """
-    coding = heif.coding(data)
-    with opened(data, "AVIF", max_pixels=max_pixels) as image:
-        if getattr(image, "n_frames", 1) > 1:
-            raise PhotoError("an animated AVIF; give its frames one by one")
-        exif = image.info.get("exif")
-        if coding.bits > 8:
-            samples, _ = vips.load(data, "heif", max_pixels=max_pixels)
-            profile = image.info.get("icc_profile") or None
-            photo = described(image, *deep(widened(samples, coding.bits), "RGB", profile), mode="RGB", exif=exif)
-            photo = replace(photo, orientation=1, exif=exif_tags.as_upright(photo.exif))  # libvips has turned it
-        else:
-            photo = from_image(image, exif=exif)
-    profile, quality = photo.icc or icc.of_primaries(coding.primaries), av1.quality_of(data) or LOSSY_QUALITY
-    photo = replace(photo, format="AVIF", bits=coding.bits, icc=profile, lossless=False)
-    return replace(photo, avif_sampling=coding.sampling, avif_quality=quality)
-
-
-def read_heic(data: bytes, max_pixels: int) -> Photo:
-    """Read the main picture of a HEIC, turned as its file says.
-
-    Raises:
-        PhotoError: the library for it is not installed; the picture is of high dynamic range, or too large.
-        OSError, ValueError: it is damaged.
-    """
-    try:
-        import pi_heif
-    except ImportError as error:
-        raise PhotoError("a HEIC, whose library is missing; pip install 'photochrom[heic]', or convert it first") from error
-    coding = heif.coding(data)
-    file = pi_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
-    refuse_large(*file.size, max_pixels=max_pixels)
-    mode, channels = file.mode.partition(";")[0], len(file.mode.partition(";")[0])
-    itemsize = 2 if ";" in file.mode else 1
-    rows = np.frombuffer(file.data, np.uint8).reshape(file.size[1], -1)[:, : file.size[0] * channels * itemsize]
-    # The library has turned the picture as the file says, and has set the orientation of its EXIF right.
-    image = Image.new("RGB" if channels > 2 else "L", (1, 1))
-    image.info |= {"icc_profile": file.info.get("icc_profile"), "xmp": file.info.get("xmp")}
-    exif = exif_tags.as_upright((file.info.get("exif") or b"").removeprefix(jpeg_segments.EXIF) or None)
-    if itemsize == 1:
-        picture = Image.frombytes(mode, file.size, rows.tobytes())
-        picture.info |= image.info
-        photo = from_image(picture, exif=exif)
+def _deep_pnm(data: bytes, head: re.Match[bytes] | None, *, max_pixels: int) -> NDArray[np.uint16]:
+    """Read ``(H, W, 1 or 3)`` samples of more than 8 bits, widened so that white is 65535, which loses nothing."""
+    if head is None or not 255 < int(head[4]) < 65536:
+        raise PhotoError("a damaged PNM: its header is not whole; restore the file from a good copy")
+    width, height, white, channels = int(head[2]), int(head[3]), int(head[4]), 3 if head[1] in b"36" else 1
+    refuse_large(width, height, max_pixels=max_pixels)
+    count = width * height * channels
+    if head[1] in b"56":
+        found: NDArray[Any] = np.frombuffer(data, ">u2", min(count, (len(data) - head.end()) // 2), head.end())
     else:
-        samples = np.ascontiguousarray(rows).view(np.uint16).reshape(*file.size[::-1], channels)
-        grey = "RGB" if channels > 2 else "L"
-        photo = described(image, *deep(samples, grey, image.info["icc_profile"]), mode=grey, exif=exif)
-    profile = photo.icc or icc.of_primaries(coding.primaries)
-    notes = (f"the main of {len(file)} pictures",) if len(file) > 1 else ()
-    return replace(photo, format="HEIC", bits=coding.bits, icc=profile, lossless=False, notes=notes)
+        found = np.array(data[head.end() :].split()[:count], np.int64)
+    if not count or len(found) < count:
+        raise PhotoError(f"a truncated PNM: {len(found)} of {count} samples; restore the file from a good copy")
+    if found.max() > white or found.min() < 0:
+        raise PhotoError(f"a damaged PNM: a sample is {found.max()}, beyond its white of {white}; restore the file")
+    if white < 65535:
+        found = (found.astype(np.uint32) * 65535 + white // 2) // white
+    return found.astype(np.uint16).reshape(height, width, channels)
 
 
-def widened(samples: Plane, bits: int) -> Plane:
-    """Turn samples that libvips shifted up to 16 bits into ones whose white is 65535, without loss."""
-    white = (1 << bits) - 1
-    return (((samples.astype(np.uint32) >> (16 - bits)) * 65535 + white // 2) // white).astype(np.uint16)
+def _pnm_pictures(data: bytes) -> int:
+    """Count the pictures of a file, one behind the other; a file of text holds one."""
+    count = position = 0
+    while head := PBM_HEADER.match(data, position) or PNM_HEADER.match(data, position):
+        width, height = int(head[2]), int(head[3])
+        if head[1] in b"23":
+            break
+        row = -(-width // 8) if head[1] == b"4" else width * (3 if head[1] == b"6" else 1) * (2 if int(head[4]) > 255 else 1)
+        count, position = count + 1, head.end() + row * height
+        while data[position : position + 1].isspace():
+            position += 1
+    return max(count, 1)
+
+
+def write_pnm(rgb: NDArray[Any]) -> bytes:
+    """Write ``(H, W, 3)`` uint8 or uint16 RGB as a PPM."""
+    head = f"P6\n{rgb.shape[1]} {rgb.shape[0]}\n{np.iinfo(rgb.dtype).max}\n".encode("ascii")
+    return head + (rgb.tobytes() if rgb.dtype == np.uint8 else rgb.astype(">u2").tobytes())
 
 
 def deep(samples: Plane, mode: str, profile: bytes | None) -> tuple[Plane, Plane | None, Bytes | None]:
@@ -228,7 +212,7 @@ def packet(path: Path) -> bytes | None:
                 return None
             file.seek(0)
             with _header(file, kind) as image:
-                return image.info.get("xmp") or None
+                return as_utf8(image.info.get("xmp"))
     except Exception:  # Pillow raises whatever comes on damaged bytes
         return None
 
@@ -265,7 +249,7 @@ def described(
         thumbnail=thumbnail,
         orientation=exif_tags.orientation(exif),
         exif=exif_tags.without_thumbnail(exif),
-        xmp=image.info.get("xmp") or None,
+        xmp=as_utf8(image.info.get("xmp")),
         icc=icc.for_color(image.info.get("icc_profile") or None, mode),
         dpi=(dpi[0], dpi[1]) if len(dpi) == 2 and all(0 < value < 1e6 for value in dpi) else None,
     )

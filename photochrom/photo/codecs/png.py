@@ -8,20 +8,22 @@ from collections.abc import Iterable, Iterator
 from mmap import mmap
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
+from photochrom.photo.metadata import iptc as iptc_records
 
 Chunk = tuple[bytes, bytes]
 """The type of a chunk (four bytes) and its data."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP = b"XML:com.adobe.xmp\0"
+RAW = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
+"""Beginnings of texts that hold an EXIF block, which is written as a chunk of its own."""
 LONGEST = 1 << 24
 """Most bytes of a compressed block besides pixels."""
-ROWS = 128
-"""Rows that are filtered and deflated at once."""
 TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 CARRIED = TEXTS | {b"cHRM", b"gAMA", b"sRGB", b"cICP", b"pHYs", b"tIME"}
 
@@ -38,6 +40,8 @@ def parse(data: bytes | mmap) -> list[Chunk]:
         length, kind = struct.unpack_from(">I4s", data, position)
         chunks.append((kind, b"" if kind in (b"IDAT", b"fdAT") else data[position + 8 : position + 8 + length]))
         position += 12 + length
+        if kind == b"IEND":
+            break
     if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
         raise PhotoError("a damaged PNG: its header breaks off; restore the file from a good copy")
     return chunks
@@ -50,7 +54,7 @@ def bits(chunks: list[Chunk]) -> int:
 
 def carried(chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
     """Pick the chunks that stay true for the color picture; profile, EXIF and XMP travel by themselves."""
-    return tuple((kind, data) for kind, data in chunks if kind in CARRIED and not data.startswith(XMP))
+    return tuple((kind, data) for kind, data in chunks if kind in CARRIED and not data.startswith((XMP, *RAW)))
 
 
 def texts(chunks: Iterable[Chunk]) -> list[str]:
@@ -73,6 +77,44 @@ def build(
     if xmp:
         chunks.append((b"iTXt", XMP + b"\0\0\0\0" + xmp))
     return chunks
+
+
+def behind(data: bytes) -> bytes:
+    """Return what stands behind the last chunk, without zeros around it."""
+    position = len(SIGNATURE)
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        position += 12 + length
+        if kind == b"IEND":
+            break
+    return data[position:].strip(b"\0")
+
+
+def exif(chunks: Iterable[Chunk]) -> bytes | None:
+    """Find the EXIF block, wherever it stands, in its own chunk or as older programs wrote it, as text."""
+    chunks = list(chunks)
+    own = next((data for kind, data in chunks if kind == b"eXIf"), None)
+    found = own or _raw_profile(chunks, b"exif") or _raw_profile(chunks, b"APP1")
+    return found.removeprefix(b"Exif\0\0") if found and not found.startswith(b"http") else None
+
+
+def iptc(chunks: Iterable[Chunk]) -> bytes | None:
+    """Find the records of IPTC, which ImageMagick writes as text."""
+    found = _raw_profile(chunks, b"iptc")
+    return iptc_records.unwrap(found if found.startswith(iptc_records.HEAD) else iptc_records.HEAD + found) if found else None
+
+
+def _raw_profile(chunks: Iterable[Chunk], name: bytes) -> bytes | None:
+    """Read a block that ImageMagick wrote as hexadecimal text; none where it is missing or damaged."""
+    keyword = b"Raw profile type " + name + b"\0"
+    for kind, data in chunks:
+        if kind in (b"tEXt", b"zTXt") and data.startswith(keyword):
+            try:
+                text = _inflated(data[len(keyword) + 1 :]) if kind == b"zTXt" else data[len(keyword) :]
+                return bytes.fromhex("".join(text.decode("ascii").split()[2:]))  # past its name and its length
+            except (ValueError, zlib.error):
+                return None
+    return None
 
 
 def xmp(chunks: Iterable[Chunk]) -> bytes | None:
@@ -124,11 +166,13 @@ def pieces(
     yield _framed([(b"IDAT", b"\x03\0" + check.to_bytes(4)), (b"IEND", b"")])  # an empty last block, and the checksum
 
 
-def write(rgb: NDArray[Any]) -> bytes:
-    """Write ``(H, W, 3 or 4)`` uint16 RGB."""
-    height, width, channels = rgb.shape
-    bands = (deflated(rgb[row : row + ROWS]) for row in range(0, height, ROWS))
-    return b"".join(pieces(header(width, height, bits=16, channels=channels), (), bands))
+def write(rgb: NDArray[np.uint16]) -> bytes:
+    """Write ``(H, W, 3 or 4)`` uint16 RGB; raises ValueError where OpenCV cannot."""
+    swap = cv2.COLOR_RGB2BGR if rgb.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    written, data = cv2.imencode(".png", cv2.cvtColor(rgb, swap))
+    if not written:
+        raise ValueError("OpenCV cannot write it")
+    return data.tobytes()
 
 
 def splice(data: bytes, chunks: Iterable[Chunk]) -> bytes:

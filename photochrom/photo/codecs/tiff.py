@@ -6,9 +6,10 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from mmap import mmap
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffTags
 
 from photochrom.color import Bytes, Plane
 from photochrom.errors import OutputError, PhotoError
@@ -16,7 +17,8 @@ from photochrom.photo import planes, vips
 from photochrom.photo.codecs import pillow
 from photochrom.photo.metadata import exif as exif_tags
 from photochrom.photo.metadata import icc
-from photochrom.photo.photo import COPIES_LEFT, Compression, Photo, refuse_large
+from photochrom.photo.metadata.xmp import as_utf8
+from photochrom.photo.photo import Compression, Photo, refuse_large
 
 COMPRESSIONS = {1: "raw", 5: "tiff_lzw", 6: "jpeg", 7: "jpeg", 8: "tiff_adobe_deflate", 32946: "tiff_adobe_deflate"}
 COMPRESSIONS |= {32773: "packbits", 50000: "zstd"}
@@ -29,6 +31,10 @@ FAX = frozenset({2, 3, 4})
 FLOATS, SIGNED = 3, 2
 YCBCR, LAB, SUBSAMPLING = 6, 8, 530
 MASK, ZSTD = 4, 50000
+EXTRA, ALPHA = 338, (1, 2)
+"""What further samples of a pixel are, and the values for associated and unassociated alpha."""
+DNG, RAW = 50706, frozenset({32803, 34892})
+"""The tag of Adobe's raw format, and the values of the photometric tag for the samples of a sensor."""
 
 
 def read(data: bytes, max_pixels: int) -> Photo:
@@ -38,7 +44,10 @@ def read(data: bytes, max_pixels: int) -> Photo:
         PhotoError: a page is of a kind that is not read, or together they are too large.
         OSError, ValueError: it is damaged.
     """
+    data = exif_tags.repaired(data)
     directories = exif_tags.every(data)
+    if raw := is_raw(data, directories):
+        raise PhotoError(raw)
     if not directories:
         raise PhotoError("a damaged TIFF: it has no directory; restore the file from a good copy")
     count, sizes = len(directories), [(_number(page, 256), _number(page, 257)) for page in directories]
@@ -88,7 +97,7 @@ def _page(data: bytes, index: int, directory: exif_tags.Directory, *, max_pixels
     if _number(directory, 254) & MASK:
         raise PhotoError("a mask of another page, which has no colors; take it out of the file first")
     exif = exif_tags.block(exif_tags.carried(directory))
-    blocks = exif_tags.block(exif_tags.carried(directory, exif_tags.BLOCKS | exif_tags.PAGE))
+    blocks = exif_tags.block(exif_tags.others(directory))
     compression = _number(directory, exif_tags.COMPRESSION)
     profile = directory[exif_tags.ICC].data if exif_tags.ICC in directory else None
     space: str
@@ -96,15 +105,17 @@ def _page(data: bytes, index: int, directory: exif_tags.Directory, *, max_pixels
     plain = kind == YCBCR and COMPRESSIONS.get(compression) != "jpeg"  # libvips takes these for RGB
     if plain and exif_tags.numbers(directory, SUBSAMPLING) not in ((), (1, 1)):
         raise PhotoError("a TIFF of subsampled YCbCr without JPEG compression is not read; convert it to RGB first")
+    unread = sum(kind not in ALPHA for kind in exif_tags.numbers(directory, EXTRA))
     if plain or 8 < bits < 16 or compression == ZSTD or (bits == 8 and kind == LAB):
         luma, alpha, thumbnail, space = _by_pillow(data, index, bits, profile, max_pixels=max_pixels)
     else:
         samples, space = vips.load(data, "tiff", page=index, max_pixels=max_pixels, strict=compression in FAX)
         channels = {"L": 1, "RGB": 3, "CMYK": 4, "LAB": 3}.get(space, 0)
         whole = samples.dtype in (np.uint8, np.uint16) or (space == "LAB" and samples.dtype == np.int16)
-        if not whole or not channels or not 0 <= samples.shape[2] - channels <= 1:
+        if not whole or not channels or samples.shape[2] < channels:
             got = f"{samples.shape[2]} channels of {bits} bits"
-            raise PhotoError(f"a TIFF of {got} is not read; convert it to grey, RGB or CMYK with at most one of alpha first")
+            raise PhotoError(f"a TIFF of {got} is not read; convert it to grey, RGB or CMYK first")
+        samples, unread = _without_extras(samples, channels, exif_tags.numbers(directory, EXTRA))
         if samples.dtype == np.uint8:
             luma, alpha, thumbnail = _eight(samples, space, profile)
         else:
@@ -117,14 +128,44 @@ def _page(data: bytes, index: int, directory: exif_tags.Directory, *, max_pixels
         format="TIFF",
         bits=bits,
         exif=exif,
-        xmp=directory[exif_tags.XMP].data if exif_tags.XMP in directory else None,
+        xmp=as_utf8(directory[exif_tags.XMP].data) if exif_tags.XMP in directory else None,
         icc=icc.for_color(profile, space),
         iptc=directory[exif_tags.IPTC].data if exif_tags.IPTC in directory else None,
         dpi=exif_tags.dpi(directory),
         extras=((b"tags", blocks),) if blocks else (),
         compression=COMPRESSIONS.get(compression, "tiff_adobe_deflate"),
-        notes=(COPIES_LEFT,) if exif_tags.COPIES in directory else (),
+        notes=(*dropped(unread), *exif_tags.left(directory)),
     )
+
+
+def is_raw(data: bytes | mmap, directories: Sequence[exif_tags.Directory]) -> str | None:
+    """Say that a TIFF is camera raw, whose pages are previews of the photograph; none where it is not."""
+    every = [each for page in directories for each in (page, *exif_tags.copies(data, page))]
+    dng = any(DNG in each for each in every)
+    if not dng and data[8:10] != b"CR" and not any(set(exif_tags.numbers(each, exif_tags.PHOTOMETRIC)) & RAW for each in every):
+        return None
+    return f"camera raw{' (DNG)' if dng else ''} is not read; develop it with a raw converter to TIFF or JPEG first"
+
+
+def names(extras: Sequence[tuple[bytes, bytes]]) -> list[str]:
+    """Name the tags among extras that only a TIFF holds, each by its name where it has one, or else by its number."""
+    tags = {tag for _, block in extras for tag in exif_tags.read(block)} - exif_tags.PAGE - {exif_tags.IPTC}
+    known = {tag: TiffTags.lookup(tag).name for tag in sorted(tags)}
+    return [str(tag) if name == "unknown" else name for tag, name in known.items()]
+
+
+def _without_extras(samples: Plane, channels: int, kinds: Sequence[int]) -> tuple[Plane, int]:
+    """Leave out extra samples that are no alpha, such as infrared; a single one of which the file says nothing is alpha."""
+    count = samples.shape[2] - channels
+    kinds = kinds or (2,) * (count == 1)
+    alpha = next((channels + place for place, kind in enumerate(kinds[:count]) if kind in ALPHA), None)
+    wanted = [*range(channels), *([] if alpha is None else [alpha])]
+    return (samples if len(wanted) == samples.shape[2] else samples[..., wanted]), samples.shape[2] - len(wanted)
+
+
+def dropped(count: int) -> tuple[str, ...]:
+    """Say how many extra channels of a page are not read."""
+    return (f"{count} extra channel{'s' if count > 1 else ''} (infrared, spot color or mask) left out",) if count else ()
 
 
 def _eight(samples: Plane, space: str, profile: bytes | None) -> tuple[Plane, Plane | None, Bytes | None]:

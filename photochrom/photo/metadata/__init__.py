@@ -1,3 +1,3 @@
 """Read and write what describes a photograph: EXIF and other TIFF tags, ICC profiles, IPTC."""
 
-__all__ = ["exif", "icc", "iptc"]
+__all__ = ["exif", "icc", "iptc", "xmp"]

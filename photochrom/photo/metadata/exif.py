@@ -30,6 +30,25 @@ CARRIED = frozenset({269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, ORIENTA
 
 BLOCKS = frozenset({33723, 34377})
 """IPTC's and Photoshop's blocks, which only a TIFF stores as tags."""
+LAYERS, INNER = 37724, 13
+"""Photoshop's layers, and the type of a value that leads to a directory."""
+LAYOUT = frozenset(
+    {*range(255, 267), 273, *range(277, 282), 284, 288, 289, *range(290, 294), 301, 317, *range(320, 329), COPIES}
+    | {*range(332, 348), *range(512, 533), 559, XMP, ICC, LAYERS, 50706, *range(32995, 33000), 34016}
+)
+"""Tags of how the pixels of one file are stored, and others that do not hold for another file."""
+
+VALID = {
+    254: (range(8), 0),
+    263: (range(1, 4), 1),
+    266: (range(1, 3), 1),
+    ORIENTATION: (range(1, 9), 1),
+    278: (range(1, 1 << 32), 65535),
+    284: (range(1, 3), 1),
+    296: (range(1, 4), 1),
+    SAMPLE_FORMAT: (range(1, 7), 1),
+}
+"""The values that some tags may have, and the value that takes the place of any other, as most decoders have it."""
 
 BYTES, SHORT, LONG, FRACTION, UNDEFINED, LONG8 = 1, 3, 4, 5, 7, 16
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -152,6 +171,69 @@ def as_upright(exif: bytes | None) -> bytes | None:
 def carried(directory: Directory, tags: frozenset[int] = CARRIED) -> Directory:
     """Keep some of the tags, by default those that describe the photograph."""
     return {tag: value for tag, value in directory.items() if tag in tags}
+
+
+def others(directory: Directory) -> Directory:
+    """Keep the tags that only a TIFF holds, such as places on a map, pages and private tags."""
+    return {tag: value for tag, value in directory.items() if tag not in LAYOUT | CARRIED and value.kind != INNER}
+
+
+def kept(directory: Directory) -> Directory:
+    """Keep the tags that a TIFF made from another keeps; its profile is written by itself."""
+    return {**carried(directory, CARRIED | {XMP}), **others(directory)}
+
+
+def left(directory: Directory) -> tuple[str, ...]:
+    """Say what of a page is not kept, even in a TIFF, since it would stay grey or point to nowhere."""
+    found: tuple[str, ...] = ("the smaller copies inside it left out",) if COPIES in directory else ()
+    found += ("its layers left out",) if LAYERS in directory else ()
+    inner = [str(tag) for tag, value in directory.items() if value.kind == INNER and tag not in LAYOUT | DIRECTORIES]
+    return (*found, f"its directories {', '.join(inner)} left out") if inner else found
+
+
+def copies(data: bytes | mmap, directory: Directory) -> list[Directory]:
+    """Read the directories inside a page (SubIFDs): other sizes of the picture, or in camera raw the picture itself."""
+    order, big = _ORDERS.get(data[:4], ("", False))
+    value = directory.get(COPIES)
+    starts = numbers({COPIES: Value(LONG, value.data)}, COPIES) if value and value.kind in (LONG, INNER) else ()
+    return [_read(data, start, order=order, big=big) for start in starts[:64]]
+
+
+def faults(data: bytes | mmap) -> list[tuple[int, bytes]]:
+    """Find the values of a TIFF that the standard does not have, of tags that decoders do without.
+
+    Returns:
+        Where each value stands, and the bytes that take its place.
+    """
+    order, big = _ORDERS.get(data[:4], ("", False))
+    number, entry, word = ("Q", "HHQ", 8) if big else ("H", "HHI", 4)
+    first, step = struct.calcsize("<" + number), struct.calcsize("<" + entry) + word
+    found = []
+    for start in _starts(data):
+        (count,) = struct.unpack_from(order + number, data, start)
+        end = min(start + first + step * count, len(data) - step + 1)
+        for position in range(start + first, end, step):
+            tag, kind, length = struct.unpack_from(order + entry, data, position)
+            if tag not in VALID or kind not in (SHORT, LONG):
+                continue
+            unit, place = order + {SHORT: "H", LONG: "I"}[kind], position + step - word
+            if SIZES[kind] * length > word:
+                (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, place)
+            for at in range(place, min(place + SIZES[kind] * min(length, 16), len(data) - 3), SIZES[kind]):
+                values, usual = VALID[tag]
+                if struct.unpack_from(unit, data, at)[0] not in values:
+                    found.append((at, struct.pack(unit, usual)))
+    return found
+
+
+def repaired(data: bytes) -> bytes:
+    """Set right what ``faults`` finds; a file without any is returned as it is."""
+    if not (found := faults(data)):
+        return data
+    changed = bytearray(data)
+    for place, value in found:
+        changed[place : place + len(value)] = value
+    return bytes(changed)
 
 
 def splice(data: bytes, extra: Directory) -> bytes:

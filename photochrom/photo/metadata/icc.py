@@ -37,6 +37,9 @@ NEUTRAL = 6.0
 DAMAGED = (OSError, ImageCms.PyCMSError)
 """What Pillow raises on a profile that cannot be used, when it is opened or when it is applied."""
 
+GREY = frozenset({"1", "L", "LA", "La", "I;16"})
+"""Pillow's modes of one channel, which a grey profile describes; to RGB it does not apply, and is ignored."""
+
 SPACES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "LAB"}
 
 
@@ -55,7 +58,7 @@ def for_color(profile: bytes | None, mode: str) -> bytes | None:
     if profile is None or mode in ("CMYK", "LAB"):
         return None
     if space(profile) == "L":
-        return _from_grey(profile)
+        return _from_grey(profile) if mode in GREY else None
     return profile if space(profile) == "RGB" and is_neutral(profile) else None
 
 
