@@ -46,17 +46,17 @@ def closing(*descriptors: int) -> dict[str, Any]:
 
 def test_other_kinds_and_thumbnails_are_counted_and_named_once() -> None:
     put("in/a.jpg", "in/deep/b.jpg", "in/@eaDir/a.jpg/THUMB.jpg", "in/deep/@eaDir/b.jpg/THUMB.jpg", "in/.thumbnails/c.jpg")
-    put("in/c.jif", "in/d.dng", "in/deep/e.DNG", "in/f.psd", "in/g.jxl", "in/NOTES", content=b"other")
+    put("in/c.cr2", "in/d.dng", "in/deep/e.DNG", "in/f.psd", "in/g.jxl", "in/NOTES", content=b"other")
     kinds = "left out: 6 files of other kinds (2 .dng, 1 "
     code, out, err = colorize("in", "-o", "out", "--jobs", "1")
     assert (code, out) == (0, ["in/a.jpg -> out/a.jpg", "in/deep/b.jpg -> out/deep/b.jpg"])
     (line,) = err
     assert line.startswith(f"photochrom: {kinds}")
-    assert all(line.count(f"1 {ending}") == 1 for ending in (".jif", ".psd", ".jxl", "without an ending"))
+    assert all(line.count(f"1 {ending}") == 1 for ending in (".cr2", ".psd", ".jxl", "without an ending"))
     assert line.endswith("; 3 folders of thumbnails (.thumbnails, @eaDir)")
     assert colorize("in", "-o", "out", "--quiet") == (0, [], [])
     *_, last = map(json.loads, colorize("in", "-o", "out", "--json")[1])
-    assert last["summary"]["left_out_files"] == {".dng": 2, ".jif": 1, ".psd": 1, ".jxl": 1, "": 1}
+    assert last["summary"]["left_out_files"] == {".dng": 2, ".cr2": 1, ".psd": 1, ".jxl": 1, "": 1}
     assert last["summary"]["left_out_folders"] == {"@eaDir": 2, ".thumbnails": 1}
     assert (last["summary"]["photographs"], last["summary"]["kept"]) == (2, 2)
 
