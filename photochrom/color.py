@@ -101,7 +101,7 @@ def headroom(luma: Any, cb: Any, cr: Any, *, minimum: Any, maximum: Any) -> Any:
     return minimum(minimum(up, down), 1 + 0 * luma)
 
 
-def enliven(chroma: Any, gain: float, *, cast: float, faint: float) -> Any:
+def enliven(chroma: Any, gain: Any, *, cast: float, faint: float) -> Any:
     """Make the chroma of a photograph more vivid without a cast, and leave what is nearly grey grey.
 
     What differs from the photograph's mean is multiplied by the gain, the mean by ``1 + cast (gain - 1)``: among all changes of
@@ -110,7 +110,7 @@ def enliven(chroma: Any, gain: float, *, cast: float, faint: float) -> Any:
 
     Args:
         chroma: ``(..., 2, H, W)`` planes in [-0.5, 0.5], numpy or torch.
-        gain: 1 leaves all as it is but what is faint.
+        gain: 1 leaves all as it is but what is faint; a number, or one for each photograph, ``(..., 1, 1, 1)``.
         cast: the share of the gain that the mean gets, in [0, 1].
         faint: the magnitude that is halved; 0 fades nothing.
     """
@@ -118,6 +118,29 @@ def enliven(chroma: Any, gain: float, *, cast: float, faint: float) -> Any:
     chroma = gain * chroma - (gain - 1) * (1 - cast) * mean
     strength = (chroma * chroma).sum(axis=-3, keepdims=True) ** 2
     return chroma * (strength / (strength + max(faint, 1e-6) ** 4))
+
+
+def believed_ratio(chroma: Any, length: Any) -> Any:
+    """Measure how much more color a network believes in than it can name.
+
+    The mean of a distribution of chroma is shorter than its mean length, the more so the less sure the hue is. Old prints leave
+    the hue open: the mean is pale, while the mean length is nearly what it is for modern photographs.
+
+    Args:
+        chroma: ``(..., 2, H, W)`` mean chroma, numpy or torch.
+        length: ``(..., H, W)`` mean length of chroma (``bin_lengths``).
+
+    Returns:
+        ``(..., 1, 1, 1)`` ratio of the two averages over each photograph, at least 1 but for rounding; 1 where all is grey.
+    """
+    strength = ((chroma * chroma).sum(axis=-3, keepdims=True) ** 0.5).mean(axis=(-2, -1), keepdims=True)
+    return (length[..., None, :, :].mean(axis=(-2, -1), keepdims=True) + 1e-4) / (strength + 1e-4)
+
+
+def bin_lengths() -> Float:
+    """Return the ``(323,)`` float32 length of the chroma of each bin."""
+    lengths: Float = np.hypot(*bins().T).astype(np.float32)
+    return lengths
 
 
 def bins() -> Float:

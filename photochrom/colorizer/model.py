@@ -17,9 +17,13 @@ from photochrom.errors import ModelError, OptionError, one_line
 
 CARD_KEY = "photochrom"
 """Name of the metadata entry of the ONNX file that holds the card, as JSON."""
-CARD_FORMAT = 3
+CARD_FORMAT = 4
 """Format of the cards that are written; each adds fields to the one before, which are read with their defaults."""
 BUNDLED = "photochrom.onnx"
+
+
+BELIEF_MOST = 2.0
+"""By how much the gain of one photograph differs at most from that of others."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ class Card:
     (CIE76) of the truth where it is that high, on photographs set aside; none where the network states no distribution."""
     cast: float = 1.0
     """Share of the gain that the mean chroma of a photograph gets (``color.enliven``)."""
+    belief: float = 0.0
+    """The mean of ``color.believed_ratio`` over photographs. The gain of a photograph is multiplied by its own ratio over this
+    one, within a factor of ``BELIEF_MOST``; 0 gives every photograph the same gain."""
     faint: float = 0.0
     """Chroma of this magnitude is halved at vividness 1 and above, and what is fainter fades; at 0 all stays as it is."""
 
@@ -142,8 +149,11 @@ class Model:
             OptionError: the vividness is out of range, or the network takes no hints or no palette.
         """
         temperature, gain = self.decoding(vividness)
-        chroma, peak = self.run(luma, temperature, *self._unvivid(gain, hints, palette))
-        return self._finished(chroma, peak, vividness)
+        inputs = self._unvivid(gain, hints, palette)
+        if self.card.belief and "share" in self._outputs:
+            chroma, peak, share = self._fetch(["chroma", "peak", "share"], luma, temperature, *inputs)
+            return self._finished(chroma, peak, vividness, share)
+        return self._finished(*self.run(luma, temperature, *inputs), vividness)
 
     def distribution(
         self, luma: Float, *, vividness: float = 1.0, hints: Float | None = None, palette: Float | None = None
@@ -158,11 +168,16 @@ class Model:
             raise takes_none(self.card.name, "distribution")
         inputs = self._unvivid(gain, hints, palette)
         chroma, peak, share = self._fetch(["chroma", "peak", "share"], luma, temperature, *inputs)
-        return *self._finished(chroma, peak, vividness), share
+        return *self._finished(chroma, peak, vividness, share), share
 
-    def _finished(self, chroma: Float, peak: Float | None, vividness: float) -> tuple[Float, Float | None]:
+    def _finished(
+        self, chroma: Float, peak: Float | None, vividness: float, share: Float | None = None
+    ) -> tuple[Float, Float | None]:
         """Make the network's chroma as vivid as asked, and its peak a confidence."""
-        _, gain = self.decoding(vividness)
+        gain: Any = self.decoding(vividness)[1]
+        if self.card.belief and share is not None:
+            length = np.tensordot(color.bin_lengths(), share, (0, 1))
+            gain = gain * believed_factor(chroma, length, self.card.belief, vividness)
         confidence = None if peak is None or not self.card.confidence else self._confidence(peak, vividness)
         faint = self.card.faint * min(vividness, 1.0)
         return color.enliven(chroma, gain, cast=self.card.cast, faint=faint).clip(-0.5, 0.5), confidence
@@ -213,6 +228,23 @@ class Model:
         places = range(len(rows))
         temperature, gain = (float(np.interp(vividness, places, column)) for column in zip(*rows, strict=True))
         return temperature, gain
+
+
+def believed_factor(chroma: Float, length: Float, belief: float, vividness: float) -> Float:
+    """Return by how much the gain of each photograph differs from that of others.
+
+    Args:
+        chroma: ``(N, 2, h, w)``, the mean of the distribution.
+        length: ``(N, h, w)``, its mean length.
+        belief: that of the card.
+        vividness: from 0, where all gains are the same, to 1 and above.
+
+    Returns:
+        ``(N, 1, 1, 1)`` float32 between 1 / ``BELIEF_MOST`` and ``BELIEF_MOST``.
+    """
+    ratio = color.believed_ratio(chroma, length) / np.float32(belief)
+    factor: Float = np.clip(ratio, 1 / BELIEF_MOST, BELIEF_MOST) ** np.float32(min(vividness, 1.0))
+    return factor
 
 
 def _faded(palette: Float, gain: float) -> Float:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from photochrom import color
-from photochrom.colorizer.model import CARD_FORMAT, CARD_KEY, Card, Model
+from photochrom.colorizer.model import BELIEF_MOST, CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.errors import TrainingError
 from photochrom.training import checkpoint, regularizers, validate
 from photochrom.training.config import from_table
@@ -111,7 +111,12 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
     teach, aside = dataset.set_aside(members, config.validation_photographs)
     held = dataset.validation(dataset.validating(folders, config.validation_photographs) or aside, config.size)
     progress = state["progress"]
-    vividness = validate.calibrate(generator, held)
+    belief, factor = 0.0, None
+    if isinstance(generator, BinGenerator):
+        ratios = validate.believed_ratios(generator, held[0])
+        belief = round(float(ratios.mean()), 4)
+        factor = (ratios / belief).clamp(1 / BELIEF_MOST, BELIEF_MOST)
+    vividness = validate.calibrate(generator, held, factor)
     bins = isinstance(generator, BinGenerator)
     card = Card(
         name=name or run.resolve().name,
@@ -123,8 +128,11 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
         mean_chroma=tuple(state["statistics"]["mean_chroma"]),
         hints=config.hints > 0,
         palettes=config.palettes > 0,
-        confidence=validate.calibrate_confidence(generator, held, vividness) if isinstance(generator, BinGenerator) else (),
+        confidence=validate.calibrate_confidence(generator, held, vividness, factor)
+        if isinstance(generator, BinGenerator)
+        else (),
         cast=validate.CAST,
+        belief=belief,
         faint=validate.FAINT,
         training={
             "config": state["config"],

@@ -168,13 +168,31 @@ def _rgb(luma: Tensor, chroma: Tensor) -> Tensor:
     return torch.cat(color.ycbcr_to_rgb(luma, chroma[:, :1], chroma[:, 1:]), 1).clamp(0, 1)
 
 
-def calibrate(generator: Generator, held: tuple[Tensor, Tensor]) -> tuple[tuple[float, float], ...]:
+@torch.no_grad()
+def believed_ratios(generator: BinGenerator, luma: Tensor) -> Tensor:
+    """Measure ``color.believed_ratio`` of the answer to each photograph, at ``TEMPERATURE``: ``(N, 1, 1, 1)``."""
+    generator.eval()
+    device = next(generator.parameters()).device
+    lengths = torch.from_numpy(color.bin_lengths()).to(device)
+    ratios = []
+    for part in torch.split(luma, 32):
+        share = torch.softmax(generator(part.to(device)).float() / TEMPERATURE, 1)
+        ratios.append(color.believed_ratio(generator.mean(share), torch.einsum("nkhw,k->nhw", share, lengths)).cpu())
+    return torch.cat(ratios)
+
+
+def calibrate(
+    generator: Generator, held: tuple[Tensor, Tensor], factor: Tensor | None = None
+) -> tuple[tuple[float, float], ...]:
     """Find the temperature and the chroma gain of vividness 0, 1 and 2 on held photographs.
 
     0 is the expected chroma. 1 and 2 make it more vivid until the colorfulness (Hasler & Suesstrunk 2003) of all photographs
     together reaches the share of the truth's in ``COLORFULNESS``.
+
+    ``factor`` is ``(N, 1, 1, 1)``: by how much the gain of each photograph differs from that of others (``Card.belief``).
     """
     luma, chroma = held
+    factor = torch.ones(1, 1, 1, 1) if factor is None else factor
     rows = [(TEMPERATURE, 1.0)]
     target = colorfulness(luma, chroma)
     answer = answers(generator, luma, TEMPERATURE)
@@ -182,7 +200,7 @@ def calibrate(generator: Generator, held: tuple[Tensor, Tensor]) -> tuple[tuple[
         low, high = 0.5, 4.0
         for _ in range(12):
             gain = (low + high) / 2
-            reached = colorfulness(luma, color.enliven(answer, gain, cast=CAST, faint=FAINT)) / target
+            reached = colorfulness(luma, color.enliven(answer, gain * factor, cast=CAST, faint=FAINT)) / target
             low, high = (gain, high) if reached < share else (low, gain)
         rows.append((TEMPERATURE, round((low + high) / 2, 3)))
     return tuple(rows)
@@ -199,7 +217,10 @@ def colorfulness(luma: Tensor, chroma: Tensor) -> float:
 
 @torch.no_grad()
 def calibrate_confidence(
-    generator: BinGenerator, held: tuple[Tensor, Tensor], rows: tuple[tuple[float, float], ...]
+    generator: BinGenerator,
+    held: tuple[Tensor, Tensor],
+    rows: tuple[tuple[float, float], ...],
+    factor: Tensor | None = None,
 ) -> tuple[tuple[tuple[float, float], ...], ...]:
     """Find, for each row of vividness, how often the answer lies near the truth where its likeliest bin has some share.
 
@@ -216,9 +237,10 @@ def calibrate_confidence(
     for vividness, (temperature, gain) in enumerate(rows):
         peaks, near = [], []
         shares = (share for part in logits for share in torch.softmax(part / temperature, 1))
-        for share, luma, truth in zip(shares, *small, strict=True):
+        own = np.ones(len(held[0])) if factor is None or not vividness else factor.flatten().numpy()
+        for share, luma, truth, differs in zip(shares, *small, own, strict=True):
             expected = generator.mean(share[None].to(device))[0].cpu().numpy()
-            answer = color.enliven(expected, gain, cast=CAST, faint=FAINT if vividness else 0.0)
+            answer = color.enliven(expected, gain * differs, cast=CAST, faint=FAINT if vividness else 0.0)
             answer = answer * color.headroom(luma[0], *answer, minimum=np.minimum, maximum=np.maximum)
             ours, theirs = (color.lab(color.join(luma[0], chroma)) for chroma in (answer, truth))
             peaks.append(share.amax(0).numpy().ravel())

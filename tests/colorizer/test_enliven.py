@@ -10,7 +10,7 @@ import torch
 from skimage import data
 
 from photochrom import color
-from photochrom.colorizer.model import Card, Model
+from photochrom.colorizer.model import BELIEF_MOST, Card, Model, believed_factor
 
 
 def chroma(seed: int = 0) -> np.ndarray:
@@ -72,3 +72,35 @@ def test_a_model_fades_what_is_faint_from_vividness_1_on_and_an_older_card_not_a
     assert np.allclose(plain, plain[0]) and faded[0] == plain[0]
     assert plain[0] > faded[1] > faded[2] == faded[3]
     assert (Card.cast, Card.faint) == (1.0, 0.0)
+
+
+def test_a_photograph_whose_hue_is_open_is_believed_to_have_more_color_than_its_mean_says() -> None:
+    """Of two photographs with the same lengths of chroma, one is sure of its hue and one half as long in the mean."""
+    length = np.full((2, 24, 32), 0.08, np.float32)
+    planes = np.zeros((2, 2, 24, 32), np.float32)
+    planes[0, 0], planes[1, 0] = 0.08, 0.04
+    ratio = color.believed_ratio(planes, length)
+    assert ratio.shape == (2, 1, 1, 1) and np.allclose(ratio.ravel(), (1, 2), rtol=2e-3)
+    assert np.allclose(ratio, color.believed_ratio(torch.from_numpy(planes), torch.from_numpy(length)).numpy())
+    assert np.allclose(believed_factor(planes, length, 1.5, 1.0).ravel(), (1 / 1.5, 2 / 1.5), rtol=2e-3)
+    assert np.allclose(believed_factor(planes, length, 1.5, 2.0), believed_factor(planes, length, 1.5, 1.0))
+    assert np.array_equal(believed_factor(planes, length, 1.5, 0.0).ravel(), (1, 1))
+    assert believed_factor(planes, length, 0.01, 1.0).max() == BELIEF_MOST
+
+
+def test_a_model_gives_each_photograph_its_own_gain_and_one_with_an_older_card_the_same_to_all() -> None:
+    model = Model.load()
+    luma = np.linspace(0, 1, 128 * 128, dtype=np.float32).reshape(1, 1, 128, 128)
+    same = dataclasses.replace(model.card, belief=0.0)
+    own = dataclasses.replace(model.card, belief=1.1)
+    model.card = own
+    found = model.answer(luma)[0], model.answer(luma, vividness=0)[0]
+    expected, _, share = model.distribution(luma, vividness=0)
+    _, gain = model.decoding(1.0)
+    factor = float(believed_factor(expected, np.tensordot(color.bin_lengths(), share, (0, 1)), 1.1, 1.0).squeeze())
+    model.card = same
+    assert np.array_equal(found[1], model.answer(luma, vividness=0)[0])
+    assert factor > 1.05 and np.hypot(*found[0][0]).mean() > np.hypot(*model.answer(luma)[0][0]).mean()
+    plain = model.run(luma, model.decoding(1.0)[0])[0]
+    wanted = color.enliven(plain, gain * factor, cast=own.cast, faint=own.faint).clip(-0.5, 0.5)
+    assert np.allclose(found[0], wanted, atol=1e-5)
