@@ -101,6 +101,7 @@ FLOORS = {
     "video": """
         prefetch resume temporal
         media
+        toning
         preview shots
         coloring
         colorize
