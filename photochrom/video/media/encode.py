@@ -26,9 +26,7 @@ CODECS = {
     "mov": ("libx264", "libx265"),
     "matroska": ("libx264", "libx265", "ffv1"),
     "mpegts": ("libx264", "libx265"),
-    "flv": ("libx264",),
     "avi": ("mpeg4", "ffv1"),
-    "mpeg": ("mpeg2video", "libx264"),
     "mxf": ("mpeg2video", "ffv1"),
 }
 """Encoders for a container, as FFmpeg names it: the first that takes a film's depth is the default."""

@@ -28,15 +28,12 @@ CONTAINERS = {
     **dict.fromkeys((".mkv", ".mk3d"), "matroska"),
     ".webm": "webm",
     **dict.fromkeys((".ts", ".mts", ".m2ts"), "mpegts"),
-    **dict.fromkeys((".mpg", ".mpeg"), "mpeg"),
     ".avi": "avi",
-    ".flv": "flv",
-    ".nut": "nut",
     ".mxf": "mxf",
 }
 """FFmpeg's name of a container by the ending of a file's name."""
 
-CLOCKED = frozenset({"avi", "flv", "mpeg", "mpegts", "mxf", "nut"})
+CLOCKED = frozenset({"avi", "mpegts", "mxf"})
 """Containers that do not hold time stamps as they are."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 """Numbers of errors that are the disk's, not the container's."""
@@ -52,10 +49,10 @@ def encoder(made: Made, traits: Traits) -> Encoder:
 
 
 def container_of(target: Path) -> str:
-    """Tell the container that a result's name says; raises OptionError where it says none."""
+    """Return FFmpeg's name of the container that a file's ending names; raises OptionError if films are not written to it."""
     found = CONTAINERS.get(target.suffix.lower())
     if found is None:
-        raise OptionError(f"'{target}' names no container that films are written to: expected one of {', '.join(CONTAINERS)}")
+        raise OptionError(f"'{target}' does not name a container for film: expected one of {', '.join(CONTAINERS)}")
     return found
 
 
