@@ -64,8 +64,8 @@ def video(
     model
         A model file of `photochrom export` instead of the one in the package.
     hint
-        The color of a point, as FRAME:X,Y=#RRGGBB: frames count from 0, X and Y are pixels of the frame as a viewer shows it. It
-        holds through the scene. May be repeated. Needs a model trained with hints.
+        The color of a point, as FRAME:X,Y=#RRGGBB: frames count from 0, X and Y are pixels of the frame as a viewer shows it.
+        It holds through the scene. May be repeated. Needs a model trained with hints.
     reference
         A color photograph whose palette leads the whole film, or, as FRAME:PHOTO, the scene of that frame. May be repeated.
     codec
