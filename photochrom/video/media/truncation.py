@@ -31,8 +31,8 @@ def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
     with opened(source) as container:
         if container.format.name == "mpegts" and _torn(source):
             return "is cut off: its last transport packet is not whole"
-        if container.format.name == "mpeg" and any(packet.size and packet.is_corrupt for packet in container.demux()):
-            return "is cut off: its last packet is not whole"
+        if container.format.name == "mpeg":
+            return "is cut off: its last packet is not whole" if _torn_packet(source) else None
         if traits.seconds is None or container.format.name not in STATED:
             return None
         begin = Fraction(container.start_time or 0, av.time_base)
@@ -55,3 +55,9 @@ def _torn(source: Path) -> bool:
         if len(marks) == 4 and set(marks) == {SYNC}:
             return source.stat().st_size % length != 0
     return False
+
+
+def _torn_packet(source: Path) -> bool:
+    """Say whether a program stream ends within the content of a packet."""
+    with opened(source, parsed=False) as container:
+        return any(packet.size and packet.is_corrupt for packet in container.demux())
