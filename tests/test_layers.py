@@ -105,6 +105,7 @@ FLOORS = {
     "video": """
         prefetch resume temporal
         media
+        toning
         preview shots
         coloring
         colorize
@@ -120,7 +121,7 @@ FLOORS = {
     "video/temporal": """
         frame_kind optical_flow
         denoise point_tracks scene_cuts scene_kind
-        propagate scene_match
+        propagate
     """,
 }
 """The modules and folders in each folder, from the ground up: one imports only from the lines above its own. What is used for

@@ -1,13 +1,14 @@
-"""The command for film."""
+"""Color a film: the command ``video``."""
 
 from __future__ import annotations
 
 import dataclasses
 import json as jsonlib
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, final
 
 from cyclopts import Parameter
 
@@ -18,6 +19,10 @@ from photochrom.cli.summary import terminable
 
 if TYPE_CHECKING:
     from photochrom.colorizer.colorizer import Colorizer
+
+
+MINUTE_S = 60.0
+"""Seconds between two lines of a ``Heartbeat``."""
 
 
 def video(
@@ -42,45 +47,45 @@ def video(
 ) -> int:
     """Color a film. Its luma, sound, subtitles, chapters, attachments, metadata and time stamps stay as they are.
 
-    Stopped or killed, the same command goes on where it was; until then its work lies in a hidden folder beside the output.
-    Needs pip install 'photochrom[video]'.
+    If it is stopped or killed, the same command continues where it was. Until then, its work lies in a hidden folder beside the
+    output. Needs pip install 'photochrom[video]'.
 
     Parameters
     ----------
     film
-        A film of any kind that FFmpeg reads.
+        A film of any kind FFmpeg reads.
     output
-        The file to write; its ending says the container: .mp4, .mov, .mkv, .webm, .ts ... Without it, name.color.mp4 is written
-        beside name.mp4.
+        The file to write. Its ending chooses the container: .mkv, .mp4, .mov, .webm, .ts, .avi or .mxf. Without it,
+        name.color.mp4 is written beside name.mp4.
     vividness
         From 0 (most faithful) over 1 to 2 (most vivid).
     on_color
-        What to do with scenes that are in color already: leave them alone, color them anew by their luma, or fail.
+        What to do with scenes that are in color already: keep their color, color them again from their luma, or fail.
     model
         A model file of `photochrom export` instead of the one in the package.
     hint
-        Give a point of a frame its color, which holds through its scene: FRAME:X,Y=#RRGGBB, frames counted from 0, in pixels of
-        the frame as a viewer shows it. May be repeated. For a model that was trained with hints.
+        The color of a point, as FRAME:X,Y=#RRGGBB: frames count from 0, X and Y are pixels of the frame as a viewer shows it.
+        It holds through the scene. May be repeated. Needs a model trained with hints.
     reference
         A color photograph whose palette leads the whole film, or, as FRAME:PHOTO, the scene of that frame. May be repeated.
     codec
-        An encoder by FFmpeg's name: libx264, libx265, libvpx-vp9, libsvtav1, ffv1, or one of the hardware's, such as
-        h264_nvenc. Without it, the usual one of the container.
+        An encoder by FFmpeg's name: libx264, libx265, libvpx-vp9, libsvtav1, ffv1; prores_ks (ProRes 422 HQ, .mov) or dnxhd
+        (DNxHR HQX) for editing; or one of the hardware, such as h264_nvenc. Default: the usual one of the container.
     crf
         Constant quality in the encoder's own scale: lower is better and larger.
     preset
-        The encoder's preset, such as fast or slow: what is slower is smaller.
+        The encoder's preset, such as fast or slow: a slower one makes smaller files.
     codec_option
         A further option of the encoder, as NAME=VALUE, such as tune=grain. May be repeated.
     drop
-        Leave out the stream of this number. May be repeated.
+        Number of a stream to leave out, from 0. May be repeated.
     preview
-        Write a contact sheet of so many scenes of the film instead, as a JPEG, with the numbers of their frames: it takes
-        seconds, and neither hints nor what says how a film is written.
+        Write a contact sheet of this many scenes instead, as a JPEG with frame numbers. It takes seconds. Hints and options for
+        encoding do not apply.
     overwrite
         Replace an output that exists.
     quiet
-        Print failures alone.
+        Print only failures.
     json
         Print one line of JSON: source, output, frames, kept, resumed, seconds, notes, problems; of a preview source, output and
         the frames that it shows.
@@ -93,15 +98,13 @@ def video(
     from photochrom.video.media.mux import CONTAINERS
 
     ending = ".color" + (film.suffix if film.suffix.lower() in CONTAINERS else ".mp4")
-    if preview is not None:
-        ending = ".preview.jpg"
-    target = output or film.with_name(film.stem + ending)
+    target = output or film.with_name(film.stem + (ending if preview is None else ".preview.jpg"))
     if preview is not None:
         of_films = {"hint": hint, "codec": codec, "crf": crf, "preset": preset, "codec-option": codec_option, "drop": drop}
         if told := [f"--{name}" for name, given in of_films.items() if given is not None]:
-            raise OptionError(f"--preview writes no film, so that {told[0]} would say nothing: leave one of the two out")
+            raise OptionError(f"--preview writes no film: {told[0]} does not apply; leave one of the two out")
         if framed := [text for text in reference or [] if parse_reference(text)[0] is not None]:
-            raise OptionError(f"--preview knows a reference of the whole film alone: leave --reference {framed[0]} out")
+            raise OptionError(f"--preview takes only a reference for the whole film: leave out --reference {framed[0]}")
     leading = [parse_reference(text) for text in reference or []]
     if len(whole := [path for frame, path in leading if frame is None]) > 1:
         two = f"{whole[0]} and {whole[1]} would both lead the whole film"
@@ -121,15 +124,37 @@ def video(
     if preview is not None:
         return _preview(film, target, preview, colorizer, overwrite=overwrite, quiet=quiet, json=json)
     with terminable(), Bar("Coloring", unit="frames") as bar:
-        report = colorize_film(film, target, colorizer=colorizer, options=options, progress=bar)
+        progress = bar if quiet or sys.stderr.isatty() else Heartbeat(film)
+        report = colorize_film(film, target, colorizer=colorizer, options=options, progress=progress)
     if json:
         print(jsonlib.dumps({"source": str(film), "output": str(target), **dataclasses.asdict(report)}))
     elif not quiet:
         said = f" ({'; '.join(report.notes)})" if report.notes else ""
         print(f"{film} -> {target}{said}")
+        if report.kept:
+            what = f"{report.kept:,} of {report.frames:,} frames are in color already and keep their color"
+            print(f"{film}: {what}; --on-color recolor colors them again")
     for problem in report.problems:
         print(f"photochrom: {film}: {problem}", file=sys.stderr)
     return 1 if report.problems else 0
+
+
+@final
+class Heartbeat:
+    """Print how far a film is, once a minute, where standard error is no terminal."""
+
+    def __init__(self, film: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take the film, and a clock in seconds."""
+        self._film, self._clock = film, clock
+        self._begin = self._last = clock()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Print a line if a minute has passed since the last one."""
+        now = self._clock()
+        if now - self._last >= MINUTE_S:
+            self._last = now
+            of = f" of {total:,}" if total else ""
+            print(f"{self._film}: {done:,}{of} frames, {done / (now - self._begin):.1f} a second", file=sys.stderr, flush=True)
 
 
 def _pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -137,7 +162,7 @@ def _pairs(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
     pairs = [text.partition("=") for text in texts]
     if wrong := [name + sign + value for name, sign, value in pairs if not (name and sign)]:
-        raise OptionError(f"'{wrong[0]}' is no option of an encoder: expected NAME=VALUE")
+        raise OptionError(f"invalid encoder option '{wrong[0]}': expected NAME=VALUE")
     return tuple((name, value) for name, _, value in pairs)
 
 
@@ -146,7 +171,7 @@ def _preview(film: Path, target: Path, count: int, colorizer: Colorizer, *, over
     from photochrom.video.preview import scenes, sheet_of
 
     if target.suffix.lower() not in (".jpg", ".jpeg"):
-        raise OptionError(f"--preview writes a JPEG: name the output .jpg, not {target.name}")
+        raise OptionError(f"--preview writes a JPEG, not '{target.name}': expected a name that ends with .jpg")
     moments = scenes(film, count, colorizer=colorizer)
     files.save(sheet_of(moments, colorizer), target, overwrite=overwrite)
     if json:

@@ -23,6 +23,7 @@ from photochrom.video.media.encode import put
 from photochrom.video.media.probe import Traits
 from photochrom.video.shots import Piece
 from photochrom.video.temporal import Carried, Point, Steadiness, Trail, color_segment, half
+from photochrom.video.toning import overlay
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Coloring:
         return Colorizer(self.colorizer.model, options)
 
     def _paint(self, piece: Piece, colorizer: Colorizer, before: Carried | None, later: tuple[Point, ...]) -> Carried:
+        frames = [picture.frame for picture in piece.pictures]
         lows, after = color_segment(
             [picture.small for picture in piece.pictures],
             piece.shares,
@@ -172,14 +174,17 @@ class Coloring:
             later=later,
         )
         signal = self.traits.signal
-        for picture, low in zip(piece.pictures, lows, strict=True):
+        owns = [(plane_of(frame.planes[1], signal.bits), plane_of(frame.planes[2], signal.bits)) for frame in frames]
+        beside = [owns[max(index - 1, 0) : index] + owns[index + 1 : index + 2] for index in range(len(owns))]
+        overs = [overlay(own, signal, beside=others) for own, others in zip(owns, beside, strict=True)]
+        for picture, low, own, over in zip(piece.pictures, lows, owns, overs, strict=True):
             found: tuple[Plane | int, ...] = (signal.grey, signal.grey)
             if low.any():
                 luma = guide(plane_of(picture.frame.planes[0], signal.bits), signal)
                 turned = np.ascontiguousarray(planes.stored(low, self.traits.orientation))
                 found = stored(upsample(turned, luma, step=self.step), signal)
             for number, plane in enumerate(found, 1):
-                put(picture.frame, number, plane, bits=signal.bits)
+                put(picture.frame, number, plane if over is None else np.where(over, own[number - 1], plane), bits=signal.bits)
         return after
 
     def _upright(self) -> tuple[int, int]:

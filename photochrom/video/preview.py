@@ -14,14 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from photochrom.color import Bytes
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.colorizer.contact_sheet import lay_out
 from photochrom.errors import FilmError, OptionError
 from photochrom.photo.planes import luma_of
+from photochrom.photo.toning import judge_picture
 from photochrom.video.media import decode, probe
 from photochrom.video.media.probe import Traits
 from photochrom.video.media.timestamps import Timing, clock
-from photochrom.video.temporal import Cuts, Kind, Look, alike, kind_of, look, small
+from photochrom.video.temporal import Cuts, Kind, kind_of, small
 
 WHOLE_FRAMES = 1_500
 """A film of at most so many frames is decoded whole; of a longer one, key frames are."""
@@ -48,7 +50,7 @@ class Moment:
 
 
 def sheet_of(moments: Sequence[Moment], colorizer: Colorizer, *, height: int = 256, columns: int = 2) -> bytes:
-    """Draw moments of a film in grey and in color, where it is in color in its own too, each with its number and time.
+    """Draw moments of a film in grey and in color, each with its number and time; what is in color keeps its own.
 
     Args:
         moments: of ``scenes``.
@@ -63,8 +65,14 @@ def sheet_of(moments: Sequence[Moment], colorizer: Colorizer, *, height: int = 2
         OutputError: the sheet is too large for JPEG.
     """
     captions = [f"frame {moment.frame}, {clock(moment.seconds)}" for moment in moments]
-    pictures = (moment.picture for moment in moments)
-    return lay_out(pictures, colorizer.paint, height=height, columns=columns, captions=captions)
+    waiting = iter(moments)
+
+    def paint(luma: Bytes) -> Bytes:
+        picture = next(waiting).picture
+        kept = colorizer.options.on_color != "recolor" and judge_picture(luma, picture).kind == "color"
+        return picture if kept else colorizer.paint(luma)
+
+    return lay_out([moment.picture for moment in moments], paint, height=height, columns=columns, captions=captions)
 
 
 def scenes(source: Path, count: int, *, colorizer: Colorizer) -> list[Moment]:
@@ -88,10 +96,10 @@ def scenes(source: Path, count: int, *, colorizer: Colorizer) -> list[Moment]:
     area = traits.width * traits.height
     with probe.opened(source) as container:
         if traits.frames is not None and traits.frames <= min(WHOLE_FRAMES, PIXELS // area):
-            found = list(_judged(_all(container, traits), colorizer, traits, whole=True))
+            found = list(_judged(_all(container, traits), colorizer, traits))
         else:
             keys = _Keys(traits, max(4 * count, min(KEYS, PIXELS // area)), size=source.stat().st_size)
-            found = list(_judged(keys.frames(container), colorizer, traits, whole=False))
+            found = list(_judged(keys.frames(container), colorizer, traits))
             found = [keys.numbered(glance) for glance in found]
     if not found:
         raise FilmError(f"{source}: no frame can be read; restore it from a good copy")
@@ -198,28 +206,17 @@ def _all(container: av.container.InputContainer, traits: Traits) -> Iterator[tup
             number += 1
 
 
-def _judged(
-    frames: Iterator[tuple[int, int, av.VideoFrame]], colorizer: Colorizer, traits: Traits, *, whole: bool
-) -> Iterator[Glance]:
+def _judged(frames: Iterator[tuple[int, int, av.VideoFrame]], colorizer: Colorizer, traits: Traits) -> Iterator[Glance]:
     """Look at frames, neighbors or seconds apart, up to where the picture changes its form."""
-    cuts, before = Cuts(), list[Look]()
+    cuts = Cuts()
     for number, time, frame in frames:
         if not decode.same_form(frame, traits):
             return
         picture = decode.upright_frame(frame, traits, short=SHORT)
-        luma = luma_of(picture)
-        little = small(luma, colorizer)
+        little = small(luma_of(picture), colorizer)
         kind = kind_of(little)
-        if whole:
-            begins = cuts.push(little, kind)
-        elif kind == "blank":
-            begins = False
-        else:
-            seen = look(luma)
-            begins = not (before and alike(seen, before[0]))
-            before = [seen]
         coded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), QUALITY)[1].tobytes()
-        yield Glance(number, time, kind, begins, coded)
+        yield Glance(number, time, kind, cuts.push(little, kind), coded)
 
 
 def _moment(glance: Glance, traits: Traits, begin: int) -> Moment:

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, final
 
 import av
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from photochrom.color import Bytes
+from photochrom.color import Bytes, Float
 from photochrom.colorizer.colorizer import Colorizer
 from photochrom.errors import FilmError
 from photochrom.photo import planes
-from photochrom.photo.toning import SIDE, judge_tone
-from photochrom.video.media.colorspace import Signal, guide
+from photochrom.video.media.colorspace import guide
 from photochrom.video.media.decode import Read, halved
 from photochrom.video.media.encode import new_frame, own_format, put, writable
 from photochrom.video.media.probe import Traits
 from photochrom.video.temporal import Cuts, Kind, SceneKind, half, kind_of, small
+from photochrom.video.toning import Tint
 
-PIECE_FRAMES, PIECE_BYTES = 72, 96_000_000
-"""Most frames and most bytes of frames that are colored at once. Five pieces are in memory at most."""
+PIECE_FRAMES, PIECE_BYTES = 72, 80_000_000
+"""Most frames and most bytes of frames that are colored at once. Six pieces are in memory at most."""
 SEGMENT_FRAMES, SEGMENT_LEAST = 240, 48
 """Frames after which a segment ends with its piece, and frames from which on it ends with a scene."""
-SURE = 1.25
-"""Within a scene a film turns from grey to color where ``judge`` is so sure of it, and back where it is so sure of that."""
-FAINT = 1.5
-"""Chroma that is less nearly everywhere, of 255, is noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,26 +30,28 @@ class Picture:
     """One frame on its way."""
 
     frame: av.VideoFrame
-    """In the result's form: with its luma, and with its chroma where that is kept."""
+    """In the result's form, with its own luma and chroma."""
     small: Bytes
     """``(h, w)`` uint8 luma of full range, upright, at the network's scale."""
     kind: Kind
     time: int
     length: int
+    tint: Float | None
+    """What ``Tint.sample`` makes of the frame."""
 
 
 @dataclass(eq=False)
 class Piece:
     """Frames of one scene that follow on each other."""
 
-    segment: int
-    """Number of the segment that it belongs to."""
     first: int
     """Number of its first frame in the film."""
     begins: bool
     """Whether a scene begins with it."""
-    kept: bool
+    kept: bool = False
     """Whether it was in color already."""
+    segment: int = 0
+    """Number of the segment that it belongs to."""
     ends: bool = False
     """Whether its segment ends with it."""
     pictures: list[Picture] = field(default_factory=list)
@@ -64,75 +59,69 @@ class Piece:
     """Share in [0, 1] of its color that each frame gets: 0 in titles."""
 
 
-@final
-class Tint:
-    """Judge, frame by frame, whether a film is in color."""
-
-    def __init__(self, signal: Signal) -> None:
-        self._signal = signal
-        self._color = False
-
-    def push(self, frame: Read, luma: Bytes, kind: Kind, *, begins: bool) -> bool:
-        """Take the next frame and say whether it is in color; a blank one is what the frame before it was.
-
-        Args:
-            frame: as stored.
-            luma: ``(H, W)`` uint8 of full range, of any size, turned as stored.
-            kind: of the frame.
-            begins: whether a scene begins with it; within one, only a clear case changes the answer.
-        """
-        if frame.chroma is None or all(plane.min() == plane.max() for plane in frame.chroma):
-            self._color = False  # whatever the one color is, it is a tone
-            return False
-        if kind == "blank":
-            return self._color
-        shrunk = SIDE / max(luma.shape)
-        high, wide = (max(1, round(side * min(shrunk, 1))) for side in luma.shape)
-        light = _shrunk(luma, high, wide)
-        scale = np.float32(255 / self._signal.chroma_swing)
-        chroma = np.stack([(_shrunk(plane, high, wide) - np.float32(self._signal.grey)) * scale for plane in frame.chroma])
-        least = 1 / SURE if self._color else 1.0 if begins else SURE
-        # Chroma of no more than noise is the most frequent case, and fitting a curve to it the dearest.
-        noise = float(np.percentile(np.hypot(*chroma), 90)) < FAINT
-        self._color = not noise and judge_tone(light, chroma).figure >= least
-        return self._color
-
-
 def cut(frames: Iterator[Read], traits: Traits, colorizer: Colorizer, *, step: int) -> Iterator[Piece]:
     """Cut a film's frames into pieces, the same whenever it is done.
 
     Args:
-        frames: of ``reading.frames``.
+        frames: of ``decode.frames``.
         traits: of the film.
         colorizer: says at which scale the network sees, and what becomes of frames in color.
         step: 2 for chroma of half size, 1 for full.
+
+    Raises:
+        FilmError: a frame is in color already, and ``on_color`` is "error".
     """
-    cuts, scene, tint, signal = Cuts(), SceneKind(), Tint(traits.signal), traits.signal
-    piece: Piece | None = None
-    segment_frames = 0
+    scene, waiting, frames_in_segment = SceneKind(), None, 0
+    for piece in _split(_collected(frames, traits, colorizer, step=step), traits, colorizer):
+        if waiting is not None:
+            frames_in_segment += len(waiting.pictures)
+            waiting.ends = frames_in_segment >= (SEGMENT_LEAST if piece.begins else SEGMENT_FRAMES)
+            frames_in_segment = 0 if waiting.ends else frames_in_segment
+            piece.segment = waiting.segment + waiting.ends
+            yield _settled(waiting, scene)
+        waiting = piece
+    if waiting is not None:
+        waiting.ends = True
+        yield _settled(waiting, scene)
+
+
+def _collected(frames: Iterator[Read], traits: Traits, colorizer: Colorizer, *, step: int) -> Iterator[Piece]:
+    """Collect the frames of a film scene by scene, in pieces that fit into memory."""
+    cuts, tint, signal = Cuts(), Tint(traits.signal), traits.signal
     per_frame = traits.height * traits.width * (1 if signal.bits == 8 else 2) * (1 + 2 // step**2)
     most = max(1, min(PIECE_FRAMES, PIECE_BYTES // per_frame))
+    piece: Piece | None = None
     for number, frame in enumerate(frames):
         whole = planes.to_eight(guide(frame.luma, signal))
         little = small(np.ascontiguousarray(planes.upright(whole, traits.orientation)), colorizer)
         kind = kind_of(little)
         begins = cuts.push(little, kind)
-        kept = tint.push(frame, planes.stored(little, traits.orientation), kind, begins=begins)
-        kept = kept and colorizer.options.on_color != "recolor"
-        if kept and colorizer.options.on_color == "error":
-            raise FilmError(f"frame {number} is in color already; on_color 'recolor' (--on-color recolor) colors it anew")
-        if piece is None or begins or kept != piece.kept or len(piece.pictures) >= most:
-            begins = begins or piece is None or kept != piece.kept
+        if piece is None or begins or len(piece.pictures) >= most:
             if piece is not None:
-                segment_frames += len(piece.pictures)
-                piece.ends = segment_frames >= (SEGMENT_LEAST if begins else SEGMENT_FRAMES)
-                segment_frames = 0 if piece.ends else segment_frames
-                yield _settled(piece, scene)
-            piece = Piece(0 if piece is None else piece.segment + piece.ends, number, begins, kept)
-        piece.pictures.append(Picture(_begun(frame, traits, step=step, kept=kept), little, kind, frame.time, frame.length))
+                yield piece
+            piece = Piece(number, begins or piece is None)
+        sample = tint.sample(frame.chroma, planes.stored(little, traits.orientation))
+        piece.pictures.append(Picture(_begun(frame, traits, step=step), little, kind, frame.time, frame.length, sample))
     if piece is not None:
-        piece.ends = True
-        yield _settled(piece, scene)
+        yield piece
+
+
+def _split(pieces: Iterator[Piece], traits: Traits, colorizer: Colorizer) -> Iterator[Piece]:
+    """Split pieces where a film turns from grey to color, or back."""
+    tint, before, on_color = Tint(traits.signal), False, colorizer.options.on_color
+    for piece in pieces:
+        kinds = [picture.kind for picture in piece.pictures]
+        found = tint.judge([picture.tint for picture in piece.pictures], kinds, begins=piece.begins)
+        if on_color == "error" and True in found:
+            number = piece.first + found.index(True)
+            raise FilmError(f"frame {number} is in color already; on_color 'recolor' (--on-color recolor) colors it again")
+        kept = [each and on_color != "recolor" for each in found]
+        first = 0
+        for place in range(1, len(kept) + 1):
+            if place == len(kept) or kept[place] != kept[first]:
+                begins = piece.begins if first == 0 and kept[0] == before else True
+                yield Piece(piece.first + first, begins, kept[first], pictures=piece.pictures[first:place])
+                before, first = kept[first], place
 
 
 def _settled(piece: Piece, scene: SceneKind) -> Piece:
@@ -142,8 +131,8 @@ def _settled(piece: Piece, scene: SceneKind) -> Piece:
     return piece
 
 
-def _begun(frame: Read, traits: Traits, *, step: int, kept: bool) -> av.VideoFrame:
-    """Begin the result's frame: its luma, and its chroma where that is kept.
+def _begun(frame: Read, traits: Traits, *, step: int) -> av.VideoFrame:
+    """Begin the result's frame, with the luma and chroma of the source.
 
     A frame that has the result's form already goes on as it is, with closed captions and all that is stated beside its pixels.
     """
@@ -152,11 +141,9 @@ def _begun(frame: Read, traits: Traits, *, step: int, kept: bool) -> av.VideoFra
         return writable(frame.frame)
     begun = new_frame(traits, step)
     put(begun, 0, frame.luma, bits=bits)
-    if kept and frame.chroma is not None:
-        for number, plane in enumerate(frame.chroma, 1):
-            put(begun, number, halved(plane, -(-traits.height // step), -(-traits.width // step)), bits=bits)
+    for number in (1, 2):
+        plane = traits.signal.grey if frame.chroma is None else frame.chroma[number - 1]
+        if not isinstance(plane, int):
+            plane = halved(plane, -(-traits.height // step), -(-traits.width // step))
+        put(begun, number, plane, bits=bits)
     return begun
-
-
-def _shrunk(plane: NDArray[np.integer[Any]], high: int, wide: int) -> NDArray[np.float32]:
-    return cv2.resize(np.ascontiguousarray(plane), (wide, high), interpolation=cv2.INTER_AREA).astype(np.float32)

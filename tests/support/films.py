@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.model import Model
+from photochrom.video.colorize import FilmOptions, Report, colorize_film
 from tests.support import models, testdata
 
 LOSSLESS = (("qp", "0"), ("preset", "ultrafast"))
@@ -26,6 +27,18 @@ LOSSLESS = (("qp", "0"), ("preset", "ultrafast"))
 def colorizer(**options: Any) -> Colorizer:
     """Give a network of three operators, which makes color out of luma."""
     return Colorizer(Model(models.content(json.dumps(models.table())), source="small.onnx", threads=1), Options(**options))
+
+
+def color(source: Path, target: Path, *, coloring: dict[str, Any] | None = None, **options: Any) -> Report:
+    """Color a film with that network, without loss unless codec options say otherwise."""
+    codec_options, progress = options.pop("codec_options", LOSSLESS), options.pop("progress", None)
+    return colorize_film(
+        source,
+        target,
+        colorizer=colorizer(**coloring or {}),
+        options=FilmOptions(codec_options=codec_options, **options),
+        progress=progress,
+    )
 
 
 def moving(count: int, height: int = 64, width: int = 96, *, seed: int = 0) -> list[NDArray[np.uint8]]:

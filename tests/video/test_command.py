@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from photochrom.cli import main
+from photochrom.cli.video import Heartbeat
 from photochrom.video import resume
 from tests.support import films, models, testdata
 
@@ -62,18 +61,18 @@ def test_a_truncated_film_is_a_failure_with_one_line(capsys: pytest.CaptureFixtu
     ("arguments", "code", "text"),
     [
         (["none.mp4"], 1, "none.mp4: cannot be read as a film (No such file or directory)"),
-        (["in.mp4", "-o", "out.doc"], 2, "names no container"),
-        (["in.mp4", "--codec-option", "grain"], 2, "'grain' is no option of an encoder"),
+        (["in.mp4", "-o", "out.doc"], 2, "does not name a container for film"),
+        (["in.mp4", "--codec-option", "grain"], 2, "invalid encoder option 'grain': expected NAME=VALUE"),
         (["in.mp4", "--hint", "1,2=#FF0000"], 2, "is no hint of a film"),
         (["in.mp4", "--hint", "0:1,2=#FF0000"], 2, "has no hints"),
         (["in.mp4", "--preview", "0"], 2, "a preview of 0 scenes is none"),
         (
             ["in.mp4", "--preview", "3", "--hint", "0:1,2=#FF0000"],
             2,
-            "--preview writes no film, so that --hint would say nothing",
+            "--preview writes no film: --hint does not apply",
         ),
-        (["in.mp4", "--preview", "3", "--crf", "0"], 2, "so that --crf would say nothing"),
-        (["in.mp4", "--preview", "3", "--drop", "1", "--codec", "ffv1"], 2, "so that --codec would say nothing"),
+        (["in.mp4", "--preview", "3", "--crf", "0"], 2, "--crf does not apply"),
+        (["in.mp4", "--preview", "3", "--drop", "1", "--codec", "ffv1"], 2, "--codec does not apply"),
         (["in.mp4", "--preview", "3", "-o", "a.mp4"], 2, "--preview writes a JPEG"),
         (["in.mp4", "-o", "in.mp4", "--overwrite"], 1, "would replace the film itself"),
     ],
@@ -88,26 +87,42 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list
     assert sorted(path.name for path in Path().iterdir()) == ["in.mp4", "small.onnx"]
 
 
+INTERRUPTED = """
+import os, signal, sys
+
+def watch(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("000001.part"):
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.addaudithook(watch)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+from photochrom.cli import main
+main()
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
 def test_a_signal_ends_it_cleanly_and_the_next_run_goes_on() -> None:
-    films.grey_film(Path("in.mkv"), 700)
-    begin = [sys.executable, "-m", "photochrom", "video", "in.mkv", "-o", "out.mkv", *QUICK, "--json"]
-    with subprocess.Popen(
-        begin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background
-    ) as process:
-        work = resume.folder_of(Path("out.mkv"))
-        while process.poll() is None and not list(work.glob("*.segment")):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
-    assert (process.returncode, error) == (130, "photochrom: interrupted; what was finished is kept\n")
+    films.grey_film(Path("in.mkv"), 300)
+    begin = [sys.executable, "-c", INTERRUPTED, "video", "in.mkv", "-o", "out.mkv", *QUICK, "--json"]
+    done = subprocess.run(begin, capture_output=True, text=True, env=INSIDE, check=False)
+    assert (done.returncode, done.stderr) == (130, "photochrom: interrupted; what was finished is kept\n")
     assert not Path("out.mkv").exists()
-    assert len(list(work.glob("*.segment"))) >= 1
+    assert len(list(resume.folder_of(Path("out.mkv")).glob("*.segment"))) == 1
+    assert run("video", "in.mkv", "-o", "out.mkv", *QUICK) == 0
+    assert len(films.decoded(Path("out.mkv"))) == 300
+
+
+def test_a_line_a_minute_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter((0.0, 1.0, 60.0, 70.0, 130.0, 130.1))
+    beat = Heartbeat(Path("in.mkv"), clock=lambda: next(times))
+    for done in (10, 600, 700, 1300):
+        beat(done, 2400)
+    beat(1301, None)
+    assert capsys.readouterr() == (
+        "",
+        "in.mkv: 600 of 2,400 frames, 10.0 a second\nin.mkv: 1,300 of 2,400 frames, 10.0 a second\n",
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals of another kind")
@@ -126,7 +141,7 @@ def test_a_bar_tells_frames_a_second_and_the_time_that_is_left(folder: Path) -> 
 
 MEASURED = """
 from tests.support import films
-from photochrom.video.film import colorize_film
+from photochrom.video.colorize import colorize_film
 colorize_film("in.mkv", "out.mkv", colorizer=films.colorizer())
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
@@ -150,7 +165,7 @@ import os, sys
 from contextlib import suppress
 from pathlib import Path
 from tests.support import films
-from photochrom.video.film import colorize_film
+from photochrom.video.colorize import colorize_film
 
 CHANGES = "os.remove", "os.rename", "os.truncate", "os.chmod", "os.chown", "os.utime", "os.link", "os.setxattr"
 source, python, ffmpeg = Path("in.mkv").resolve(), [], []

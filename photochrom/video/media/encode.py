@@ -26,9 +26,7 @@ CODECS = {
     "mov": ("libx264", "libx265"),
     "matroska": ("libx264", "libx265", "ffv1"),
     "mpegts": ("libx264", "libx265"),
-    "flv": ("libx264",),
     "avi": ("mpeg4", "ffv1"),
-    "mpeg": ("mpeg2video", "libx264"),
     "mxf": ("mpeg2video", "ffv1"),
 }
 """Encoders for a container, as FFmpeg names it: the first that takes a film's depth is the default."""
@@ -41,7 +39,9 @@ SCALED = frozenset({"mpeg4", "mpeg2video", "mpeg1video", "mjpeg"})
 """Encoders that take a scale of quantizers instead, in FFmpeg's unit."""
 LAMBDA = 118
 """That unit."""
-FIELDED = frozenset({"libx264", "mpeg2video", "mpeg4", "ffv1"})
+LIMITED = frozenset({"prores_ks", "prores_aw", "prores", "dnxhd"})
+"""Encoders of studios, whose streams store luma of limited range only."""
+FIELDED = frozenset({"libx264", "mpeg2video", "mpeg4", "ffv1", "prores_ks"})
 """Encoders that code the two fields of an interlaced film."""
 CAPTIONED = frozenset({"libx264", "mpeg2video"})
 """Encoders that write closed captions into the picture's own stream."""
@@ -58,6 +58,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "libvpx-vp9": {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
     "libsvtav1": {"crf": "26", "preset": "8"},
     "ffv1": {"level": "3", "slicecrc": "1"},
+    "prores_ks": {"profile": "hq", "vendor": "apl0"},
+    "dnxhd": {"profile": "dnxhr_hqx"},
 } | {name: {"flags": "+qscale", "global_quality": str(3 * LAMBDA)} for name in SCALED}
 DEFAULTS["mjpeg"]["strict"] = "unofficial"  # or it takes no luma of limited range
 """Options that an encoder gets where nothing else is asked."""
@@ -123,8 +125,8 @@ def pixel_format(codec: str, traits: Traits) -> str:
     bits, step = traits.signal.bits, chroma_step(codec, traits)
     found = _format(Codec(codec, "w"), bits, step=step)
     if found is None:
-        form, other = "4:2:0" if step == 2 else "4:4:4", "libx265" if bits in (8, 10, 12) else "ffv1"
-        what = f"{codec} takes no {form} of {bits} bits, as the film has"
+        form, other = "4:2:0 or 4:2:2" if step == 2 else "4:4:4", "libx265" if bits in (8, 10, 12) else "ffv1"
+        what = f"{codec} takes no {form} of {bits} bits, as the result has"
         raise OptionError(f"{what}: choose another codec, such as {other}, and a container that holds it")
     return found
 
@@ -151,10 +153,12 @@ def own_format(bits: int, step: int) -> str:
 
 
 def _format(codec: Codec, bits: int, *, step: int) -> str | None:
-    own = own_format(bits, step)
-    packed = {("yuv420p"): "nv12", "yuv420p10le": "p010le"}.get(own)
+    own, deep = own_format(bits, step), bits if bits > 8 else 10
+    packed = {"yuv420p": "nv12", "yuv420p10le": "p010le"}.get(own)
     names = [form.name for form in codec.video_formats or ()]
-    return own if own in names or not names else packed if packed in names else None
+    # Encoders of studios store no chroma of half height; 8 bits fit into 10.
+    forms = [own, packed, f"yuv422p{deep}le", own.replace("yuv420p", "yuv422p"), f"yuv444p{deep}le"]
+    return own if not names else next((name for name in forms if name in names), None)
 
 
 def configured(context: Any, codec: str, traits: Traits, options: Mapping[str, str], *, threads: int, header: bool) -> None:
@@ -166,7 +170,7 @@ def configured(context: Any, codec: str, traits: Traits, options: Mapping[str, s
     context.sample_aspect_ratio = traits.aspect or Fraction(0, 1)
     signal = traits.signal
     context.colorspace, context.color_primaries, context.color_trc = signal.matrix, signal.primaries, signal.transfer
-    context.color_range = 2 if signal.full else 1
+    context.color_range = 2 if signal.full and codec not in LIMITED else 1
     context.bit_rate = 0  # FFmpeg's own default would be one for a stamp
     context.field_order = traits.fields if traits.fields < 2 or fielded(codec, traits) else PROGRESSIVE
     context.thread_count = threads
@@ -194,9 +198,11 @@ class Encoder:
         self._context = cast(VideoCodecContext, av.CodecContext.create(codec, "w"))
         configured(self._context, codec, traits, options, threads=threads, header=header)
         self._count = 0
-        self._packed = self._context.pix_fmt if self._context.pix_fmt in ("nv12", "p010le") else None
+        own = own_format(traits.signal.bits, chroma_step(codec, traits))
+        self._form = None if self._context.pix_fmt == own else self._context.pix_fmt
+        self._ranges = 2 if traits.signal.full else 1, self._context.color_range
         self._frame_unit = 1 / traits.rate
-        self._marker = self._marking(traits) if fielded(codec, traits) else None
+        self._marker = self._marking(codec, traits)
         try:
             self._context.open()
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -212,8 +218,8 @@ class Encoder:
 
     def encode(self, frame: av.VideoFrame) -> Iterator[Chunk]:
         """Take the next frame, and give what is ready."""
-        if self._packed:
-            frame = frame.reformat(format=self._packed)
+        if self._form:
+            frame = frame.reformat(format=self._form, src_color_range=self._ranges[0], dst_color_range=self._ranges[1])
         frame.pts, frame.time_base = self._count, self._frame_unit
         self._count += 1
         if self._marker:
@@ -225,14 +231,18 @@ class Encoder:
         """Give what is left."""
         yield from self._chunks(None)
 
-    def _marking(self, traits: Traits) -> Graph:
-        """Give a filter that marks frames as interlaced."""
+    def _marking(self, codec: str, traits: Traits) -> Graph | None:
+        """Return a filter that marks frames with their fields and pixel aspect, if the encoder takes these from frames."""
         graph = Graph()
         form = av.VideoFormat(str(self._context.pix_fmt))
         begin = graph.add_buffer(width=traits.width, height=traits.height, format=form, time_base=self._frame_unit)
-        order = graph.add("setfield", "tff" if traits.fields == TOP_FIRST else "bff")
-        graph.link_nodes(begin, order, graph.add("buffersink")).configure()
-        return graph
+        marks = []
+        if fielded(codec, traits):
+            marks.append(graph.add("setfield", "tff" if traits.fields == TOP_FIRST else "bff"))
+        if codec == "ffv1" and traits.aspect:
+            marks.append(graph.add("setsar", f"{traits.aspect.numerator}/{traits.aspect.denominator}"))
+        graph.link_nodes(begin, *marks, graph.add("buffersink")).configure()
+        return graph if marks else None
 
     def _chunks(self, frame: av.VideoFrame | None) -> Iterator[Chunk]:
         try:

@@ -16,7 +16,7 @@ from av.packet import Packet
 
 from photochrom.errors import OptionError, OutputError
 from photochrom.video.media import matroska, probe
-from photochrom.video.media.encode import Encoder, captioned, chroma_step, fielded, new_frame, put
+from photochrom.video.media.encode import LIMITED, Encoder, captioned, chroma_step, fielded, new_frame, put
 from photochrom.video.media.probe import Traits, opened
 from photochrom.video.media.streams import FINEST, NEGATIVE, Made, fits, lay_out, tagged, unheld
 from photochrom.video.media.timestamps import BACK_S, packet_time
@@ -28,15 +28,12 @@ CONTAINERS = {
     **dict.fromkeys((".mkv", ".mk3d"), "matroska"),
     ".webm": "webm",
     **dict.fromkeys((".ts", ".mts", ".m2ts"), "mpegts"),
-    **dict.fromkeys((".mpg", ".mpeg"), "mpeg"),
     ".avi": "avi",
-    ".flv": "flv",
-    ".nut": "nut",
     ".mxf": "mxf",
 }
 """FFmpeg's name of a container by the ending of a file's name."""
 
-CLOCKED = frozenset({"avi", "flv", "mpeg", "mpegts", "mxf", "nut"})
+CLOCKED = frozenset({"avi", "mpegts", "mxf"})
 """Containers that do not hold time stamps as they are."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 """Numbers of errors that are the disk's, not the container's."""
@@ -52,10 +49,10 @@ def encoder(made: Made, traits: Traits) -> Encoder:
 
 
 def container_of(target: Path) -> str:
-    """Tell the container that a result's name says; raises OptionError where it says none."""
+    """Return FFmpeg's name of the container that a file's ending names; raises OptionError if films are not written to it."""
     found = CONTAINERS.get(target.suffix.lower())
     if found is None:
-        raise OptionError(f"'{target}' names no container that films are written to: expected one of {', '.join(CONTAINERS)}")
+        raise OptionError(f"'{target}' does not name a container for film: expected one of {', '.join(CONTAINERS)}")
     return found
 
 
@@ -158,6 +155,8 @@ def remarks(traits: Traits, made: Made) -> list[str]:
         notes.append(f"{container} has a clock of its own: time stamps are moved or rounded")
     if made.codec == "mjpeg" and not traits.signal.full:
         notes.append("JPEG has full range, and the film has not: players that do not know FFmpeg's mark for it show it flat")
+    if traits.signal.full and made.codec in LIMITED:
+        notes.append(f"{made.codec} stores limited range: luma is converted to it")
     if traits.fields > 1 and not fielded(made.codec, traits):
         notes.append(f"{made.codec} does not code its fields as such: the result is marked progressive")
     if traits.captions and not captioned(made.codec, traits):

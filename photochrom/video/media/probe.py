@@ -82,8 +82,12 @@ def address(path: Path) -> str:
     return str(path.absolute())
 
 
-def opened(path: Path) -> av.container.InputContainer:
-    """Open a film to read it, and only that.
+def opened(path: Path, *, parsed: bool = True) -> av.container.InputContainer:
+    """Open a film only for reading.
+
+    Args:
+        path: the film.
+        parsed: whether packets are frames; else they are as the container holds them, each with a flag if it is not whole.
 
     Raises:
         FilmError: it is missing, unreadable or no film.
@@ -92,7 +96,8 @@ def opened(path: Path) -> av.container.InputContainer:
         raise FilmError(f"{path}: is a folder; give one film")
     try:
         # Attachments and titles may hold what is no text in UTF-8; that must not keep a film from being read.
-        return av.open(address(path), "r", metadata_errors="replace")
+        options = {} if parsed else {"fflags": "noparse"}
+        return av.open(address(path), "r", metadata_errors="replace", options=options)
     except (OSError, av.error.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or one_line(error)
         raise FilmError(

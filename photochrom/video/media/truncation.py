@@ -1,4 +1,4 @@
-"""Tell that a film is cut off."""
+"""Find out whether a film is cut off."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from photochrom.video.media.probe import Traits, opened
 from photochrom.video.media.timestamps import packet_time
 
 STATED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv"})
-"""Sources whose head says how long they are, so that one that ends before can be told."""
+"""Sources whose head states their length."""
 SHORT_S = 1.0
 """A film that ends so much before its time is cut off."""
 
@@ -19,14 +19,9 @@ PACKETS = {188: 0, 192: 4, 204: 0}
 """Bytes of a packet of a transport stream, and where in it ``SYNC`` is."""
 SYNC = 0x47
 
-START, PACK, END = b"\0\0\1", b"\xba", b"\xb9"
-"""How all packets of a program stream begin, how those go on that begin a pack, and the one that ends the stream."""
-LONGEST_PACK = 1 << 18
-"""Bytes from the end within which the last pack is looked for."""
-
 
 def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
-    """Say that a film is cut off, if it is: it ends well before its head says, or within a packet.
+    """Return a sentence if a film is cut off: it ends well before its head says, or within a packet.
 
     Args:
         source: the film.
@@ -36,8 +31,8 @@ def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
     with opened(source) as container:
         if container.format.name == "mpegts" and _torn(source):
             return "is cut off: its last transport packet is not whole"
-        if container.format.name == "mpeg" and _torn_pack(source):
-            return "is cut off: its last pack is not whole"
+        if container.format.name == "mpeg":
+            return "is cut off: its last packet is not whole" if _torn_packet(source) else None
         if traits.seconds is None or container.format.name not in STATED:
             return None
         begin = Fraction(container.start_time or 0, av.time_base)
@@ -62,20 +57,7 @@ def _torn(source: Path) -> bool:
     return False
 
 
-def _torn_pack(source: Path) -> bool:
-    """Say whether a program stream ends within a packet (ISO/IEC 13818-1, 2.5.3); where it has no pack it cannot be told."""
-    with source.open("rb") as file:
-        file.seek(max(source.stat().st_size - LONGEST_PACK, 0))
-        tail = file.read()
-    at = tail.rfind(START + PACK)
-    if at < 0:
-        return False
-    while tail.startswith(START, at) and not tail.startswith(START + END, at):
-        head = tail[at : at + 14].ljust(14, b"\0")
-        if head[3:4] != PACK:
-            at += 6 + int.from_bytes(head[4:6])
-        elif head[4] >> 6 == 1:
-            at += 14 + head[13] % 8
-        else:  # of MPEG-1
-            at += 12
-    return at > len(tail)
+def _torn_packet(source: Path) -> bool:
+    """Say whether a program stream ends within the content of a packet."""
+    with opened(source, parsed=False) as container:
+        return any(packet.size and packet.is_corrupt for packet in container.demux())

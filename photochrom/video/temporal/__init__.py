@@ -6,22 +6,18 @@ from photochrom.video.temporal.point_tracks import Point, Trail
 from photochrom.video.temporal.propagate import Carried, Steadiness, color_segment, half, small
 from photochrom.video.temporal.scene_cuts import Cuts
 from photochrom.video.temporal.scene_kind import SceneKind
-from photochrom.video.temporal.scene_match import Look, alike, look
 
 __all__ = [
     "Carried",
     "Cuts",
     "Kind",
-    "Look",
     "Point",
     "SceneKind",
     "Steadiness",
     "Trail",
-    "alike",
     "color_segment",
     "half",
     "kind_of",
-    "look",
     "optical_flow",
     "small",
 ]

@@ -26,6 +26,8 @@ LEAST = 1e-3
 """Weight of what nothing speaks for: it counts where there is nothing better."""
 AROUND, ALIKE = 2, 15.0
 """Frames on either side whose colors are averaged with those of a frame, and luma of 255 by which they may differ there."""
+BLACK = 20
+"""Luma of 255 up to which a pixel may be the mask of an iris."""
 PLAIN = 8.0
 """Standard deviation of luma, of 255: frames with less count less, even if all frames of a segment are so."""
 
@@ -178,6 +180,7 @@ def _predict(
     """
     said, size = {}, (0, 0)
     contrast = {key: float(frame.std()) for key, frame in frames.items()}
+    seen = {key: float((frame > BLACK).mean()) + LEAST for key, frame in frames.items()}
     most = max(*contrast.values(), PLAIN)
     for key, frame in frames.items():
         hints = tuple(point.hint for point in points[key])
@@ -186,8 +189,9 @@ def _predict(
         high, wide = half(frame).shape
         size = min(chroma.shape[2], wide), min(chroma.shape[1], high)
         color = np.dstack([cv2.resize(plane, (wide, high), interpolation=cv2.INTER_CUBIC) for plane in chroma])
-        # A frame that is faded, or flooded with light, says less than the others of its scene.
-        weight = np.full((high, wide), max((contrast[key] / most) ** 2, LEAST), np.float32)
+        # A frame that is faded or flooded with light, or whose iris is not open yet, says less than the others of its scene.
+        worth = (contrast[key] / most * seen[key] / max(seen.values())) ** 2
+        weight = np.full((high, wide), max(worth, LEAST), np.float32)
         if confidence is not None:
             weight *= np.maximum(cv2.resize(confidence, (wide, high), interpolation=cv2.INTER_LINEAR), LEAST)
         said[key] = _weighed(color, weight)

@@ -52,7 +52,7 @@ class Cuts:
             self._past = deque(maxlen=PAST)
         if kind == "blank":
             return first
-        frame = shrunk(small)
+        frame = _shrunk(small)
         starts, faint = bool(self._past), False
         for past in reversed(self._past):
             alike, unlike = _compare(frame, past)
@@ -70,16 +70,11 @@ class Cuts:
         return first or starts
 
 
-def shrunk(luma: Bytes) -> Bytes:
+def _shrunk(luma: Bytes) -> Bytes:
     """Scale ``(H, W)`` uint8 luma to the size at which frames are compared."""
     scale = SIDE / min(luma.shape)
     size = max(round(luma.shape[1] * scale), SIDE), max(round(luma.shape[0] * scale), SIDE)
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def similarity(frame: Bytes, past: Bytes) -> float:
-    """Give the mean correlation in [0, 1] of two frames that ``shrunk`` scaled, whose parts may have moved a little."""
-    return _compare(frame, past)[0]
 
 
 def _burnt(frame: Bytes) -> float:
