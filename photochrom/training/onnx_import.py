@@ -26,7 +26,7 @@ def unfold(generator: Generator, path: Path) -> dict[str, Any]:
     float16 in which a file stores weights.
 
     Args:
-        generator: with an encoder whose norms have been measured (``start.calibrate_norms``).
+        generator: with an encoder whose norms have been measured (``setup.calibrate_norms``).
         path: the ONNX file.
 
     Returns:
@@ -46,6 +46,7 @@ def unfold(generator: Generator, path: Path) -> dict[str, Any]:
         )
         for tensor in onnx.load_from_string(data).graph.initializer
     }
+    found |= {name.removesuffix(".T"): weight.T for name, weight in found.items() if name.endswith(".T")}
     # Of this number the exporter has kept the magnitude alone, which is all that is used of it.
     found["hint_spread.nearness"] = found.get("abs_1", torch.tensor(2.0))
     state = generator.state_dict()
