@@ -75,7 +75,7 @@ class Line:
 
 
 def lines(study: Study, table: Sequence[Cell], results: Sequence[Row]) -> dict[str, list[Line]]:
-    """Give the rows of the tables by test set, sorted by disparity."""
+    """Return the rows of the tables by test set, sorted by disparity."""
     found: dict[str, list[Line]] = {}
     for test in study.data:
         rows = [row for row in results if row["status"] == "baseline" and row["tested_on"] == test]

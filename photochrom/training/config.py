@@ -33,7 +33,7 @@ class Stage:
     """One stage of a training run."""
 
     kind: Literal["generator", "critic", "adversarial"]
-    """What learns: the generator alone, the discriminator alone, or both against each other."""
+    """What learns: only the generator, only the discriminator, or both against each other."""
     images: Count
     """Length, in training crops seen."""
     rate: Amount = 1e-3
@@ -101,7 +101,7 @@ class Config:
     adversarial_weight: Amount = 1.0
     """Weight of the adversarial loss in the generator's sum."""
     bins_weight: Amount = 0.0
-    """Weight of the cross-entropy over chroma bins (generator ``photochrom`` alone)."""
+    """Weight of the cross-entropy over chroma bins (only the generator ``photochrom``)."""
     l1_weight: Amount = 0.0
     """Weight of the mean absolute error of chroma, which spans -0.5 to 0.5 (the log shows the error in levels of 255)."""
     perceptual_weight: Amount = 0.0
@@ -125,11 +125,11 @@ class Config:
     aging: Share = 0.0
     """Probability that a crop's luma is aged: faded, low in contrast, blind to red, blurred, dark in the corners, grained."""
     hints: Share = 0.0
-    """Share of the crops of which the generator ``photochrom`` is shown points of true chroma."""
+    """Share of the crops for which the generator ``photochrom`` is shown points of true chroma."""
     repaints: Share = 0.0
     """Share of those crops that are repainted around a point, in any color, and show it: what suits nothing stays near."""
     palettes: Share = 0.0
-    """Share of the crops of which it is shown the palette: how much there is of each chroma bin."""
+    """Share of the crops for which it is shown the palette: how much there is of each chroma bin."""
     batch: Count = 32
     """Crops in a step, over all devices."""
     seed: Number = 0
@@ -229,7 +229,7 @@ def from_table(table: dict[str, Any], *, where: str = "configuration") -> Config
 
 
 def to_table(config: Config) -> dict[str, Any]:
-    """Give the configuration as plain tables, which ``from_table`` reads."""
+    """Return the configuration as plain tables, which ``from_table`` reads."""
     table = dataclasses.asdict(config)
     table["stages"] = list(table["stages"])
     return table
@@ -360,8 +360,8 @@ def _contradictions(c: Config) -> Iterator[tuple[bool, str]]:
     )
     yield (
         bool(c.r1 or c.gradient_penalty) and c.discriminator_normalization == "batch",
-        f"{penalty} is {getattr(c, penalty):g}, but discriminator_normalization is batch and the penalty is on each photograph "
-        "alone; set it to instance or none",
+        f"{penalty} is {getattr(c, penalty):g}, but discriminator_normalization is batch and the penalty looks at "
+        "one photograph at a time; set it to instance or none",
     )
     yield (
         c.adversarial_loss == "wgan" and not c.gradient_penalty and c.spectral == "none",

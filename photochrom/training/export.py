@@ -237,7 +237,7 @@ def largest_difference(generator: Generator, model: Model, luma: Tensor) -> floa
 
 
 def _name_weights(graph: onnx.ModelProto, network: nn.Module) -> None:
-    """Give the weights that the exporter has made new ones of the names of the network's, by which ``unfold`` finds them.
+    """Return the weights that the exporter has made new ones of the names of the network's, by which ``unfold`` finds them.
 
     These are the offsets of convolutions with batch norm folded in, and the weights of linear layers, which it transposes
     (``.T`` is added to their names).
