@@ -264,11 +264,11 @@ def confounded(study: Study, table: Sequence[Cell]) -> str:
     first: dict[str, Any] = {}
     changes: dict[str, set[str]] = {}
     for run in study.runs:
-        config = vars(run.config)
+        config = dataclasses.asdict(run.config)
         if run.regularizer == study.grid.regularizers[0]:
             first.setdefault(run.generator, config)
     for run in study.runs:
-        base, config = first[run.generator], vars(run.config)
+        base, config = first[run.generator], dataclasses.asdict(run.config)
         changed = {key for key, value in config.items() if key != "seed" and value != base[key]}
         if name in changed and config[name] == "none":
             changes.setdefault(run.regularizer, changed)

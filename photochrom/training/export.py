@@ -179,7 +179,7 @@ def to_onnx(generator: Generator, card: Card) -> bytes:
         )
     assert program is not None
     graph = program.model_proto
-    _name_weights(graph, network)
+    _name_offsets(graph)
     _store_as_half(graph)
     graph.doc_string = ""
     for node in graph.graph.node:
@@ -236,25 +236,11 @@ def largest_difference(generator: Generator, model: Model, luma: Tensor) -> floa
     return worst
 
 
-def _name_weights(graph: onnx.ModelProto, network: nn.Module) -> None:
-    """Return the weights that the exporter has made new ones of the names of the network's, by which ``unfold`` finds them.
-
-    These are the offsets of convolutions with batch norm folded in, and the weights of linear layers, which it transposes
-    (``.T`` is added to their names).
-    """
-    linear = {
-        f"{name}.weight.T": module.weight.detach().numpy().T
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear)
-    }
-    names = {}
+def _name_offsets(graph: onnx.ModelProto) -> None:
+    """Name the offsets of convolutions with batch norm folded in as ``unfold`` looks for them; the exporter has other names."""
+    names = {tensor.name: tensor.name.replace(".weight_bias", ".bias") for tensor in graph.graph.initializer}
     for tensor in graph.graph.initializer:
-        if tensor.name.endswith(".weight_bias"):
-            names[tensor.name] = tensor.name.replace(".weight_bias", ".bias")
-        for name, weight in linear.items():
-            if tuple(tensor.dims) == weight.shape and np.array_equal(onnx.numpy_helper.to_array(tensor), weight):
-                names[tensor.name] = name
-        tensor.name = names.get(tensor.name, tensor.name)
+        tensor.name = names[tensor.name]
     for node in graph.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
 

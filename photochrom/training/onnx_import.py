@@ -46,7 +46,6 @@ def unfold(generator: Generator, path: Path) -> dict[str, Any]:
         )
         for tensor in onnx.load_from_string(data).graph.initializer
     }
-    found |= {name.removesuffix(".T"): weight.T for name, weight in found.items() if name.endswith(".T")}
     # Of this number the exporter keeps only the magnitude; nothing else of it is used.
     found["hint_spread.nearness"] = found.get("abs_1", torch.tensor(2.0))
     state = generator.state_dict()
