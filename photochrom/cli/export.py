@@ -33,7 +33,7 @@ def export(
     data
         The run's prepared data, where they have moved: vividness is calibrated on the photographs set aside for validation.
     name
-        The model's name in its card; by default that of the run's folder.
+        The model's name in its card; by default the name of the run's folder.
     newest
         Take the newest checkpoint instead of the one with the best validation score.
     """

@@ -8,15 +8,17 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
+
+from msgspec import Meta
 
 from photochrom.errors import ConfigError
 from photochrom.evaluation.features import Features
 from photochrom.training import regularizers as pieces
-from photochrom.training.config import Config, from_table, to_table
+from photochrom.training.config import Config, from_table, read, to_table
 
 Table = dict[str, Any]
 
@@ -25,11 +27,11 @@ Table = dict[str, Any]
 class Grid:
     """What is combined with what."""
 
-    generators: tuple[str, ...]
+    generators: Annotated[tuple[str, ...], Meta(min_length=1)]
     """Names of the study's own ``[generators.NAME]`` tables, or of generators of the training."""
-    regularizers: tuple[str, ...] = ("none",)
+    regularizers: Annotated[tuple[str, ...], Meta(min_length=1)] = ("none",)
     """Names of the study's own ``[regularizers.NAME]`` tables, or of regularizers of the training; ``a+b`` applies both."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: Annotated[tuple[int, ...], Meta(min_length=1)] = (0,)
     """Each run is repeated with each seed."""
     more_baseline_seeds: tuple[int, ...] = ()
     """Further seeds of what all else is compared to, whose luck blurs every comparison: of the first regularizer, and in a grid
@@ -42,9 +44,9 @@ class Grid:
 class Test:
     """How the models are scored, all alike."""
 
-    limit: int = 0
+    limit: Annotated[int, Meta(ge=0)] = 0
     """The most test photographs of each data set, spread evenly over it; 0 = all."""
-    vividness: float = 0.0
+    vividness: Annotated[float, Meta(ge=0, le=2)] = 0.0
     """0 takes a network's own answer; above it, chroma is scaled to a share of the truth's colorfulness."""
     frechet: Features = "efficientnet-lite0"
     """The network whose features the Frechet distance compares."""
@@ -113,8 +115,8 @@ def from_tables(table: Table, data: Mapping[str, Path], *, where: str = "study")
     for name, row in own["data"].items():
         check_names(row, ("path",), f"{where}: data.{name}")
     paths = {name: Path(row["path"]) for name, row in own["data"].items() if "path" in row} | dict(data)
-    grid: Grid = _fill(Grid, table["grid"], f"{where}: grid")
-    test: Test = _fill(Test, table.get("test", {}), f"{where}: test")
+    grid = read(Grid, table["grid"], f"{where}: grid")
+    test = read(Test, table.get("test", {}), f"{where}: test")
     grid = replace(grid, data=grid.data or tuple(paths))
     if not grid.data:
         raise ConfigError(f"{where} names no data: give --data NAME=FOLDER, once for each data set")
@@ -176,32 +178,6 @@ def _tables(table: Table, kind: str, where: str) -> dict[str, Table]:
     if not isinstance(found, dict) or not all(isinstance(row, dict) for row in found.values()):
         raise ConfigError(f"{where}: [{kind}] holds something else than tables: expected [{kind}.NAME] with settings")
     return dict(found)
-
-
-def _fill(kind: Any, table: Table, where: str) -> Any:
-    """Make a dataclass of a flat table of numbers, names and lists of them."""
-    hints = get_type_hints(kind)
-    check_names(table, [item.name for item in fields(kind)], where)
-    values: Table = {}
-    for name, value in table.items():
-        hint = hints[name]
-        inside = {"generators": str, "regularizers": str, "data": str, "seeds": int, "more_baseline_seeds": int}.get(name)
-        if inside:
-            right = isinstance(value, list) and value and all(type(item) is inside for item in value)
-            expected = f"a list of {'numbers' if inside is int else 'names'}"
-            values[name] = tuple(value) if right else None
-        elif get_args(hint):
-            right, expected = value in get_args(hint), f"one of {', '.join(get_args(hint))}"
-            values[name] = value
-        else:
-            right = type(value) in (int, float) if hint is float else type(value) is hint
-            right, expected = right and 0 <= value <= (2 if name == "vividness" else 10**9), "a number, 0 or more"
-            values[name] = hint(value) if right else None
-        if not right:
-            raise ConfigError(f"{where}.{name} is {value!r}: expected {expected}")
-    if kind is Grid and "generators" not in values:
-        raise ConfigError(f"{where}: generators is missing; name at least one")
-    return kind(**values)
 
 
 def to_toml(config: Config) -> str:

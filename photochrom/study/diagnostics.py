@@ -24,8 +24,8 @@ GREYISH = 0.15
 ALARMS = {
     "The discriminator's loss was near 0": "the discriminator's loss was near 0 in a part of the log",
     "The discriminator won": f"the discriminator won: late in the run it told over {100 * WON:.0f} % of the pictures apart",
-    "The discriminator learned by heart": "the discriminator learned its training photographs by heart: it told over "
-    f"{100 * BY_HEART:.0f} % more of them apart than of photographs that it had not seen",
+    "The discriminator learned by heart": "the discriminator learned its training photographs by heart: the share of them that "
+    f"it told apart lies over {100 * BY_HEART:.0f} percentage points above that of photographs that it had not seen",
     "The answers are nearly grey": f"the answers are nearly grey: below {100 * GREYISH:.0f} % of the true chroma",
 }
 """What an alarm of a run begins with, and what to say of several such runs."""

@@ -75,7 +75,7 @@ class Line:
 
 
 def lines(study: Study, table: Sequence[Cell], results: Sequence[Row]) -> dict[str, list[Line]]:
-    """Give the rows of the tables by test set, sorted by disparity."""
+    """Return the rows of the tables by test set, sorted by disparity."""
     found: dict[str, list[Line]] = {}
     for test in study.data:
         rows = [row for row in results if row["status"] == "baseline" and row["tested_on"] == test]
@@ -113,7 +113,7 @@ def page(study: Study, table: Sequence[Cell], results: Sequence[Row]) -> str:
         "Against the baseline": _changes(study, table),
         "How sure this is": _surety(study, table),
         **({"Trained on one data set, tested on another": _cross(study, table)} if len(study.data) > 1 else {}),
-        "The training": _training(results),
+        "The training": training(results),
         "Tables": tables(table, study, results),
     }
     return (
@@ -223,7 +223,8 @@ def _changes(study: Study, table: Sequence[Cell]) -> str:
         ("Better on one and worse on another", lambda marks: bool(marks["better"] and marks["worse"])),
         ("Worse on some, better on none", lambda marks: 0 < marks["worse"] < everywhere and not marks["better"]),
         ("Worse on every data set", lambda marks: marks["worse"] == everywhere),
-        ("No clear difference", lambda marks: not marks["better"] and not marks["worse"]),
+        ("No clear difference", lambda marks: not (marks["better"] or marks["worse"] or marks["one seed"])),
+        ("Not judged: one seed", lambda marks: bool(marks["one seed"] and not marks["better"] and not marks["worse"])),
     )
     text = [
         "Each tested on the test photographs of its own data set: points of disparity, 95 % over photographs and seeds, and "
@@ -263,11 +264,11 @@ def confounded(study: Study, table: Sequence[Cell]) -> str:
     first: dict[str, Any] = {}
     changes: dict[str, set[str]] = {}
     for run in study.runs:
-        config = vars(run.config)
+        config = dataclasses.asdict(run.config)
         if run.regularizer == study.grid.regularizers[0]:
             first.setdefault(run.generator, config)
     for run in study.runs:
-        base, config = first[run.generator], vars(run.config)
+        base, config = first[run.generator], dataclasses.asdict(run.config)
         changed = {key for key, value in config.items() if key != "seed" and value != base[key]}
         if name in changed and config[name] == "none":
             changes.setdefault(run.regularizer, changed)
@@ -324,7 +325,8 @@ def _cross(study: Study, table: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
-def _training(results: Sequence[Row]) -> str:
+def training(results: Sequence[Row]) -> str:
+    """Say how the trainings went: which checkpoint was kept, and the alarms."""
     runs = {row["run"]: row["health"] for row in results if row["status"] == "ok"}
     costs = [
         found["lowest_loss_score"] - found["best_score"]

@@ -45,7 +45,7 @@ class Shown:
         return ("",) if self.own else tuple(self.study.data)
 
     def title(self, test: str) -> str:
-        """Give the heading over a set of photographs."""
+        """Return the heading over a set of photographs."""
         return "Photographs of no data set" if self.own else f"Test photographs of {test}"
 
     def of(self, test: str) -> tuple[Picture, ...]:

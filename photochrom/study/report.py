@@ -74,7 +74,7 @@ def write(study: Study, output: Path, *, pictures: Sequence[Picture] = ()) -> No
 
 
 def _crossed(study: Study, table: Sequence[Cell]) -> tuple[list[str], list[tuple[str, str, list[Cell | None]]]]:
-    """Give the head and the rows of the table of trained here, tested there."""
+    """Return the head and the rows of the table of trained here, tested there."""
     known = {(cell.generator, cell.regularizer, cell.data, cell.tested_on): cell for cell in table}
     lines = [
         (f"{generator} / {regularizer}", data, [known.get((generator, regularizer, data, test)) for test in study.data])
@@ -197,7 +197,7 @@ def _moments(log: Columns, validation: Columns) -> list[Moment]:
 
 
 def _health(results: Sequence[Row]) -> dict[str, Row]:
-    """Give the runs that are scored, with all that is to be said against them."""
+    """Return the runs that are scored, with all that is to be said against them."""
     runs = {row["run"]: row for row in results if row["status"] == "ok" and row["tested_on"] == row["data"]}
     no_gain = ["No better than grey on the test photographs."]
     return {name: row | {"alarms": row["health"]["alarms"] + no_gain * (not row["beats_grey"])} for name, row in runs.items()}

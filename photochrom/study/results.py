@@ -38,7 +38,7 @@ class Difference:
     seeds: Value | None
     """With an interval that holds the spread over seeds too (Welch's t); None where a cell has one seed."""
     chance: float | None
-    """How often a difference as large comes of chance alone, corrected for the number of comparisons (Holm 1979)."""
+    """How often chance makes a difference as large, corrected for the number of comparisons (Holm 1979)."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def write(study: Study, output: Path) -> None:
 
 
 def rows(study: Study, output: Path) -> list[Row]:
-    """Give the rows of the results: each baseline and each run on every test set; a failed run with its reason."""
+    """Return the rows of the results: each baseline and each run on every test set; a failed run with its reason."""
     found: list[Row] = []
     baselines = json.loads((output / BASELINES).read_text(encoding="utf-8"))
     for test, known in baselines["tests"].items():

@@ -102,7 +102,7 @@ def _run_all(study: Study, output: Path, job: Job, options: Options, progress: P
 
 
 def state(output: Path, each: Run) -> str:
-    """Tell whether a run is ``done``, ``failed`` or still ``left``."""
+    """Return whether a run is ``done``, ``failed`` or still ``left``."""
     folder = output / RUNS / each.name
     return "done" if (folder / SCORES).exists() else "failed" if (folder / FAILED).exists() else "left"
 
@@ -172,7 +172,7 @@ class _Pool:
         command = [*WORKER, job.to_json()]
         with log.open("ab") as file:
             file.write(b"\n")
-            # A session of its own: Ctrl-C reaches the study alone, so no run fails of it.
+            # A session of its own: only the study gets Ctrl-C, so no run fails because of it.
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=environment, start_new_session=True
             )

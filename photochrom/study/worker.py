@@ -37,7 +37,7 @@ TABLES, RUNS, LOGS = "tables", "runs", "logs"
 """Files and folders of a study."""
 
 MEAN_OF = 1000
-"""The mean chroma of a data set is that of at most so many training photographs."""
+"""The mean chroma of a data set is measured on at most so many training photographs."""
 PLACES = 9
 """Significant digits of what is written."""
 

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
 import typing
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
 
 from photochrom.errors import ConfigError
 
+Kind = TypeVar("Kind")
+Count = Annotated[int, Meta(ge=1)]
+Number = Annotated[int, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 Normalization = Literal["batch", "instance", "none"]
 EncoderKind = Literal["lite0", "lite2"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "bf16-decoder"]
@@ -24,16 +33,16 @@ class Stage:
     """One stage of a training run."""
 
     kind: Literal["generator", "critic", "adversarial"]
-    """What learns: the generator alone, the discriminator alone, or both against each other."""
-    images: int
+    """What learns: only the generator, only the discriminator, or both against each other."""
+    images: Count
     """Length, in training crops seen."""
-    rate: float = 1e-3
+    rate: Amount = 1e-3
     """Learning rate of the generator."""
-    critic_rate: float = 2e-4
+    critic_rate: Amount = 2e-4
     """Learning rate of the discriminator."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """How both rates move over the stage: not at all, or down to zero."""
-    warmup: int = 0
+    warmup: Number = 0
     """Crops over which both rates rise from zero."""
 
 
@@ -41,13 +50,13 @@ class Stage:
 class Config:
     """A training run. Presets are files of these fields in ``photochrom/training/presets``."""
 
-    stages: tuple[Stage, ...]
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
     """The stages, in order."""
     generator: Literal["photochrom", "unet", "unet-rgb", "encoder-decoder"] = "photochrom"
     """Which generator to train; all but ``photochrom`` are the study's."""
-    generator_width: int = 64
+    generator_width: Count = 64
     """Channels of the first layer of a generator of the study."""
-    generator_dropout: float = 0.5
+    generator_dropout: Annotated[float, Meta(ge=0, le=0.95)] = 0.5
     """Probability of dropout in the first two blocks on the way back of a generator of the study."""
     generator_normalization: Literal["batch", "instance", "none"] = "batch"
     """How a generator of the study normalizes its layers."""
@@ -59,105 +68,105 @@ class Config:
     """EfficientNet of the generator ``photochrom``: Lite0, or Lite2, larger and slower."""
     pretrained: bool = True
     """Start the encoder from ImageNet weights, where the generator has one."""
-    attention: int = 0
+    attention: Annotated[int, Meta(ge=0, le=8)] = 0
     """Self-attention blocks of the generator ``photochrom`` at stride 32, and as many at stride 16."""
     discriminator: Literal["patch70", "patch8", "global"] = "patch70"
     """Which discriminator to train: patches of 70 px, the study's with an 8x8 grid at its end, or one score for all."""
-    discriminator_width: int = 64
+    discriminator_width: Count = 64
     """Channels of the discriminator's first layer."""
-    discriminator_dropout: float = 0.0
+    discriminator_dropout: Annotated[float, Meta(ge=0, le=0.95)] = 0.0
     """Probability of dropout in all layers of the discriminator but the first."""
     discriminator_normalization: Literal["batch", "instance", "none"] = "batch"
     """How the discriminator normalizes its layers."""
     adversarial_loss: Literal["bce", "lsgan", "hinge", "wgan"] = "bce"
     """The form of the adversarial loss."""
-    critic_steps: int = 1
+    critic_steps: Count = 1
     """Updates of the discriminator, each with a batch of its own, for each of the generator."""
     spectral: Literal["none", "discriminator", "both"] = "none"
     """Which network's convolutions have a spectral norm of 1."""
-    r1: float = 0.0
+    r1: Amount = 0.0
     """Gamma of the R1 penalty on the discriminator."""
-    r1_every: int = 1
+    r1_every: Count = 1
     """Steps between two R1 penalties, each so many times as heavy."""
-    gradient_penalty: float = 0.0
+    gradient_penalty: Amount = 0.0
     """Weight of the gradient penalty of WGAN-GP on the discriminator."""
-    real_target: float = 1.0
+    real_target: Annotated[float, Meta(ge=0.5, le=1)] = 1.0
     """What the discriminator is to answer to true photographs, losses ``bce`` and ``lsgan``; below 1 it is label smoothing."""
-    instance_noise: float = 0.0
+    instance_noise: Amount = 0.0
     """Standard deviation, at the start, of the noise on the colors that the discriminator sees, in units of the range 1."""
-    instance_noise_share: float = 0.5
+    instance_noise_share: Annotated[float, Meta(ge=0.001, le=1)] = 0.5
     """Share of the run over which that noise falls to 0."""
     augment: bool = False
     """Show the discriminator true and generated photographs translated and partly covered (DiffAugment)."""
-    adversarial_weight: float = 1.0
+    adversarial_weight: Amount = 1.0
     """Weight of the adversarial loss in the generator's sum."""
-    bins_weight: float = 0.0
-    """Weight of the cross-entropy over chroma bins (generator ``photochrom`` alone)."""
-    l1_weight: float = 0.0
+    bins_weight: Amount = 0.0
+    """Weight of the cross-entropy over chroma bins (only the generator ``photochrom``)."""
+    l1_weight: Amount = 0.0
     """Weight of the mean absolute error of chroma, which spans -0.5 to 0.5 (the log shows the error in levels of 255)."""
-    perceptual_weight: float = 0.0
+    perceptual_weight: Amount = 0.0
     """Weight of the perceptual loss on the frozen ImageNet encoder, in adversarial stages."""
-    rebalance: float = 1.0
+    rebalance: Annotated[float, Meta(ge=0.01, le=1)] = 1.0
     """Lambda of the class rebalancing of Zhang et al. 2016: 1 = none, 0.5 = theirs."""
-    temperature: float = 0.6
+    temperature: Annotated[float, Meta(ge=0.01)] = 0.6
     """Temperature of the annealed mean that the discriminator, the L1 loss and the sample sheets see."""
-    positions: int = 256
+    positions: Count = 256
     """Positions of each crop that the cross-entropy looks at, chosen at random in each step."""
-    size: int = 128
+    size: Annotated[int, Meta(ge=32)] = 128
     """Side of a training crop, in pixels."""
-    smallest_crop: float = 0.7
+    smallest_crop: Annotated[float, Meta(ge=0.05, le=1)] = 0.7
     """Smallest share of the short side that a crop takes."""
-    stretch: float = 0.2
+    stretch: Amount = 0.2
     """Largest random change of a crop's aspect ratio, as a logarithm."""
-    mirror: float = 0.5
+    mirror: Share = 0.5
     """Probability that a crop is mirrored."""
-    turns: float = 0.0
+    turns: Share = 0.0
     """Probability that a crop is turned by a quarter, to either side, as scans of prints often lie."""
-    aging: float = 0.0
+    aging: Share = 0.0
     """Probability that a crop's luma is aged: faded, low in contrast, blind to red, blurred, dark in the corners, grained."""
-    hints: float = 0.0
-    """Share of the crops of which the generator ``photochrom`` is shown points of true chroma."""
-    repaints: float = 0.0
+    hints: Share = 0.0
+    """Share of the crops for which the generator ``photochrom`` is shown points of true chroma."""
+    repaints: Share = 0.0
     """Share of those crops that are repainted around a point, in any color, and show it: what suits nothing stays near."""
-    palettes: float = 0.0
-    """Share of the crops of which it is shown the palette: how much there is of each chroma bin."""
-    batch: int = 32
+    palettes: Share = 0.0
+    """Share of the crops for which it is shown the palette: how much there is of each chroma bin."""
+    batch: Count = 32
     """Crops in a step, over all devices."""
-    seed: int = 0
+    seed: Number = 0
     """Seed of the initial weights, of the order and of every random choice."""
-    frozen: int = 0
+    frozen: Annotated[int, Meta(ge=0, le=16)] = 0
     """Blocks of the encoder of ``photochrom``, from its first layer on, that do not learn; a step then takes less time."""
-    encoder_rate: float = 0.3
+    encoder_rate: Amount = 0.3
     """Learning rate of a pretrained encoder, as a share of the stage's."""
-    weight_decay: float = 0.01
+    weight_decay: Amount = 0.01
     """Decoupled weight decay (AdamW)."""
-    beta1: float = 0.9
+    beta1: Annotated[float, Meta(ge=0, le=0.9999)] = 0.9
     """Adam's decay of the first moment."""
-    beta2: float = 0.999
+    beta2: Annotated[float, Meta(ge=0, le=0.99999)] = 0.999
     """Adam's decay of the second moment."""
-    clip: float = 1.0
+    clip: Amount = 1.0
     """Largest norm of the gradients in a step; 0 = no limit."""
-    ema: float = 0.999
+    ema: Annotated[float, Meta(ge=0, le=0.99999)] = 0.999
     """Decay by step of the averaged weights, which are the ones that ship; 0 = no averaging."""
     precision: Precision = "32-true"
     """Arithmetic of the networks: float32, bfloat16, or bfloat16 in the decoder of ``photochrom`` only, whose convolutions are
     full ones; auto takes the fastest of the three."""
-    log_every: int = 960
+    log_every: Count = 960
     """Crops between two lines of the log."""
-    checkpoint_every: int = 9600
+    checkpoint_every: Count = 9600
     """Crops between two checkpoints."""
-    validate_every: int = 9600
+    validate_every: Count = 9600
     """Crops between two validations."""
-    validation_photographs: int = 256
+    validation_photographs: Count = 256
     """Photographs that validate, of the shards ``val-*.tar`` where there are some; as many training photographs are set aside
     by key, and validate where there are no such shards."""
-    sample_every: int = 19200
+    sample_every: Count = 19200
     """Crops between two sample sheets."""
-    collapse: float = 0.01
+    collapse: Amount = 0.01
     """A discriminator whose loss stays below this for 50 log lines has collapsed; 0 = never."""
     stop_on: Literal["none", "collapse", "grey", "both"] = "collapse"
     """Which alarms end the run: a collapsed discriminator, or three validations in a row with nearly grey answers."""
-    patience: int = 0
+    patience: Number = 0
     """Validations in a row without a better score that end the run; 0 = never."""
 
     @property
@@ -171,21 +180,12 @@ class Config:
         return sum(stage.images for stage in self.stages)
 
 
-LEAST: dict[str, float] = {
-    "images": 1, "rate": 0, "critic_rate": 0, "warmup": 0, "discriminator_width": 1, "adversarial_weight": 0,
-    "bins_weight": 0, "l1_weight": 0, "perceptual_weight": 0, "rebalance": 0.01, "temperature": 0.01, "positions": 1,
-    "size": 32, "smallest_crop": 0.05, "stretch": 0, "aging": 0, "batch": 1, "seed": 0, "encoder_rate": 0,
-    "weight_decay": 0, "beta1": 0, "beta2": 0, "clip": 0, "ema": 0, "log_every": 1, "checkpoint_every": 1,
-    "validate_every": 1, "validation_photographs": 1, "sample_every": 1, "collapse": 0, "generator_width": 1,
-    "generator_dropout": 0, "discriminator_dropout": 0, "critic_steps": 1, "r1": 0, "r1_every": 1, "gradient_penalty": 0,
-    "real_target": 0.5, "instance_noise": 0, "instance_noise_share": 0.001, "mirror": 0, "patience": 0,
-    "hints": 0, "palettes": 0, "turns": 0, "repaints": 0, "frozen": 0, "attention": 0,
+WORDS = {
+    r"^Expected": "expected", r", got .*": "", r"\bint\b": "a whole number", r"\bfloat\b": "a number", r"\bstr\b": "a text",
+    r"\bbool\b": "true or false", r"\barray\b": "a list", r"\bobject\b": "a table", r" of length >= 1": " of one or more",
+    r">= (\S+?)(\.0)?$": r"of at least \1", r"<= (\S+?)(\.0)?$": r"of at most \1",
 }  # fmt: skip
-MOST: dict[str, float] = {
-    "rebalance": 1, "smallest_crop": 1, "aging": 1, "beta1": 0.9999, "beta2": 0.99999, "ema": 0.99999, "mirror": 1,
-    "generator_dropout": 0.95, "discriminator_dropout": 0.95, "real_target": 1, "instance_noise_share": 1, "hints": 1,
-    "palettes": 1, "turns": 1, "repaints": 1, "frozen": 16, "attention": 8,
-}  # fmt: skip
+"""Turns msgspec's words into plain ones."""
 
 
 def presets() -> dict[str, Path]:
@@ -223,13 +223,13 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def from_table(table: dict[str, Any], *, where: str = "configuration") -> Config:
     """Make a configuration of nested tables, as TOML or JSON has them; raises ConfigError as ``load`` does."""
-    config: Config = _build(Config, table, where)
+    config = read(Config, table, where)
     _check(config, where)
     return config
 
 
 def to_table(config: Config) -> dict[str, Any]:
-    """Give the configuration as plain tables, which ``from_table`` reads."""
+    """Return the configuration as plain tables, which ``from_table`` reads."""
     table = dataclasses.asdict(config)
     table["stages"] = list(table["stages"])
     return table
@@ -256,40 +256,52 @@ def _override(table: dict[str, Any], setting: str) -> None:
         raise ConfigError(f"the setting '{key}' leads nowhere: expected a key of the configuration") from error
 
 
-def _build(kind: Any, table: dict[str, Any], where: str) -> Any:
+def read(kind: type[Kind], table: dict[str, Any], where: str) -> Kind:
+    """Make a dataclass of nested tables, as TOML or JSON has them; msgspec checks types and ranges.
+
+    Args:
+        kind: a dataclass whose fields are numbers, texts, ``Literal``, tuples of these and other dataclasses.
+        table: its fields by name.
+        where: what the table is, for messages.
+
+    Raises:
+        ConfigError: if a key is unknown or missing, or a value has the wrong type or is out of range.
+    """
+    _refuse_unknown(kind, table, where)
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_explained(str(error), kind, table)}") from error
+
+
+def _refuse_unknown(kind: Any, table: dict[str, Any], where: str) -> None:
     hints = typing.get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
-    for key in table:
-        if key not in names:
-            close = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"known keys: {', '.join(names)}"
+    for key, value in table.items():
+        if key not in hints:
+            close = difflib.get_close_matches(key, hints, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"known keys: {', '.join(hints)}"
             raise ConfigError(f"{where}: unknown key '{key}'; {hint}")
-    missing = [f.name for f in fields(kind) if f.default is dataclasses.MISSING and f.name not in table]
-    if missing:
-        raise ConfigError(f"{where}: {', '.join(missing)} missing; every {kind.__name__.lower()} needs it")
-    return kind(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in table.items()})
+        inside = (get_args(hints[key]) or (None,))[0]
+        for index, item in enumerate(value) if dataclasses.is_dataclass(inside) and isinstance(value, list) else ():
+            if isinstance(item, dict):
+                _refuse_unknown(inside, item, f"{where}: {key}.{index}")
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    origin = get_origin(hint)
-    if origin is tuple:
-        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
-            raise ConfigError(f"{where} is {value!r}: expected one or more tables")
-        return tuple(_build(get_args(hint)[0], item, f"{where}.{index}") for index, item in enumerate(value))
-    if origin is Literal:
-        if value not in get_args(hint):
-            raise ConfigError(f"{where} is {value!r}: expected one of {', '.join(map(str, get_args(hint)))}")
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{where} is {value!r}: expected {'a number' if hint is float else 'an ' + hint.__name__}")
-    name = where.rpartition(": ")[2]
-    least, most = LEAST.get(name, float("-inf")), MOST.get(name, float("inf"))
-    if hint in (int, float) and not least <= value <= most:
-        limits = f"{least:g} to {most:g}" if most < float("inf") else f"{least:g} or more"
-        raise ConfigError(f"{where} is {value}: expected {limits}")
-    return value
+def _explained(said: str, kind: Any, table: Any) -> str:
+    """Put key, value and choices into what msgspec says, such as "Expected `int` >= 1 - at `$.stages[0].images`"."""
+    what, _, path = said.replace("`", "").partition(" - at $")
+    keys = re.findall(r"\w+", path)
+    for key in keys:
+        hint = typing.get_type_hints(kind)[key] if dataclasses.is_dataclass(kind) else (get_args(kind) or (kind,))[0]
+        kind, table = hint, table[int(key)] if isinstance(table, list) else table[key]
+    name = ".".join(keys)
+    if what.startswith("Object missing"):
+        return f"{name + ': ' if name else ''}{what.split()[-1]} is missing"
+    if get_origin(kind) is Literal:
+        return f"{name} is {table!r}: expected one of {', '.join(map(str, get_args(kind)))}"
+    for theirs, ours in WORDS.items():
+        what = re.sub(theirs, ours, what)
+    return f"{name} is {table!r}: {what}"
 
 
 def _check(config: Config, where: str) -> None:
@@ -348,8 +360,8 @@ def _contradictions(c: Config) -> Iterator[tuple[bool, str]]:
     )
     yield (
         bool(c.r1 or c.gradient_penalty) and c.discriminator_normalization == "batch",
-        f"{penalty} is {getattr(c, penalty):g}, but discriminator_normalization is batch and the penalty is on each photograph "
-        "alone; set it to instance or none",
+        f"{penalty} is {getattr(c, penalty):g}, but discriminator_normalization is batch and the penalty looks at "
+        "one photograph at a time; set it to instance or none",
     )
     yield (
         c.adversarial_loss == "wgan" and not c.gradient_penalty and c.spectral == "none",

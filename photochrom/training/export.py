@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -14,7 +17,6 @@ import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from photochrom import color
 from photochrom.colorizer.model import BELIEF_MOST, CARD_FORMAT, CARD_KEY, Card, Model
@@ -23,9 +25,8 @@ from photochrom.training import checkpoint, regularizers, validate
 from photochrom.training.config import from_table
 from photochrom.training.data import dataset
 from photochrom.training.data.shards import shards
-from photochrom.training.networks.encoders import Encoder
 from photochrom.training.networks.generators import BinGenerator, Generator
-from photochrom.training.networks.layers import InvertedResidual, silence
+from photochrom.training.networks.layers import silence
 from photochrom.training.setup import generator_of
 from photochrom.version import __version__
 
@@ -159,10 +160,12 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
 
 
 def to_onnx(generator: Generator, card: Card) -> bytes:
-    """Convert a generator to an ONNX file with batch norm folded in, float16 storage of weights, and its card."""
-    folded = _folded(generator)
-    bins = isinstance(folded, BinGenerator)
-    network = (_ShippedBins(folded) if isinstance(folded, BinGenerator) else _Shipped(folded)).eval()
+    """Convert a generator to an ONNX file with batch norm folded in, float16 storage of weights, and its card.
+
+    The generator must be in evaluation mode: then the exporter folds the encoder's batch norm into its convolutions.
+    """
+    bins = isinstance(generator, BinGenerator)
+    network = (_ShippedBins(generator) if isinstance(generator, BinGenerator) else _Shipped(generator)).eval()
     height, width = card.size, card.size + (0 if card.fixed else card.stride)
     any_size = torch.export.Dim.DYNAMIC
     dimensions = {0: any_size} if card.fixed else {0: any_size, 2: any_size, 3: any_size}
@@ -171,18 +174,20 @@ def to_onnx(generator: Generator, card: Card) -> bytes:
     if card.guided:
         inputs |= {"hints": torch.zeros(2, 3, height, width), "palette": torch.zeros(2, len(color.bins()))}
         shapes |= {"hints": dimensions, "palette": {0: any_size}}
-    program = torch.onnx.export(
-        network,
-        tuple(inputs.values()),
-        input_names=list(inputs),
-        output_names=["chroma", "peak", "share"] if bins else ["chroma"],
-        dynamic_shapes=shapes,
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=["chroma", "peak", "share"] if bins else ["chroma"],
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     graph = program.model_proto
+    _name_offsets(graph)
     _store_as_half(graph)
     graph.doc_string = ""
     for node in graph.graph.node:
@@ -196,6 +201,20 @@ def to_onnx(generator: Generator, card: Card) -> bytes:
     onnx.checker.check_model(graph)
     content: bytes = graph.SerializeToString(deterministic=True)
     return content
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter says of itself off the screen: of torchvision, which is not needed, and of its own old code."""
+    log = logging.getLogger("torch.onnx")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        log.setLevel(before)
 
 
 def largest_difference(generator: Generator, model: Model, luma: Tensor) -> float:
@@ -225,20 +244,13 @@ def largest_difference(generator: Generator, model: Model, luma: Tensor) -> floa
     return worst
 
 
-def _folded(generator: Generator) -> Generator:
-    """Copy a generator with the encoder's batch norm folded into its convolutions."""
-    generator = copy.deepcopy(generator).eval()
-    for module in generator.modules():
-        pairs: list[tuple[str, str]] = []
-        if isinstance(module, Encoder):
-            pairs = [("stem", "stem_norm")]
-        elif isinstance(module, InvertedResidual):
-            pairs = [("depth", "depth_norm"), ("project", "project_norm")]
-            pairs += [("expand", "expand_norm")] if module.expands else []
-        for convolution, norm in pairs:
-            setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)))
-            setattr(module, norm, nn.Identity())
-    return generator
+def _name_offsets(graph: onnx.ModelProto) -> None:
+    """Name the offsets of convolutions with batch norm folded in as ``unfold`` looks for them; the exporter has other names."""
+    names = {tensor.name: tensor.name.replace(".weight_bias", ".bias") for tensor in graph.graph.initializer}
+    for tensor in graph.graph.initializer:
+        tensor.name = names[tensor.name]
+    for node in graph.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
 
 
 def _store_as_half(graph: onnx.ModelProto) -> None:

@@ -149,7 +149,7 @@ class Termination:
             child.terminate()
 
     def agreed(self, fabric: Fabric, steps: int) -> bool:
-        """Tell, in all processes alike, whether one of them was told to end; all must ask in the same step."""
+        """Return, in all processes alike, whether one of them was told to end; all must ask in the same step."""
         if fabric.world_size == 1:
             return self.asked
         if steps % AGREE_STEPS:

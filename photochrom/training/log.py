@@ -49,7 +49,7 @@ class Meter:
             self._counts[name] += 1
 
     def read(self, fabric: Fabric, progress: Progress) -> tuple[dict[str, float], float]:
-        """Give the mean losses over steps and processes, and images per second; note the time in the progress."""
+        """Return the mean losses over steps and processes, and images per second; note the time in the progress."""
         means: dict[str, float] = {}
         for name, value in self._sums.items():
             mean: Any = fabric.all_reduce(value / self._counts[name], reduce_op="mean")
@@ -61,14 +61,14 @@ class Meter:
 
 @dataclass(frozen=True)
 class Due:
-    """Tell what is due after a step, by the images seen."""
+    """Say what is due after a step, by the images seen."""
 
     seen: int
     batch: int
     last: bool
 
     def __call__(self, every: int) -> bool:
-        """Tell whether a multiple of ``every`` was passed in the last step, or the run is over."""
+        """Return whether a multiple of ``every`` was passed in the last step, or the run is over."""
         return self.last or self.seen // every > (self.seen - self.batch) // every
 
 

@@ -42,13 +42,13 @@ def generator_loss(kind: AdversarialLoss, fake: Tensor) -> Tensor:
 
 
 def told_apart(kind: AdversarialLoss, real: Tensor, fake: Tensor) -> Tensor:
-    """Give the share of patches that the discriminator tells apart; ``wgan`` has no threshold but the middle of both means."""
+    """Return the share of patches that the discriminator tells apart; ``wgan`` has only the middle of both means."""
     threshold = (real.mean() + fake.mean()) / 2 if kind == "wgan" else 0.5 if kind == "lsgan" else 0.0
     return ((real > threshold).float().mean() + (fake <= threshold).float().mean()) / 2
 
 
 def collapsed(kind: AdversarialLoss, real: float, fake: float, *, target: float, limit: float) -> bool:
-    """Tell whether both losses of a discriminator lie within ``limit`` of the least there can be; ``wgan`` has no least."""
+    """Return whether both losses of a discriminator lie within ``limit`` of the least there can be; ``wgan`` has no least."""
     if kind == "wgan":
         return False
     smoothed = kind == "bce" and target < 1
@@ -119,7 +119,7 @@ class Perceptual(nn.Module):
         fake = self.encoder(_rgb(luma, generated))
         with torch.no_grad():
             real = self.encoder(_rgb(luma, true))
-        parts = (1, 2, 3)  # by photograph, so that the mean over processes is that of the whole batch
+        parts = (1, 2, 3)  # by photograph, so that the mean over processes is the mean over the whole batch
         terms = [(f - r).abs().mean(parts) / (r.abs().mean(parts) + 1e-6) for f, r in zip(fake[:3], real[:3], strict=True)]
         return torch.stack(terms).mean()
 

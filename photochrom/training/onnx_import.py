@@ -26,7 +26,7 @@ def unfold(generator: Generator, path: Path) -> dict[str, Any]:
     float16 in which a file stores weights.
 
     Args:
-        generator: with an encoder whose norms have been measured (``start.calibrate_norms``).
+        generator: with an encoder whose norms have been measured (``setup.calibrate_norms``).
         path: the ONNX file.
 
     Returns:
@@ -46,7 +46,7 @@ def unfold(generator: Generator, path: Path) -> dict[str, Any]:
         )
         for tensor in onnx.load_from_string(data).graph.initializer
     }
-    # Of this number the exporter has kept the magnitude alone, which is all that is used of it.
+    # Of this number the exporter keeps only the magnitude; nothing else of it is used.
     found["hint_spread.nearness"] = found.get("abs_1", torch.tensor(2.0))
     state = generator.state_dict()
     if isinstance(generator, BinGenerator):

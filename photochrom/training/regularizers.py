@@ -1,6 +1,6 @@
 """Regularize the training of a conditional GAN: small pieces that combine, and a table of them by name.
 
-All random numbers come from ``layers.draw``, so that many processes give the losses of one and a resumed run those of an
+All random numbers come from ``layers.draw``, so that many processes give the losses of one, and a resumed run the losses of an
 uninterrupted one.
 """
 
@@ -48,7 +48,7 @@ REGULARIZERS: dict[str, dict[str, Any]] = {
     "wgan-gp": {
         "adversarial_loss": "wgan", "gradient_penalty": 10.0, "critic_steps": 5, "discriminator_normalization": "none",
     },
-    # Salimans et al. 2016, section 3.4, on true photographs alone.
+    # Salimans et al. 2016, section 3.4, only on true photographs.
     "label-smoothing": {"adversarial_loss": "bce", "real_target": 0.9},
     # Sonderby et al. 2017, section 3.2; Arjovsky & Bottou 2017, section 3.
     "instance-noise": {"instance_noise": 0.1, "instance_noise_share": 0.5},
@@ -95,7 +95,7 @@ def apply(table: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def shown(luma: Tensor, colors: Tensor, *, config: Config, images_seen: int) -> tuple[Tensor, Tensor]:
-    """Give what the discriminator sees of a photograph: noise on its colors, then translation and cutout, if configured.
+    """Return what the discriminator sees of a photograph: noise on its colors, then translation and cutout, if configured.
 
     Args:
         luma: ``(N, 1, H, W)`` in [0, 1].
@@ -113,7 +113,7 @@ def shown(luma: Tensor, colors: Tensor, *, config: Config, images_seen: int) -> 
 
 
 def noise_deviation(config: Config, images_seen: int) -> float:
-    """Give the standard deviation of the instance noise, which falls linearly to 0 (Sonderby et al. 2017, section 3.2)."""
+    """Return the standard deviation of the instance noise, which falls linearly to 0 (Sonderby et al. 2017, section 3.2)."""
     return config.instance_noise * max(0.0, 1 - images_seen / (config.instance_noise_share * config.images))
 
 
@@ -168,7 +168,7 @@ def gradient_penalty(discriminator: Score, real: tuple[Tensor, Tensor], fake: tu
 
 
 def _slopes(discriminator: Score, luma: Tensor, colors: Tensor) -> Tensor:
-    """Give the norm of each photograph's gradient by its colors, ``(N,)``, itself differentiable."""
+    """Return the norm of each photograph's gradient by its colors, ``(N,)``, itself differentiable."""
     colors = colors.detach().requires_grad_(True)
     score = discriminator(luma.detach(), colors).mean((1, 2, 3)).sum()
     (gradient,) = torch.autograd.grad(score, colors, create_graph=True)

@@ -198,7 +198,7 @@ def chroma_statistics(crops: dataset.Crops, count: int = 2048) -> dict[str, Any]
 
 
 def calibrate_norms(generator: BinGenerator, crops: dataset.Crops, count: int = 256) -> None:
-    """Measure the encoder's batch norm statistics on luma, in place of those of color photographs."""
+    """Measure the encoder's batch norm statistics on luma, in place of the statistics of color photographs."""
     norms = [m for m in generator.encoder.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()

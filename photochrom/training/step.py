@@ -103,19 +103,19 @@ def step(
 
 
 def generator_learns(config: Config, stage: Stage, images_seen: int) -> bool:
-    """Tell whether the generator is updated in the step that begins at ``images_seen``."""
+    """Return whether the generator is updated in the step that begins at ``images_seen``."""
     if stage.kind == "adversarial":
         return (images_seen // config.batch + 1) % config.critic_steps == 0
     return stage.kind == "generator"
 
 
 def painted(generator: Generator, prediction: Tensor, temperature: float) -> Tensor:
-    """Give what the losses and the discriminator see of a prediction: RGB where it is a picture, else its chroma."""
+    """Return what the losses and the discriminator see of a prediction: RGB where it is a picture, else its chroma."""
     return prediction.float() if generator.rgb else generator.decode(prediction.float(), temperature)
 
 
 def true_colors(generator: Generator, luma: Tensor, chroma: Tensor, grid: Tensor) -> Tensor:
-    """Give the true colors as the generator paints them: RGB, or chroma at the scale of ``grid``."""
+    """Return the true colors as the generator paints them: RGB, or chroma at the scale of ``grid``."""
     return torch.cat(color.ycbcr_to_rgb(luma, chroma[:, :1], chroma[:, 1:]), 1) if generator.rgb else _at_scale(chroma, grid)
 
 
@@ -268,7 +268,7 @@ def _positions(grid: Tensor, count: int) -> Tensor:
 
 
 def _rows(chroma: Tensor, grid: Tensor) -> Tensor:
-    """Give the true chroma at a feature map's scale as ``(N, h * w, 2)``."""
+    """Return the true chroma at a feature map's scale as ``(N, h * w, 2)``."""
     return _at_scale(chroma, grid).flatten(2).transpose(1, 2)
 
 

@@ -121,7 +121,7 @@ def hint_gains(generator: Generator, held: tuple[Tensor, Tensor]) -> dict[str, f
 
 @torch.no_grad()
 def held_accuracy(generator: Generator, discriminator: PatchGAN, held: tuple[Tensor, Tensor], config: Config) -> float:
-    """Give the share of patches that a discriminator tells apart on held photographs, without noise or augmentation."""
+    """Return the share of patches that a discriminator tells apart on held photographs, without noise or augmentation."""
     generator.eval()
     discriminator.eval()
     device = next(generator.parameters()).device

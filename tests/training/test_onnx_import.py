@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from photochrom.colorizer.model import BUNDLED, Model
 from photochrom.errors import TrainingError
 from photochrom.training import config, loop, setup
 from photochrom.training.data import dataset
-from photochrom.training.export import export
+from photochrom.training.export import export, to_onnx
 from photochrom.training.networks.generators import build
 from photochrom.training.onnx_import import unfold
 
@@ -77,3 +78,18 @@ def test_frozen_blocks_stay_and_the_card_knows_the_file(prepared, tmp_path):
         pairs = zip(ours.requires_grad_(False).parameters(), theirs.requires_grad_(False).parameters(), strict=True)
         largest = max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
         assert (largest < 1e-3) is (index < 3)
+
+
+def test_a_file_with_attention_is_unfolded(tmp_path):
+    torch.manual_seed(0)
+    generator = build("photochrom", pretrained=True, attention=1).eval().requires_grad_(False)
+    for parameter in generator.parameters():
+        parameter.add_(0.01 * torch.randn_like(parameter))  # its layers start at zero
+    path = tmp_path / "model.onnx"
+    path.write_bytes(to_onnx(generator, dataclasses.replace(WEIGHTS.card, size=64)))
+    other = build("photochrom", pretrained=True, attention=1).eval()
+    unfold(other, path)
+    luma = torch.rand(2, 1, 64, 96)
+    with torch.no_grad():
+        ours, theirs = (network.decode(network(luma), 1.0) for network in (other, generator))
+    assert theirs.abs().max() > 0.005 and (ours - theirs).abs().max() < 1e-3

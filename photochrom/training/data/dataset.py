@@ -1,6 +1,6 @@
 """Read training crops from WebDataset tar shards, by position, so that a run resumes exactly where it was.
 
-Shards are read at random through an index of their headers. A crop depends on the seed and on its position in the run alone:
+Shards are read at random through an index of their headers. A crop depends only on the seed and on its position in the run:
 not on workers, devices or interruptions.
 """
 
@@ -124,7 +124,7 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 @final
 class Positions:
-    """Give this process the positions of its rows of every batch, from a position on, without end."""
+    """Return this process the positions of its rows of every batch, from a position on, without end."""
 
     def __init__(self, start: int, batch: int, *, rank: int, world: int) -> None:
         self.start, self.batch, self.rank, self.world = start, batch, rank, world
@@ -191,7 +191,7 @@ def age(luma: NDArray[np.float32], chroma: NDArray[np.float32], rng: np.random.G
 
 
 def _without_red(chroma: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give what luma changes by where red does not count: green and blue keep the ratio of their weights."""
+    """Return what luma changes by where red does not count: green and blue keep the ratio of their weights."""
     green, blue = color.KG / (color.KG + color.KB), color.KB / (color.KG + color.KB)
     cb, cr = chroma
     change: NDArray[np.float32] = (green * color.GREEN_CB + blue * color.BLUE_CB) * cb + green * color.GREEN_CR * cr

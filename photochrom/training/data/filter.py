@@ -93,7 +93,7 @@ def examine(
 
 
 def _decode(data: bytes, size: int, *, min_side: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]] | Examined:
-    """Give a file's picture upright in sRGB, scaled to a short side of ``size``, with the size it had; or a rejection."""
+    """Return a file's picture upright in sRGB, scaled to a short side of ``size``, with the size it had; or a rejection."""
     dimensions: tuple[int, int] | None = None
     try:
         with warnings.catch_warnings():

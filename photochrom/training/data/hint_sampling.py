@@ -1,7 +1,7 @@
 """Draw the hints that the generator sees in training: points of a photograph's true chroma, and its palette.
 
-The recipe is that of Zhang et al. 2017 (Real-time user-guided image colorization with learned deep priors), sections 3.3 and
-3.4. A hint depends on the numbers of the generator that is passed in alone.
+The recipe follows Zhang et al. 2017 (Real-time user-guided image colorization with learned deep priors), sections 3.3 and
+3.4. A hint depends only on the numbers of the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGEST = 9
 EVERYTHING = 0.01
 """Share of the hinted crops that show all of their chroma, so that what is given is copied."""
 CENTERED = 0.5
-"""Share of the hinted crops whose points gather around the middle; those of the others lie anywhere."""
+"""Share of the hinted crops whose points gather around the middle; the points of the others lie anywhere."""
 REPAINTED, ALIKE, STRENGTH = (0.05, 0.3), (0.05, 0.3), (0.05, 0.35)
 """Of a repainted crop: how far the color reaches, in sides; how far luma may differ; and how strong the color is."""
 MEASURED = 7 / 256
@@ -65,17 +65,17 @@ def draw(luma: Float, chroma: Float, shown: Shown, rng: np.random.Generator) -> 
             centers = rng.normal(0.5, 0.25, (count, 2)) if rng.random() < CENTERED else rng.random((count, 2))
             if shown.repaints and rng.random() < shown.repaints:
                 chroma = repaint(luma, chroma, centers[0], rng)
-                alone = rng.random() < 0.5
-                centers, sides = (centers[:1], sides[:1]) if alone else (centers, sides)
+                single = rng.random() < 0.5
+                centers, sides = (centers[:1], sides[:1]) if single else (centers, sides)
             reveal(hints, chroma, centers, sides)
     seen = palette(chroma) if rng.random() < shown.palettes else np.zeros(BINS, np.float32)
     return torch.from_numpy(chroma), torch.from_numpy(hints), torch.from_numpy(seen)
 
 
 def repaint(luma: Float, chroma: Float, center: NDArray[np.float64], rng: np.random.Generator) -> Float:
-    """Give the surroundings of a point a color of any hue, less with distance and where luma differs from the point's.
+    """Return the surroundings of a point a color of any hue, less with distance and where luma differs from the point's.
 
-    A network that sees truth alone learns that a color in one corner says something of the whole picture; from these crops it
+    A network that sees only truth learns that a color in one corner says something of the whole picture; from these crops it
     learns that a color which suits nothing is a wish for its own surroundings.
 
     Args:
@@ -102,7 +102,7 @@ def repaint(luma: Float, chroma: Float, center: NDArray[np.float64], rng: np.ran
 
 
 def points(chroma: Float, count: int, *, seed: int) -> Tensor:
-    """Give the ``(3, S, S)`` hints of a measurement: a number of patches of 7 in 256 pixels, anywhere, by a seed."""
+    """Return the ``(3, S, S)`` hints of a measurement: a number of patches of 7 in 256 pixels, anywhere, by a seed."""
     hints = np.zeros((3, *chroma.shape[1:]), np.float32)
     side = max(1, round(MEASURED * chroma.shape[1]))
     reveal(hints, chroma, np.random.default_rng((seed, 3)).random((count, 2)), [side] * count)

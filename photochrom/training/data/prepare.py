@@ -234,7 +234,7 @@ def _examine_all(source: Source, options: PrepareOptions) -> Generator[tuple[Mem
 
 
 def _leave_interrupts() -> None:
-    """Let the parent alone answer Ctrl-C."""
+    """Let only the parent answer Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -270,7 +270,7 @@ class _Twins:
         self.eighths: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)
 
     def add(self, name: str, found: Examined) -> str | None:
-        """Give the name of the picture that this one copies, or remember this one."""
+        """Return the name of the picture that this one copies, or remember this one."""
         keys = [(place, found.bits[place : place + 2]) for place in range(0, 16, 2)]
         candidates = sorted({index for key in keys for index in self.eighths[key]})
         if candidates:

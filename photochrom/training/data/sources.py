@@ -190,7 +190,7 @@ def _damage(source: str) -> Iterator[None]:
 
 
 def _decompressed(path: Path, scratch: Path) -> Path:
-    """Give a plain tar: members of a compressed one cannot be read in any other order than its own."""
+    """Return a plain tar: members of a compressed one cannot be read in any other order than its own."""
     with path.open("rb") as file:
         start = file.read(6)
     for magic, opener in _OPENERS.items():
@@ -246,7 +246,7 @@ def _huggingface(source: str, column: str | None) -> Source:
 
 
 def _images_only(datasets: Any, table: Any, source: str, column: str | None) -> Any:
-    """Keep the image column alone, undecoded."""
+    """Keep only the image column, undecoded."""
     images = [name for name, feature in table.features.items() if isinstance(feature, datasets.Image)]
     if not images:
         raise DataError(f"'{source}' has no image column among {', '.join(table.features)}: expected a data set of images")

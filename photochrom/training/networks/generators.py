@@ -33,10 +33,10 @@ HINT_SCALE = (4.0, 4.0, 1.0)
 
 @final
 class HintSpread(nn.Module):
-    """Give places the colors of hints at places that look alike and are not far (attention, Vaswani et al. 2017, eq. 1).
+    """Return places the colors of hints at places that look alike and are not far (attention, Vaswani et al. 2017, eq. 1).
 
     The weight of a hint falls with the angle between both places' features and with the square of their distance; a share
-    goes to no hint at all, so that what looks like none of them is left alone, and without hints the answer is 0.
+    goes to no hint at all, so that a place that looks like none of them stays as it is, and without hints the answer is 0.
     """
 
     def __init__(self, width: int, values: int) -> None:
@@ -168,7 +168,7 @@ class BinGenerator(nn.Module):
         return logits
 
     def logits_at(self, features: Tensor, positions: Tensor) -> Tensor:
-        """Give the ``(N, P, 323)`` logits at P flat positions alone: the loss needs no more, and the head is a matrix."""
+        """Return the ``(N, P, 323)`` logits at only P flat positions: the loss needs no more, and the head is a matrix."""
         rows = features.permute(0, 2, 3, 1).flatten(1, 2)[:, positions]
         return F.linear(rows, self.head.weight.flatten(1), self.head.bias)
 
@@ -189,7 +189,7 @@ class Layout:
     """One of the study's generators, at 128 px."""
 
     widths: tuple[int, ...]
-    """Channels on the way down, in units of the first; the bottleneck has those of the last."""
+    """Channels on the way down, in units of the first; the bottleneck has as many as the last."""
     whole: bool
     """Whether the first convolution and the last one stay at full size."""
     skips: bool | None
@@ -290,7 +290,7 @@ class UNet(nn.Module):
         return torch.tanh(x) if self.rgb else torch.tanh(x) / 2
 
     def decode(self, prediction: Tensor, temperature: Tensor | float) -> Tensor:  # noqa: ARG002 (a regression has no temperature)
-        """Give the chroma: the prediction itself, or that of the predicted picture, clipped to [0, 1]."""
+        """Return the chroma: the prediction itself, or the predicted picture's, clipped to [0, 1]."""
         if not self.rgb:
             return prediction
         _, cb, cr = color.rgb_to_ycbcr(*prediction.clamp(0, 1).unbind(1))
@@ -332,7 +332,7 @@ def build(
         name: one of ``GENERATORS``.
         pretrained: start the encoder from ImageNet weights where the generator has one.
         shape: size and width of a generator of ``LAYOUTS``; the others have but one.
-        encoder: that of the generator ``photochrom``.
+        encoder: of the generator ``photochrom``.
         attention: its self-attention blocks at each of two scales.
         half_decoder: train its decoder in bfloat16.
 

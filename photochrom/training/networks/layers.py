@@ -66,7 +66,7 @@ class BatchNorm(nn.BatchNorm2d):
     """Normalize over the batch of all processes together, on a CPU too (torch's SyncBatchNorm needs a GPU).
 
     Two processes with half a batch each give what one process with the whole batch gives (Ioffe & Szegedy 2015). A ``noisy``
-    layer takes the statistics of the batch that it is given after training too, and leaves the stored ones alone.
+    layer takes the statistics of the batch that it is given after training too, and does not change the stored ones.
     """
 
     def __init__(self, width: int, *, noisy: bool = False) -> None:
@@ -78,8 +78,8 @@ class BatchNorm(nn.BatchNorm2d):
         if self.noisy and not self.training:
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
         if not (self.training and _world() > 1):
-            alone: Tensor = super().forward(x)
-            return alone
+            own: Tensor = super().forward(x)
+            return own
         values = x.float()  # sums over a batch need more than bfloat16
         count = x.numel() / x.shape[1] * dist.get_world_size()
         mean = all_reduce_sum(values.sum((0, 2, 3))) / count
@@ -136,7 +136,7 @@ def _by_channel(norm: nn.LayerNorm, x: Tensor) -> Tensor:
 def normalization(kind: Normalization, width: int, *, noisy: bool = False) -> list[nn.Module]:
     """Make the layer that normalizes ``width`` channels, as a list of one or none.
 
-    ``batch`` is Ioffe & Szegedy 2015, ``instance`` Ulyanov et al. 2016, by channel over each photograph alone, at all times.
+    ``batch`` is Ioffe & Szegedy 2015, ``instance`` Ulyanov et al. 2016, by channel over one photograph at a time, always.
     """
     if kind == "batch":
         return [BatchNorm(width, noisy=noisy)]
@@ -158,7 +158,7 @@ def draw(sample: Callable[..., Tensor], shape: Sequence[int], device: torch.devi
 
     Args:
         sample: ``torch.rand`` or ``torch.randn``.
-        shape: that of this process's rows, ``(N, ...)``.
+        shape: of this process's rows, ``(N, ...)``.
         device: where the numbers are needed.
     """
     world = _world()
@@ -179,7 +179,7 @@ class Dropout(nn.Module):
         self.noisy = noisy
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop with the probability and scale the rest up, in training alone unless ``noisy``."""
+        """Drop with the probability and scale the rest up, only in training unless ``noisy``."""
         if self.probability == 0 or not (self.training or self.noisy):
             return x
         drawn = draw(torch.rand, x.shape, x.device) if self.training else torch.rand_like(x)
