@@ -33,7 +33,7 @@ FLOORS = {
         __main__
     """,
     "batch": """
-        manifest resume selection
+        manifest resume selection stores
         plan
         run
     """,
@@ -148,6 +148,8 @@ OWNERS = {
     "matplotlib": "training/log.py study/figures.py",
     "jinja2": "study/*",
     "scipy": "study/results.py",
+    "obstore": "batch/stores.py",
+    "ray": "batch/remote.py",
 }
 """The only modules that may import a library, at the top or inside a function."""
 
