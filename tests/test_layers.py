@@ -34,11 +34,15 @@ FLOORS = {
     """,
     "batch": """
         manifest resume selection stores
-        plan
-        run
+        parts plan
+        join lease run
+        slices
+        cloud
+        remote
     """,
     "cli": """
         progress summary
+        cloud
         colorize evaluate export inspect prepare study train
         docs video
     """,
