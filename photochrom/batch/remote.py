@@ -1,7 +1,7 @@
 """Color slices on the machines of a Ray cluster: tasks that keep the model in their process, and retries that are ours.
 
 Photographs never travel through Ray: a task reads them from their bucket. Tasks rather than actors, since actors wait for ever
-for a machine that was lost. A slice whose process dies is tried again, then halved, so that one photograph that kills its process
+for a lost machine. A slice whose process dies is tried again, then halved, so that one photograph that kills its process
 is one named failure.
 """
 

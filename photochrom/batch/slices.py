@@ -105,16 +105,18 @@ def work(
 
 def outcome_of(job: Job, pair: Pair, status: Status, *, error: PhotochromError | None = None, seconds: float = 0.0) -> Outcome:
     """Say what became of a photograph that was not colored now; what is known of it tells its judgement."""
-    address = f"{job.source}/{pair.source.key}"
+    address, target = f"{job.source}/{pair.source.key}", f"{job.output}/{pair.target}"
+    if error and error.path == pair.target:
+        error = type(error)(error.reason, path=target)
     problem = error.at(address) if error else None
     return Outcome(
         source=address,
-        output=f"{job.output}/{pair.target}" if status in ("colored", "kept") else None,
+        output=target if status in ("colored", "kept") else None,
         status=status,
         seconds=seconds,
         judgement=pair.known.judgement if pair.known and not problem else None,
         error=one_line(problem) if problem else None,
-        reason=problem.reason if problem else None,
+        reason=problem.reason.replace(f"{target}: ", "the result: ") if problem else None,
     )
 
 
