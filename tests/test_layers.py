@@ -33,12 +33,16 @@ FLOORS = {
         __main__
     """,
     "batch": """
-        manifest resume selection
-        plan
-        run
+        manifest resume selection stores
+        parts plan
+        join lease run
+        slices
+        cloud
+        remote
     """,
     "cli": """
         progress summary
+        cloud
         colorize evaluate export inspect prepare study train
         docs video
     """,
@@ -151,6 +155,8 @@ OWNERS = {
     "matplotlib": "training/log.py study/figures.py",
     "jinja2": "study/*",
     "scipy": "study/results.py",
+    "obstore": "batch/stores.py",
+    "ray": "batch/remote.py",
 }
 """The only modules that may import a library, at the top or inside a function."""
 

@@ -105,7 +105,7 @@ class _Plan:
         for path in files:
             named.setdefault(Path.cwd() / path, path)
         results = [(path.name, os.fspath(self._target(path))) for path in named.values()]
-        self._targets = dict(zip(named.values(), map(Path, self._apart(results)), strict=True))
+        self._targets = dict(zip(named.values(), map(Path, apart(results, beside=self._output is None)), strict=True))
         self._files: dict[Path, Path] = {}
         for path, target in self._targets.items():
             self._files.setdefault(target, path)
@@ -193,7 +193,7 @@ class _Plan:
                 continue
             waiting += [folder / name for name in sorted(deeper, reverse=True)]
             results = [(name, self._result(Path(name)).name) for name in sorted(names)]
-            for (name, _), result in zip(results, self._apart(results), strict=True):
+            for (name, _), result in zip(results, apart(results, beside=self._output is None), strict=True):
                 task = Task(folder / name, place / result, home)
                 if not ((first := self._files.get(task.target)) and _same(first, task.source)):
                     yield self.checked(task)
@@ -215,23 +215,6 @@ class _Plan:
                     files.append(entry.name)
         return files, folders
 
-    def _apart(self, results: Sequence[tuple[str, str]]) -> Iterator[str]:
-        """Let photographs keep their whole names in those of their results where these would be one.
-
-        Those of one name, in two folders, cannot be told apart so.
-
-        Args:
-            results: the name of each photograph, and the path of its result.
-        """
-        count = Counter(result for _, result in set(results))
-        for name, result in results:
-            whole = result
-            if count[result] > 1 and (place := Path(result)).name != name:
-                whole = os.fspath(place.with_name(f"{name}{MARK if self._output is None else ''}{place.suffix}"))
-                while whole in count:
-                    whole += place.suffix
-            yield whole
-
     def _source_at(self, target: Path) -> Path | None:
         """Give the source that a result would replace, by whatever name or link."""
         identity = _identity(target)
@@ -250,6 +233,25 @@ class _Plan:
                 return None
             inside.append(above.name)
         return None
+
+
+def apart(results: Sequence[tuple[str, str]], *, beside: bool) -> Iterator[str]:
+    """Let photographs keep their whole names in those of their results where these would be one.
+
+    Those of one name, in two folders, cannot be told apart so.
+
+    Args:
+        results: the name of each photograph, and the path of its result.
+        beside: results lie beside their photographs, and have a mark in their names.
+    """
+    count = Counter(result for _, result in set(results))
+    for name, result in results:
+        whole = result
+        if count[result] > 1 and (place := Path(result)).name != name:
+            whole = os.fspath(place.with_name(f"{name}{MARK if beside else ''}{place.suffix}"))
+            while whole in count:
+                whole += place.suffix
+        yield whole
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -137,7 +137,7 @@ class _Crew:
         self.work: SimpleQueue[tuple[Task, Manifest | None] | None] = SimpleQueue()
         self.done: SimpleQueue[Outcome] = SimpleQueue()
         self._colorizer, self._overwrite, self._verify, self._confidence = colorizer, overwrite, verify, confidence
-        self._settings = _settings(colorizer)
+        self._settings = settings_of(colorizer)
         self._recipe = recipe_of(self._settings)
         self._ended = threading.Event()
         self._places: dict[int, Path] = {}
@@ -301,8 +301,8 @@ class _Crew:
         return "colored", kind, result
 
 
-def _settings(colorizer: Colorizer) -> dict[str, object]:
-    """Give all that a result depends on besides its photograph."""
+def settings_of(colorizer: Colorizer) -> dict[str, object]:
+    """Return all that a result depends on besides its photograph."""
     settings = colorizer.options.recorded()
     # Recipes of unsigned results are those of the version before, so that its batches are resumed.
     settings |= {"signed": True} if colorizer.options.signing else {"certificate": None, "key": None}

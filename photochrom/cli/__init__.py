@@ -29,6 +29,7 @@ app = cyclopts.App(
 )
 COMMANDS = {
     "colorize": ("colorize", "Color photographs: files, folders, or standard input."),
+    "compact": ("cloud", "Merge the manifest of a bucket into one sorted file, for faster runs."),
     "video": ("video", "Color a film; all but its colors stays as it is."),
     "sheet": ("inspect", "Draw a contact sheet: grey, colorized, truth."),
     "info": ("inspect", "Say what a photograph is, and whether it is grey, toned, in color or blank."),
@@ -43,7 +44,7 @@ COMMANDS = {
 for command, (module, summary) in COMMANDS.items():
     app.command(f"photochrom.cli.{module}:{command}", name=command, help=summary)  # imported when it is called
 
-EXTRAS = {"av": "video"}
+EXTRAS = {"av": "video", "obstore": "cloud", "ray": "ray"}
 """The extra that has a library; the others are those of training."""
 
 FAILED, MISUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143

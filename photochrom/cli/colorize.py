@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter, Token
 
 from photochrom import files
+from photochrom.cli.cloud import Engine, Place, colorize_cloud, place_of, request_of
 from photochrom.cli.progress import Bar
 from photochrom.cli.summary import ALL_FAILED, Count, Tally, terminable
 from photochrom.errors import OptionError, PhotochromError
@@ -34,28 +35,30 @@ FormatName = Literal["jpeg", "png", "webp", "tiff", "avif", "bmp", "pnm"]
 STREAM = Path("-")
 
 
-def _inputs(_: object, tokens: Sequence[Token]) -> list[Path]:
+def _inputs(_: object, tokens: Sequence[Token]) -> list[Place]:
     """Take `-` for standard input, and nothing else that begins so: it would be a misspelled option."""
     for token in tokens:
         if token.value.startswith("-") and token.value != "-":
             raise ValueError(f"there is no option {token.value}; a file of that name is ./{token.value}.")
-    return [Path(token.value) for token in tokens]
+    return [place_of(token.value) for token in tokens]
 
 
-def _output(_: object, tokens: Sequence[Token]) -> Path:
+def _output(_: object, tokens: Sequence[Token]) -> Place:
     """Take `-` for standard output, and nothing else that begins so: it would be the next option."""
     (token,) = tokens
     if token.value.startswith("-") and token.value != "-":
         raise ValueError(f"{token.keyword} requires an argument, got {token.value}.")
-    return Path(token.value)
+    return place_of(token.value)
 
 
 def colorize(
-    inputs: Annotated[list[Path], Parameter(name="INPUT", consume_multiple=True, allow_leading_hyphen=True, converter=_inputs)],
+    inputs: Annotated[
+        list[Place], Parameter(name="INPUT", consume_multiple=True, allow_leading_hyphen=True, converter=_inputs)
+    ],
     /,
     *,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_output, n_tokens=1)
+        Place | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_output, n_tokens=1)
     ] = None,
     include: Annotated[list[str] | None, Parameter(negative="")] = None,
     exclude: Annotated[list[str] | None, Parameter(negative="")] = None,
@@ -77,16 +80,20 @@ def colorize(
     max_pixels: int = 200_000_000,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"])] = None,
+    part: str | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
     verify: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Color photographs: files, or folders however deep. `-` reads standard input and writes standard output.
+    """Color photographs: files, folders however deep, or buckets. `-` reads standard input and writes standard output.
 
     Parameters
     ----------
     inputs
-        Photographs (JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG 2000, GIF, BMP, PNM) and folders of them.
+        Photographs (JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG 2000, GIF, BMP, PNM) and folders of them; or one bucket or a path
+        in it: s3://, gs:// or az://BUCKET/PATH. Needs pip install 'photochrom[cloud]'.
     output
         A file, for one photograph; or a folder, in which the tree of an input folder is mirrored. `-` is standard output, for
         one photograph. Without it, name.color.jpg is written beside name.jpg.
@@ -138,6 +145,12 @@ def colorize(
         Replace files that stand where results go. In a folder, results that its manifest knows as up to date stay as they are.
     jobs
         Photographs that are worked on at the same time; left out, one more than there are processors.
+    part
+        Color only the I-th of N parts of a folder or bucket (I/N): for N processes at the same time, on any machines.
+    engine
+        Who does the work: local, this machine; ray, the machines of a Ray cluster. Needs pip install 'photochrom[ray]'.
+    address
+        Of the Ray cluster: auto, or ray://HOST:10001. Left out, Ray is started on this machine.
     verify
         Compare photographs and results of earlier runs by their contents, not only by size and time.
     quiet
@@ -149,7 +162,10 @@ def colorize(
 
     The exit code is 0 if no photograph failed, 1 if some failed, 2 if the command is wrong, 3 if all failed.
     """
-    alone = len(inputs) == 1 and not is_folder(inputs[0])
+    photos = [place for place in inputs if isinstance(place, Path)]
+    target = output if isinstance(output, Path) else None
+    many = bool(part or address) or engine != "local" or len(photos) < len(inputs) or isinstance(output, str)
+    alone = not many and len(photos) == 1 and not is_folder(photos[0])
     # Several photographs at a time leave no processor for a second thread of the network.
     loading = _loading(model, threads=0 if alone else 1)
     from photochrom.batch import run
@@ -160,10 +176,7 @@ def colorize(
     points = [guides.parse(text) for text in hint or []] + list(guides.load(hints) if hints else [])
     if (points or confidence or variants) and not alone:
         raise OptionError("--hint, --hints, --confidence and --variants are for one photograph: name one file")
-    if variants and (STREAM in inputs or json):
-        raise OptionError("--variants writes the answers for a photograph's file and prints lines: give a file, without --json")
-    if confidence and (STREAM in inputs or confidence.suffix.lower() != ".png"):
-        raise OptionError(f"--confidence writes the map of a photograph's file to a PNG: got {confidence} for {inputs[0]}")
+    _check_extras(photos, confidence, variants, json=json)
     options = Options(
         vividness=vividness,
         on_color=on_color,
@@ -179,18 +192,23 @@ def colorize(
         palette=guides.reference(reference) if reference else None,
     )
 
+    if many:
+        asked = request_of(inputs, output, part=part, include=include or (), exclude=exclude or (), overwrite=overwrite)
+        tally = Tally(json=json, quiet=quiet, left_out=asked.left_out)
+        colorizer = Colorizer(loading.result(), options)
+        return colorize_cloud(colorizer, asked, engine=engine, address=address, jobs=jobs, model=model, tally=tally)
     left_out = run.LeftOut()
-    if STREAM in (*inputs, output):
-        _check_stream(inputs, output, json=json)
-        if output in (None, STREAM):
-            return _to_stdout(inputs[0], Colorizer(loading.result(), options))
-        run.check_suffix(output, options.format)
-        tasks: Iterable[run.Task] = [run.Task(STREAM, output, contents=_standard_input())]
+    if STREAM in (*photos, target):
+        _check_stream(photos, target, json=json)
+        if target in (None, STREAM):
+            return _to_stdout(photos[0], Colorizer(loading.result(), options))
+        run.check_suffix(target, options.format)
+        tasks: Iterable[run.Task] = [run.Task(STREAM, target, contents=_standard_input())]
         count = Count(tasks)
     else:
         selection = run.Selection(tuple(include or ()), tuple(exclude or ()))
-        tasks = run.plan(inputs, output, format=options.format, selection=selection, left_out=left_out)
-        count = Count(run.plan(inputs, output, format=options.format, selection=selection))
+        tasks = run.plan(photos, target, format=options.format, selection=selection, left_out=left_out)
+        count = Count(run.plan(photos, target, format=options.format, selection=selection))
     if alone:
         tasks = list(tasks)
         options.output.check_fit(options.format or written_as(tasks[0].target))
@@ -247,6 +265,13 @@ def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) 
     except PhotochromError as error:
         raise error.at(task.source) from error
     return 0
+
+
+def _check_extras(photos: Sequence[Path], confidence: Path | None, variants: int | None, *, json: bool) -> None:
+    if variants and (STREAM in photos or json):
+        raise OptionError("--variants writes the answers for a photograph's file and prints lines: give a file, without --json")
+    if confidence and (STREAM in photos or confidence.suffix.lower() != ".png"):
+        raise OptionError(f"--confidence writes the map of a photograph's file to a PNG: got {confidence} for {photos[0]}")
 
 
 def _check_stream(inputs: Sequence[Path], output: Path | None, *, json: bool) -> None:
