@@ -160,6 +160,6 @@ def _png(path: Path, chunks: list[png.Chunk]) -> Scan | None:
         alpha=alpha,
         exif=exif_tags.without_thumbnail(png.exif(chunks)),
         xmp=as_utf8(png.xmp(chunks)),
-        profile=png.profile(chunks),
+        profile=png.profile(chunks) or png.stated_profile(chunks),
         chunks=png.carried(chunks),
     )

@@ -45,7 +45,9 @@ def read_png(data: bytes, max_pixels: int) -> Photo:
         PhotoError: it is animated, or too large.
         OSError, ValueError: it is damaged.
     """
+    data, damaged = png.sound(data)
     chunks = png.parse(data)
+    stated = png.stated_profile(chunks)
     if any(kind == b"acTL" for kind, _ in chunks):
         raise PhotoError("an animated PNG; give its frames one by one")
     exif = png.exif(chunks)
@@ -58,8 +60,11 @@ def read_png(data: bytes, max_pixels: int) -> Photo:
             photo = described(image, *deep(samples, mode, profile), mode=mode, exif=exif)
         else:
             photo = from_image(image, exif=exif)
-    notes = ("what follows the picture left out",) if png.behind(data) else ()
-    return replace(photo, format="PNG", bits=bits, extras=png.carried(chunks), iptc=png.iptc(chunks), notes=notes)
+    notes: tuple[str, ...] = (f"damaged parts ({', '.join(damaged)}) left out",) if damaged else ()
+    notes += ("what follows the picture left out",) if png.behind(data) else ()
+    return replace(
+        photo, format="PNG", bits=bits, extras=png.carried(chunks), iptc=png.iptc(chunks), icc=photo.icc or stated, notes=notes
+    )
 
 
 def read_webp(data: bytes, max_pixels: int) -> Photo:
@@ -73,7 +78,9 @@ def read_webp(data: bytes, max_pixels: int) -> Photo:
         if getattr(image, "n_frames", 1) > 1:
             raise PhotoError("an animated WebP; give its frames one by one")
         photo = from_image(image, exif=image.info.get("exif"))
-    return replace(photo, format="WEBP", lossless=_lossless_webp(data))
+    behind = data[8 + int.from_bytes(data[4:8], "little") :].strip(b"\0")
+    notes = (f"{len(behind):,} bytes behind it left out",) if behind else ()
+    return replace(photo, format="WEBP", lossless=_lossless_webp(data), notes=notes)
 
 
 def _lossless_webp(data: bytes) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
+from photochrom.photo.metadata import icc
 from photochrom.photo.metadata import iptc as iptc_records
 
 Chunk = tuple[bytes, bytes]
@@ -22,6 +23,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP = b"XML:com.adobe.xmp\0"
 RAW = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 """Beginnings of texts that hold an EXIF block, which is written as a chunk of its own."""
+SRGB_GAMMA, GAMMA_STEP = 45455, 1000
+"""What gAMA says of sRGB, in steps of 1 / 100,000; values as near as the second count as the same."""
 LONGEST = 1 << 24
 """Most bytes of a compressed block besides pixels."""
 TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
@@ -79,6 +82,26 @@ def build(
     return chunks
 
 
+def sound(data: bytes) -> tuple[bytes, list[str]]:
+    """Take out damaged chunks that no pixel depends on, as other decoders do.
+
+    Returns:
+        The file, as it is where no such chunk is damaged; and the types of those taken out.
+    """
+    position, parts, damaged = len(SIGNATURE), [SIGNATURE], list[str]()
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        checked = data[position + 4 : end - 4] if kind[0] & 32 else b""
+        wrong = zlib.crc32(checked) != int.from_bytes(data[end - 4 : end]) or (kind == b"pHYs" and length != 9)
+        if checked and end <= len(data) and wrong:
+            damaged.append(kind.decode("latin-1"))
+        else:
+            parts.append(data[position:end])
+        position = end
+    return (b"".join([*parts, data[position:]]), damaged) if damaged else (data, [])
+
+
 def behind(data: bytes) -> bytes:
     """Return what stands behind the last chunk, without zeros around it."""
     position = len(SIGNATURE)
@@ -115,6 +138,28 @@ def _raw_profile(chunks: Iterable[Chunk], name: bytes) -> bytes | None:
             except (ValueError, zlib.error):
                 return None
     return None
+
+
+def stated_profile(chunks: Iterable[Chunk]) -> bytes | None:
+    """Make a profile of what the chunks cICP and gAMA say of the color space; none for sRGB, or where a profile is embedded.
+
+    Raises:
+        PhotoError: the picture has a high dynamic range.
+    """
+    found = dict(reversed([*chunks]))
+    primaries, transfer = (*found.get(b"cICP", b"")[:2], 0, 0)[:2]
+    if transfer in icc.BRIGHT:
+        raise PhotoError(f"high dynamic range ({icc.BRIGHT[transfer]}) is not read; give the photograph as sRGB first")
+    if b"iCCP" in found:
+        return None
+    if b"cICP" in found:
+        return icc.of_primaries(primaries)
+    gamma = int.from_bytes(found.get(b"gAMA", b"")[:4])
+    return (
+        None
+        if b"sRGB" in found or abs(gamma - SRGB_GAMMA) < GAMMA_STEP or not 0 < gamma < 10**6
+        else icc.of_gamma(10**5 / gamma)
+    )
 
 
 def xmp(chunks: Iterable[Chunk]) -> bytes | None:

@@ -31,6 +31,9 @@ PRIMARIES = {
 }
 """Wide gamuts that an AVIF or HEIC may state by number: red, green and blue, adapted to D50."""
 
+BRIGHT = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics of high dynamic range (ITU-T H.273, table 3)."""
+
 NEUTRAL = 6.0
 """Most that a grey may lean to a hue, in a* or b*, before equal samples no longer count as grey."""
 
@@ -120,6 +123,12 @@ def of_primaries(number: int) -> bytes | None:
     numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
     curve = b"para\0\0\0\0" + struct.pack(">HH5i", 3, 0, *(round(value * 65536) for value in numbers))
     return _matrix_profile(b"\4\x30\0\0", curve, name=name, primaries=xyz)
+
+
+def of_gamma(gamma: float) -> bytes:
+    """Make a display profile of a tone curve that is a power, with sRGB's primaries (ICC.1, 10.6)."""
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, min(round(gamma * 256), 65535))
+    return _matrix_profile(b"\2\x10\0\0", curve, name=f"Gamma {gamma:.2f}, sRGB primaries")
 
 
 def _converted(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
