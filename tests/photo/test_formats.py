@@ -251,17 +251,6 @@ def test_a_shallow_format_says_what_it_drops() -> None:
         assert np.abs(back.luma.astype(int) - source.shown).mean() < 4
 
 
-def test_high_dynamic_range_is_refused() -> None:
-    with pytest.raises(PhotoError, match=r"high dynamic range \(PQ\)"):
-        convert.read(testdata.data("odd", "libavif__cosmos1650_yuv444_10bpc_p3pq.avif"))
-
-
-def test_a_heic() -> None:
-    pytest.importorskip("pi_heif")
-    source = convert.read(testdata.data("odd", "libheif__example.heic"))
-    assert (source.format, source.luma.shape, testdata.target(source).format) == ("HEIC", (854, 1280), "JPEG")
-
-
 def test_an_avif_of_ten_bits_stays_one() -> None:
     source = convert.read(testdata.data("odd", "avif-sample-images__fox.profile1.10bpc.yuv444.avif"))
     assert (source.bits, source.luma.dtype, source.avif_sampling) == (10, np.uint16, (1, 1))
