@@ -20,7 +20,7 @@ from photochrom.errors import OptionError, OutputError, PhotoError
 from photochrom.photo import convert, vips
 from photochrom.photo.formats import Format
 from photochrom.photo.metadata import exif
-from tests.support import formats, rendering, testdata, tools
+from tests.support import formats, odd, rendering, testdata, tools
 
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
 SUBSTITUTES = {"GIF": "PNG", "JPEG 2000": "PNG", "HEIC": "JPEG"}
@@ -290,6 +290,15 @@ def test_what_is_left_of_a_damaged_iptc_block_is_read() -> None:
         assert found == (records[: length - begin] or None if length > begin else None)
     assert iptc.unwrap(iptc.HEAD + other + whole[len(iptc.HEAD) :]) == records
     assert iptc.unwrap(iptc.HEAD + other) is None
+
+
+@pytest.mark.parametrize("name", sorted(odd.FILES))
+def test_committed_files_have_their_line(colorizer: Colorizer, name: str) -> None:
+    if name.endswith(".heic"):
+        pytest.importorskip("pi_heif")
+    said = formats.outcome(odd.DATA / name, colorizer)
+    print(f"| {name} | {said} |")
+    assert f"| {name} | {said} |" in PAGE, "docs/formats.md is old: python -m tests.support.formats"
 
 
 def test_real_files_are_read_or_refused_in_one_line(colorizer: Colorizer) -> None:
