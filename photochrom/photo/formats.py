@@ -46,7 +46,7 @@ HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 
 
 def kind_of(data: bytes) -> Kind | None:
-    """Tell the format of a file by its first bytes; none for one that is not read."""
+    """Return the format of a file by its first bytes; None for one that is not read."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":  # the main brand, a version, then all that the file is compatible with (ISO 14496-12, 4.3)
@@ -58,7 +58,7 @@ def kind_of(data: bytes) -> Kind | None:
 
 
 def unknown(data: bytes) -> str:
-    """Say what a file of no known format is, and what to do."""
+    """Return what a file of no known format is, and what to do."""
     if not data:
         return "the file is empty; restore it from a good copy"
     if raw(data):
@@ -68,16 +68,16 @@ def unknown(data: bytes) -> str:
 
 
 def raw(data: bytes) -> bool:
-    """Tell whether a file is camera raw by its first bytes; raw files that are TIFFs are told by their tags."""
+    """Return whether a file is camera raw by its first bytes; raw files that are TIFFs are told by their tags."""
     return data[4:12] == b"ftypcrx " or data.startswith(RAW)
 
 
 def suffix_of(path: PurePath, format: Format | None) -> str | None:
-    """Return the suffix that a result of a format gets instead of its source's; none where the source's says it rightly.
+    """Return the suffix that a result of a format gets instead of its source's; None where the source's says it rightly.
 
     Args:
         path: the source, or a result that is named like it.
-        format: what is written; none for the source's own format, or the one that stands for it.
+        format: what is written; None for the source's own format, or the one that stands for it.
     """
     own = path.suffix.lower()
     known = SUFFIXES.get(own)
@@ -86,5 +86,5 @@ def suffix_of(path: PurePath, format: Format | None) -> str | None:
 
 
 def ending(format: Format) -> str:
-    """Give the ending that a new file of a format gets."""
+    """Return the ending that a new file of a format gets."""
     return next(suffix for suffix, kind in SUFFIXES.items() if kind == format)

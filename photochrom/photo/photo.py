@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from photochrom.photo.codecs.jpeg_lossless import Coded
 
 LumaWay = Literal["lossless", "encoded"]
-"""How a JPEG gets its luma: coefficient by coefficient from another, or encoded anew from the plane."""
+"""How a JPEG gets its luma: coefficient by coefficient from another, or encoded again from the plane."""
 
 LumaChoice = Literal["lossless", "encoded", "fast"]
 """What may be asked for: one of the ways, or the one of them that takes the least time."""
@@ -48,18 +48,18 @@ class Photo:
     alpha: Plane | None = None
     """``(H, W)``, of luma's type; its largest value = opaque."""
     thumbnail: Bytes | None = None
-    """``(h, w, 3)`` uint8 RGB of at most 256 pixels a side, not turned; none where the source has one channel."""
+    """``(h, w, 3)`` uint8 RGB of at most 256 pixels a side, not turned; None where the source has one channel."""
     orientation: int = 1
     """EXIF's, 1 to 8: how a viewer turns the stored pixels."""
     format: Kind | None = None
-    """The source's; none for an array."""
+    """The source's; None for an array."""
     bits: int = 8
     """Of a sample in the source. Those of 9 to 15 bits, of whatever format, are widened: white is 65535."""
     exif: bytes | None = None
     """A TIFF block without a thumbnail."""
     xmp: bytes | None = None
     icc: bytes | None = None
-    """A profile for RGB; none means sRGB."""
+    """A profile for RGB; None means sRGB."""
     iptc: bytes | None = None
     """IPTC's records, which JPEG and TIFF hold."""
     dpi: tuple[float, float] | None = None
@@ -68,7 +68,7 @@ class Photo:
     coded: Coded | None = None
     """The JPEG file that luma comes from, where a JPEG made from it can have the very same coefficients."""
     quality: int = JPEG_QUALITY
-    """Of a JPEG whose luma is encoded anew: 1 to 100."""
+    """Of a JPEG whose luma is encoded again: 1 to 100."""
     lossless: bool = True
     """Whether a WebP made from it keeps every pixel."""
     avif_sampling: tuple[int, int] = (1, 1)
@@ -88,7 +88,7 @@ class Photo:
 
     @property
     def shown(self) -> Bytes:
-        """Give ``(H, W)`` uint8 luma, whatever its depth: what the network and the judgement see."""
+        """Return ``(H, W)`` uint8 luma, whatever its depth: what the network and the judgement see."""
         return planes.to_eight(self.luma)
 
 

@@ -54,7 +54,7 @@ class Scan:
     compression: str = ""
     """Of a TIFF, as libvips names it."""
     tile: tuple[int, int] | None = None
-    """Height and width of the tiles to write; none for strips."""
+    """Height and width of the tiles to write; None for strips."""
     page: int = 0
     """Its place in a TIFF."""
     pages: tuple[Scan, ...] = ()
@@ -70,7 +70,7 @@ class Scan:
 
 
 def read(path: Path, *, least: int) -> Scan | None:
-    """Read the header of a scan; none for every other file, missing and damaged ones too.
+    """Read the header of a scan; None for every other file, missing and damaged ones too.
 
     A scan is a TIFF, in one of ``COMPRESSIONS``, or a PNG without interlacing; grey or RGB of 8 or 16 bits, with or without
     alpha, and no wider than ``WIDEST``; and so is each further page of it, of whatever size.

@@ -50,7 +50,9 @@ class OutputOptions:
             if value is not None and value not in get_args(known):
                 raise OptionError(f"{name} is '{value}': expected one of {', '.join(get_args(known))}")
         if self.luma == "lossless" and self.format not in (None, "JPEG"):
-            raise OptionError(f"luma is 'lossless', from JPEG to JPEG alone, but format is {self.format}: drop one of them")
+            raise OptionError(
+                f"luma is 'lossless', which is for JPEG to JPEG only, but format is {self.format}: drop one of them"
+            )
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"quality is {self.quality}: expected 1 (smallest file) to 100 (finest)")
         if self.quality is not None and self.luma == "lossless":
@@ -58,7 +60,7 @@ class OutputOptions:
         self.check_fit(self.format)
 
     def check_fit(self, format: Format | None) -> None:
-        """Raise OptionError where a result of a format cannot be as the options ask; none leaves it to the source."""
+        """Raise OptionError where a result of a format cannot be as the options ask; None leaves it to the source."""
         for name in self._foreign(format):
             value, formats = getattr(self, name), TAKEN[name]
             if name == "quality" and format in formats:
@@ -151,7 +153,7 @@ def format_of(photo: Photo, asked: Format | None = None) -> Format | None:
 
 
 def whole_xmp(photo: Photo) -> tuple[bytes | None, bool]:
-    """Put the XMP of a JPEG's segments together; returns it and whether that is all of it."""
+    """Join the XMP of a JPEG's segments; returns it and whether that is all of it."""
     if photo.xmp is None or photo.format != "JPEG":
         return photo.xmp, True
     try:
@@ -197,7 +199,7 @@ def _notes(photo: Photo, format: Format | None, asked: Format | None) -> tuple[s
 
 
 def _has_midtones(photo: Photo) -> bool:
-    """Tell whether a photograph has any luma but black and white, as a scan of 1 bit has not."""
+    """Return whether a photograph has any luma but black and white, as a scan of 1 bit has not."""
     if photo.bits > 1 and photo.luma.size > SAMPLED and _has_midtones(replace(photo, luma=photo.luma[::16, ::16])):
         return True
     white = np.iinfo(photo.luma.dtype).max

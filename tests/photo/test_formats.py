@@ -178,7 +178,7 @@ def test_a_page_in_color_is_not_recolored_unasked(colorizer: Colorizer) -> None:
     for on_color in ("skip", "error"):
         with pytest.raises(PhotoError, match="in color already"):
             file.encoded(convert.read(content), Colorizer(colorizer.model, Options(on_color=on_color)))  # type: ignore[arg-type]
-    with pytest.raises(OutputError, match="2 pages, of which PNG holds one"):
+    with pytest.raises(OutputError, match="2 pages, and PNG holds one"):
         file.encoded(convert.read(content), Colorizer(colorizer.model, Options(on_color="recolor", format="PNG")))
     with pytest.raises(OptionError, match="1 pages of 2"):
         convert.encode(convert.read(content), *testdata.chroma((60, 80)))

@@ -57,7 +57,7 @@ def test_luma_is_that_of_the_picture(name: str, luma: np.ndarray, off: float) ->
     ("name", "message"),
     [
         ("raw.dng", "camera raw (DNG) is not read; develop it with a raw converter to TIFF or JPEG first"),
-        ("twelve-bits.jpg", "12 bits a channel, of which 8 at most are read; convert it to 8 bits first"),
+        ("twelve-bits.jpg", "12 bits a channel: at most 8 are read; convert it to 8 bits first"),
         ("very-bright.avif", "high dynamic range (PQ) is not read; give the photograph as sRGB first"),
     ],
 )

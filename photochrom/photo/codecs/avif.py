@@ -150,7 +150,7 @@ def write_deep(photo: Photo, samples: Plane, exif: bytes | None, *, quality: int
 
 
 def _beside(data: bytes) -> tuple[str, ...]:
-    """Say what of a file is not read: a gain map, and the film of a motion photograph in a box of its own."""
+    """Return what of a file is not read: a gain map, and the film of a motion photograph in a box of its own."""
     notes: tuple[str, ...] = ("its gain map left out",) if GAIN_MAP in data[:HEADER_BYTES] else ()
     position = 0
     while position + 8 <= len(data):

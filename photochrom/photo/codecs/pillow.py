@@ -84,7 +84,7 @@ def read_webp(data: bytes, max_pixels: int) -> Photo:
 
 
 def _lossless_webp(data: bytes) -> bool:
-    """Tell whether one of the chunks of a WebP file holds a lossless picture (RFC 9649, section 2.6)."""
+    """Return whether one of the chunks of a WebP file holds a lossless picture (RFC 9649, section 2.6)."""
     position = 12
     while position + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, position)
@@ -178,7 +178,7 @@ def write_pnm(rgb: NDArray[Any]) -> bytes:
 
 
 def deep(samples: Plane, mode: str, profile: bytes | None) -> tuple[Plane, Plane | None, Bytes | None]:
-    """Take ``(H, W, C)`` uint16 samples apart; ink and Lab, and RGB whose equal samples are not grey, go to sRGB first.
+    """Split ``(H, W, C)`` uint16 samples into planes; ink and Lab, and RGB whose equal samples are not grey, go to sRGB first.
 
     Raises:
         OSError: the conversion fails.
@@ -235,7 +235,7 @@ def _header(file: IO[bytes], kind: Kind) -> Image.Image:
 
 
 def from_image(image: Image.Image, *, exif: bytes | None) -> Photo:
-    """Take a Pillow image of 8 bits a channel as a photograph of no format.
+    """Convert a Pillow image of 8 bits a channel to a photograph of no format.
 
     Raises:
         PhotoError: the image has more bits, or no pixels.
@@ -247,7 +247,7 @@ def from_image(image: Image.Image, *, exif: bytes | None) -> Photo:
 def described(
     image: Image.Image, luma: Plane, alpha: Plane | None, thumbnail: Bytes | None, *, mode: str, exif: bytes | None
 ) -> Photo:
-    """Put planes together with what a Pillow image carries; the mode says whether its profile still fits."""
+    """Combine planes with what a Pillow image carries; the mode says whether its profile still fits."""
     exif = exif.removeprefix(jpeg_segments.EXIF) if exif else None
     dpi = tuple(float(value) for value in image.info.get("dpi", ()))
     return Photo(

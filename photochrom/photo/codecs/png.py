@@ -61,7 +61,7 @@ def carried(chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
 
 
 def texts(chunks: Iterable[Chunk]) -> list[str]:
-    """Name the texts among chunks, each by its keyword, such as Author, once and in their order."""
+    """List the texts among chunks, each by its keyword, such as Author, once and in their order."""
     found = (data.partition(b"\0")[0].decode("latin-1") for kind, data in chunks if kind in TEXTS)
     return list(dict.fromkeys("".join(filter(str.isprintable, name)) for name in found))
 
@@ -83,7 +83,7 @@ def build(
 
 
 def sound(data: bytes) -> tuple[bytes, list[str]]:
-    """Take out damaged chunks that no pixel depends on, as other decoders do.
+    """Remove damaged chunks that no pixel depends on, as other decoders do.
 
     Returns:
         The file, as it is where no such chunk is damaged; and the types of those taken out.
@@ -128,7 +128,7 @@ def iptc(chunks: Iterable[Chunk]) -> bytes | None:
 
 
 def _raw_profile(chunks: Iterable[Chunk], name: bytes) -> bytes | None:
-    """Read a block that ImageMagick wrote as hexadecimal text; none where it is missing or damaged."""
+    """Read a block that ImageMagick wrote as hexadecimal text; None where it is missing or damaged."""
     keyword = b"Raw profile type " + name + b"\0"
     for kind, data in chunks:
         if kind in (b"tEXt", b"zTXt") and data.startswith(keyword):
@@ -141,7 +141,7 @@ def _raw_profile(chunks: Iterable[Chunk], name: bytes) -> bytes | None:
 
 
 def stated_profile(chunks: Iterable[Chunk]) -> bytes | None:
-    """Make a profile of what the chunks cICP and gAMA say of the color space; none for sRGB, or where a profile is embedded.
+    """Make a profile of what the chunks cICP and gAMA say of the color space; None for sRGB, or where a profile is embedded.
 
     Raises:
         PhotoError: the picture has a high dynamic range.
@@ -178,7 +178,7 @@ def profile(chunks: Iterable[Chunk]) -> bytes | None:
 
 
 def header(width: int, height: int, *, bits: int, channels: int) -> bytes:
-    """Give the data of IHDR for RGB, or RGB and alpha."""
+    """Return the data of IHDR for RGB, or RGB and alpha."""
     return struct.pack(">IIBBBBB", width, height, bits, {3: 2, 4: 6}[channels], 0, 0, 0)
 
 
@@ -221,7 +221,7 @@ def write(rgb: NDArray[np.uint16]) -> bytes:
 
 
 def splice(data: bytes, chunks: Iterable[Chunk]) -> bytes:
-    """Put chunks behind the header of a PNG."""
+    """Insert chunks behind the header of a PNG."""
     header = len(SIGNATURE) + 25
     return b"".join([data[:header], _framed(chunks), data[header:]])
 

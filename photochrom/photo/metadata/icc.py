@@ -47,16 +47,16 @@ SPACES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "LAB"}
 
 
 def space(profile: bytes) -> str:
-    """Name the Pillow mode that a profile describes: ``L``, ``RGB``, ``CMYK``, ``LAB``, or nothing for any other."""
+    """Return the Pillow mode that a profile describes: ``L``, ``RGB``, ``CMYK``, ``LAB``, or nothing for any other."""
     return SPACES.get(profile[16:20], "") if len(profile) >= 132 and profile[36:40] == b"acsp" else ""
 
 
 def for_color(profile: bytes | None, mode: str) -> bytes | None:
-    """Give the profile that belongs on the color file: RGB as it is, grey made RGB, none (sRGB) for any other.
+    """Return the profile that belongs on the color file: RGB as it is, grey made RGB, none (sRGB) for any other.
 
     Args:
         profile: the source's.
-        mode: the source's samples, as Pillow names them; ink and Lab are converted, so that no profile of theirs is left.
+        mode: the source's samples, as Pillow names them; ink and Lab are converted, so that their profile no longer applies.
     """
     if profile is None or mode in ("CMYK", "LAB"):
         return None
@@ -66,7 +66,7 @@ def for_color(profile: bytes | None, mode: str) -> bytes | None:
 
 
 def is_neutral(profile: bytes | None) -> bool:
-    """Tell whether equal red, green and blue are a grey under an RGB profile.
+    """Return whether equal red, green and blue are a grey under an RGB profile.
 
     A matrix profile always says so. A table may say anything: XYB-coded JPEG relies on it.
     """
@@ -114,7 +114,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def of_primaries(number: int) -> bytes | None:
-    """Make a display profile with sRGB's curve for primaries that ITU-T H.273 numbers; none for sRGB's own and unknown ones."""
+    """Make a display profile with sRGB's curve for primaries that ITU-T H.273 numbers; None for sRGB's own and unknown ones."""
     found = PRIMARIES.get(number)
     if found is None:
         return None
