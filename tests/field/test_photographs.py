@@ -12,8 +12,8 @@ from PIL import Image
 from photochrom.colorizer import file
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import PhotoError
-from photochrom.photo import convert
-from photochrom.photo.codecs import jpeg_segments
+from photochrom.photo import convert, vips
+from photochrom.photo.codecs import jpeg_segments, png
 from photochrom.photo.formats import Format
 from photochrom.photo.metadata import exif, icc, iptc
 from tests.support import odd, testdata
@@ -196,6 +196,14 @@ def test_exif_of_a_png_is_found_wherever_it_stands(form: str, behind: bool) -> N
     assert (back.getexif()[274], back.getexif()[271]) == (6, "Kodak")
     if form == "eXIf":
         assert back.text["Title"] == "Sea"
+        deep = vips.library().Image.new_from_array(GREY.astype(np.uint16) * 257).copy(interpretation="grey16")
+        packet = odd.XMP.format("<rdf:Description/>").encode()
+        again = convert.read(
+            odd.framed(
+                bytes(deep.pngsave_buffer(bitdepth=16, keep="none")), [*chunks, (b"iTXt", png.XMP + b"\0\0\0\0" + packet)]
+            )
+        )
+        assert (again.bits, again.orientation, again.xmp) == (16, 6, packet)
     else:
         assert source.iptc == records
         assert "Raw profile type exif" not in back.text

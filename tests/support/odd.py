@@ -63,12 +63,16 @@ def samples_tiff(samples: NDArray[Any], meaning: str, **tags: exif.Value) -> byt
 
 def png_of(chunks: list[tuple[bytes, bytes]], behind: list[tuple[bytes, bytes]], picture: NDArray[Any] = GREY) -> bytes:
     """Write a PNG with chunks before and behind its pixels."""
-    plain = png.splice(testdata.file(picture, "PNG"), chunks)
+    return framed(png.splice(testdata.file(picture, "PNG"), chunks), behind)
+
+
+def framed(plain: bytes, behind: list[tuple[bytes, bytes]]) -> bytes:
+    """Put chunks behind the pixels of a PNG."""
     end = plain.rindex(b"IEND") - 4
-    framed = b"".join(
+    more = b"".join(
         struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in behind
     )
-    return plain[:end] + framed + plain[end:]
+    return plain[:end] + more + plain[end:]
 
 
 def box(kind: bytes, body: bytes) -> bytes:

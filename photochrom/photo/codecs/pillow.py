@@ -53,7 +53,7 @@ def read_png(data: bytes, max_pixels: int) -> Photo:
     exif = png.exif(chunks)
     with opened(data, "PNG", max_pixels=max_pixels) as image:
         if (bits := png.bits(chunks)) == 16:
-            image.load()  # what stands behind the pixels is read with them
+            image.info.setdefault("xmp", png.readable_xmp(chunks))  # Pillow has not read what stands behind the pixels
             profile = image.info.get("icc_profile") or None
             samples, _ = vips.load(data, "png", max_pixels=max_pixels)
             mode = "L" if samples.shape[2] < 3 else "RGB"

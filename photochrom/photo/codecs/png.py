@@ -88,18 +88,19 @@ def sound(data: bytes) -> tuple[bytes, list[str]]:
     Returns:
         The file, as it is where no such chunk is damaged; and the types of those taken out.
     """
-    position, parts, damaged = len(SIGNATURE), [SIGNATURE], list[str]()
+    position, kept, damaged = len(SIGNATURE), 0, list[str]()
+    parts: list[bytes] = []
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
-        checked = data[position + 4 : end - 4] if kind[0] & 32 else b""
-        wrong = zlib.crc32(checked) != int.from_bytes(data[end - 4 : end]) or (kind == b"pHYs" and length != 9)
-        if checked and end <= len(data) and wrong:
-            damaged.append(kind.decode("latin-1"))
-        else:
-            parts.append(data[position:end])
+        if kind[0] & 32 and end <= len(data):  # no pixel depends on it
+            right = zlib.crc32(data[position + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])
+            if not right or (kind == b"pHYs" and length != 9):
+                damaged.append(kind.decode("latin-1"))
+                parts.append(data[kept:position])
+                kept = end
         position = end
-    return (b"".join([*parts, data[position:]]), damaged) if damaged else (data, [])
+    return (b"".join([*parts, data[kept:]]), damaged) if damaged else (data, [])
 
 
 def behind(data: bytes) -> bytes:
@@ -169,6 +170,14 @@ def xmp(chunks: Iterable[Chunk]) -> bytes | None:
             text = data[len(XMP) + 2 :].split(b"\0", 2)[2]  # past the flags, a language and a translation
             return _inflated(text) if data[len(XMP)] else text
     return None
+
+
+def readable_xmp(chunks: Iterable[Chunk]) -> bytes | None:
+    """Find the XMP packet, unless it is damaged."""
+    try:
+        return xmp(chunks)
+    except (ValueError, IndexError, zlib.error):
+        return None
 
 
 def profile(chunks: Iterable[Chunk]) -> bytes | None:
