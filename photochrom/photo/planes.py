@@ -18,7 +18,7 @@ Size = tuple[int, int]
 
 THUMBNAIL_SIDE = 256
 BAND_PIXELS = 1 << 19
-"""Pixels that are worked on at once: bounds memory, and keeps what is worked on in the processor's cache."""
+"""Pixels that are worked on at once: few enough for the processor's cache."""
 
 MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"})
 """Pillow's modes of 8 bits a channel, or one."""

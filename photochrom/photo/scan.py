@@ -36,7 +36,7 @@ PNG_OTHER = frozenset({b"tRNS", b"acTL"})
 @final
 @dataclass(frozen=True)
 class Scan:
-    """What the header of a scan says."""
+    """The header of a scan."""
 
     path: Path
     format: Literal["TIFF", "PNG"]
@@ -52,7 +52,7 @@ class Scan:
     profile: bytes | None
     """The scan's own ICC profile."""
     compression: str = ""
-    """Of a TIFF, as libvips names it."""
+    """Compression of a TIFF, as libvips names it."""
     tile: tuple[int, int] | None = None
     """Height and width of the tiles to write; None for strips."""
     page: int = 0
@@ -60,11 +60,11 @@ class Scan:
     pages: tuple[Scan, ...] = ()
     """The second and further pages of a TIFF."""
     share: float = 1.0
-    """Of all pixels of the file, how many are this page's."""
+    """Share of the file's pixels that lie in this page."""
     directory: exif_tags.Directory | None = None
-    """Of a TIFF."""
+    """The directory of a TIFF's page."""
     chunks: tuple[png.Chunk, ...] = ()
-    """Of a PNG: those that it carries besides EXIF, XMP and profile."""
+    """Chunks of a PNG that its result keeps, besides EXIF, XMP and profile."""
     notes: tuple[str, ...] = ()
     """What of the file is not read."""
 

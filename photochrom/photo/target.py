@@ -23,7 +23,7 @@ BARE = frozenset({"BMP", "PNM"})
 NAMED = 5
 """Texts of a PNG, and tags of a TIFF, that are named where they are left out."""
 SAMPLED = 1 << 16
-"""Of a larger photograph some pixels are looked at first."""
+"""In a larger photograph a sample of the pixels is looked at first."""
 DEEP = frozenset({"PNG", "TIFF", "AVIF", "PNM"})
 """Formats that are written with more than 8 bits."""
 
@@ -96,7 +96,7 @@ class Target:
     sampling: tuple[int, int] | None = None
     """Rows and columns that share a sample of chroma, as asked for; None follows the source."""
     compression: Compression | None = None
-    """Of a TIFF, as asked for; None follows the source."""
+    """Compression of a TIFF, as asked for; None follows the source."""
     step: int = 1
     """How fine chroma is needed: 2 for planes of half its size, 1 for planes of full size."""
     notes: tuple[str, ...] = ()
@@ -199,7 +199,7 @@ def _notes(photo: Photo, format: Format | None, asked: Format | None) -> tuple[s
 
 
 def _has_midtones(photo: Photo) -> bool:
-    """Return whether a photograph has any luma but black and white, as a scan of 1 bit has not."""
+    """Return whether a photograph has any luma besides black and white, which a scan of 1 bit lacks."""
     if photo.bits > 1 and photo.luma.size > SAMPLED and _has_midtones(replace(photo, luma=photo.luma[::16, ::16])):
         return True
     white = np.iinfo(photo.luma.dtype).max
