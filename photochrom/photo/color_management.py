@@ -27,7 +27,7 @@ def as_srgb(luma: Bytes, profile: bytes | None) -> Bytes:
 
 
 def is_srgb(profile: bytes | None) -> bool:
-    """Tell whether colors of sRGB are written under a profile as they are.
+    """Return whether colors of sRGB are written under a profile as they are.
 
     That also holds for a damaged profile, and for one that only describes a device and has no way back into its space.
     """
@@ -38,7 +38,7 @@ def into(profile: bytes | None, chroma: Float, luma: Bytes) -> Float:
     """Convert chroma so that the colors look under a profile as they would in sRGB.
 
     Args:
-        profile: an RGB profile; none means sRGB.
+        profile: an RGB profile; None means sRGB.
         chroma: ``(2, h, w)`` Cb, Cr in [-0.5, 0.5] of sRGB.
         luma: ``(H, W)`` uint8 luma of sRGB, of any size: of ``as_srgb``.
 
@@ -60,7 +60,7 @@ def into(profile: bytes | None, chroma: Float, luma: Bytes) -> Float:
 
 @lru_cache(maxsize=8)
 def _table(profile: bytes | None) -> Bytes | None:
-    """Return what each of the 256 greys of a profile is in sRGB; none where colors of sRGB are written as they are."""
+    """Return what each of the 256 greys of a profile is in sRGB; None where colors of sRGB are written as they are."""
     if profile is None:
         return None
     greys = np.repeat(np.linspace(0, 1, 256)[:, None], 3, 1)

@@ -83,7 +83,7 @@ def packet(path: Path) -> bytes | None:
 
 
 def from_array(array: NDArray[Any]) -> Photo:
-    """Take an ``(H, W)`` or ``(H, W, 3)`` uint8 or uint16 array as a photograph.
+    """Convert an ``(H, W)`` or ``(H, W, 3)`` uint8 or uint16 array to a photograph.
 
     Raises:
         PhotoError: the array has another shape or type.
@@ -98,7 +98,7 @@ def from_array(array: NDArray[Any]) -> Photo:
 
 
 def from_pil(image: Image.Image) -> Photo:
-    """Take a Pillow image as a photograph, with the EXIF, XMP, ICC profile and resolution that it carries.
+    """Convert a Pillow image to a photograph, with the EXIF, XMP, ICC profile and resolution that it carries.
 
     Raises:
         PhotoError: the image has more than 8 bits a channel, no pixels, or a damaged file behind it.
@@ -108,7 +108,7 @@ def from_pil(image: Image.Image) -> Photo:
     except OSError as error:
         raise PhotoError(f"a Pillow image that cannot be loaded ({one_line(error)}); open another copy of its file") from error
     exif = image.info.get("exif")
-    if not exif:  # an open TIFF has all its tags there, of which most describe the file
+    if not exif:  # an open TIFF has all its tags there, most about the file
         exif = exif_tags.block(exif_tags.carried(exif_tags.read(image.getexif().tobytes().removeprefix(jpeg_segments.EXIF))))
     known = {"MPO": "JPEG", "PPM": "PNM"}.get(image.format or "", image.format)
     return replace(pillow.from_image(image, exif=exif), format=next((name for name in FORMATS if name == known), None))
@@ -136,7 +136,7 @@ def encode(
     if len(pages) != len(photo.pages):
         raise OptionError(f"chroma is given for {1 + len(pages)} pages of {1 + len(photo.pages)}: give it for each")
     if pages and target.format != "TIFF":
-        raise OutputError(f"the photograph has {1 + len(pages)} pages, of which {target.format} holds one; choose TIFF")
+        raise OutputError(f"the photograph has {1 + len(pages)} pages, and {target.format} holds one; choose TIFF")
     foreign, photo = target.format != photo.format, target.applied(photo)
     if target.format == "JPEG":
         photo = shallow(photo)
@@ -166,7 +166,7 @@ def shallow(photo: Photo) -> Photo:
 
 
 def to_array(photo: Photo, cb: Plane, cr: Plane) -> Plane:
-    """Give the colored photograph as ``(H, W, 3)`` RGB of the type of its luma, not turned.
+    """Return the colored photograph as ``(H, W, 3)`` RGB of the type of its luma, not turned.
 
     Raises:
         OptionError: the planes do not fit.
@@ -176,7 +176,7 @@ def to_array(photo: Photo, cb: Plane, cr: Plane) -> Plane:
 
 
 def to_pil(photo: Photo, cb: Plane, cr: Plane) -> Image.Image:
-    """Give the colored photograph as a Pillow image, RGB or RGBA of 8 bits, not turned; what it carries is in ``info``.
+    """Return the colored photograph as a Pillow image, RGB or RGBA of 8 bits, not turned; what it carries is in ``info``.
 
     Raises:
         OptionError: the planes do not fit.

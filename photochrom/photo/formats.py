@@ -1,4 +1,4 @@
-"""Name the formats of photographs, and tell which one a file has."""
+"""List the formats of photographs, and recognize them by first bytes and by suffix."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import PurePath
 from typing import Literal, get_args
 
 Format = Literal["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "PNM"]
-"""What is read and written."""
+"""Formats that are read and written."""
 Kind = Literal["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "PNM", "GIF", "HEIC", "JPEG 2000"]
-"""What is read."""
+"""Formats that are read."""
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 SUBSTITUTES: dict[Kind, Format] = {"GIF": "PNG", "HEIC": "JPEG", "JPEG 2000": "PNG"}
-"""What is written for a photograph of a kind that is read only: PNG holds what a palette and JPEG 2000 hold, HEIC is lossy."""
+"""Formats that are written in place of those that are only read: PNG for lossless ones, JPEG for HEIC, which is lossy."""
 
 SUFFIXES: dict[str, Kind] = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo"), "JPEG"),
@@ -26,13 +26,13 @@ SUFFIXES: dict[str, Kind] = {
     **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
     **dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".j2c", ".jpm"), "JPEG 2000"),
 }
-"""File name endings that are read; the first of each format is the one to give a new file."""
+"""Suffixes that are read; a new file gets the first one of its format."""
 
 SEVERAL = frozenset({".mpo"})
-"""Suffixes of files with several pictures, which a result has not."""
+"""Suffixes of files with several pictures; a result has one."""
 
 RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"HEAPCCDR")
-"""First bytes of camera raw that is no TIFF."""
+"""First bytes of camera raw files that are no TIFF."""
 SIGNATURES: dict[bytes, Kind] = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -46,7 +46,7 @@ HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 
 
 def kind_of(data: bytes) -> Kind | None:
-    """Tell the format of a file by its first bytes; none for one that is not read."""
+    """Return the format of a file by its first bytes; None for a format that is not read."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":  # the main brand, a version, then all that the file is compatible with (ISO 14496-12, 4.3)
@@ -58,7 +58,7 @@ def kind_of(data: bytes) -> Kind | None:
 
 
 def unknown(data: bytes) -> str:
-    """Say what a file of no known format is, and what to do."""
+    """Return a line that says what a file of no known format is, and what to do."""
     if not data:
         return "the file is empty; restore it from a good copy"
     if raw(data):
@@ -68,16 +68,16 @@ def unknown(data: bytes) -> str:
 
 
 def raw(data: bytes) -> bool:
-    """Tell whether a file is camera raw by its first bytes; raw files that are TIFFs are told by their tags."""
+    """Return whether a file is camera raw by its first bytes; raw files that are TIFFs have only other tags."""
     return data[4:12] == b"ftypcrx " or data.startswith(RAW)
 
 
 def suffix_of(path: PurePath, format: Format | None) -> str | None:
-    """Return the suffix that a result of a format gets instead of its source's; none where the source's says it rightly.
+    """Return the suffix that a result of a format gets instead of its source's; None where the source's suffix is right.
 
     Args:
         path: the source, or a result that is named like it.
-        format: what is written; none for the source's own format, or the one that stands for it.
+        format: what is written; None for the source's own format, or the one that stands for it.
     """
     own = path.suffix.lower()
     known = SUFFIXES.get(own)
@@ -86,5 +86,5 @@ def suffix_of(path: PurePath, format: Format | None) -> str | None:
 
 
 def ending(format: Format) -> str:
-    """Give the ending that a new file of a format gets."""
+    """Return the suffix that a new file of a format gets."""
     return next(suffix for suffix, kind in SUFFIXES.items() if kind == format)

@@ -1,4 +1,4 @@
-"""Take pictures apart into luma, alpha and a thumbnail, put planes together as RGB, and turn them."""
+"""Split pictures into luma, alpha and a thumbnail, put planes together as RGB, and turn them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Size = tuple[int, int]
 
 THUMBNAIL_SIDE = 256
 BAND_PIXELS = 1 << 19
-"""Pixels that are worked on at once: bounds memory, and keeps what is worked on in the processor's cache."""
+"""Pixels that are worked on at once: few enough for the processor's cache."""
 
 MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"})
 """Pillow's modes of 8 bits a channel, or one."""
@@ -32,7 +32,7 @@ def split(image: Image.Image, profile: bytes | None) -> tuple[Bytes, Bytes | Non
         profile: the image's ICC profile.
 
     Returns:
-        ``(H, W)`` uint8 luma; ``(H, W)`` uint8 alpha or none; ``(h, w, 3)`` uint8 RGB, at most 256 a side, or none where the
+        ``(H, W)`` uint8 luma; ``(H, W)`` uint8 alpha or None; ``(h, w, 3)`` uint8 RGB, at most 256 a side, or none where the
         image has one channel.
 
     Raises:
@@ -84,7 +84,7 @@ def fit(plane: Plane, size: Size, full: Size, *, bits: int = 8) -> Plane:
     if bits == 8 and plane.dtype == np.uint16:
         plane = np.minimum((plane.astype(np.uint32) + 128) >> 8, 255).astype(np.uint8)
     if plane.shape != size:
-        # Pillow reduces and enlarges 16 bits as floats alone.
+        # Pillow reduces and enlarges 16 bits only as floats.
         image = Image.fromarray(plane if plane.dtype == np.uint8 else plane.astype(np.float32))
         if plane.shape != full:
             box = (0.0, 0.0, full[1] / 2, full[0] / 2)  # half a sample may lie outside an odd side
@@ -103,7 +103,7 @@ def to_eight(plane: Plane) -> Bytes:
 
 
 def luma_of(rgb: Plane) -> Plane:
-    """Give the luma of ``(H, W, 3)`` RGB.
+    """Return the luma of ``(H, W, 3)`` RGB.
 
     At 16 bits it is ``0.299 R + 0.587 G + 0.114 B`` in exact arithmetic, rounded, halves up; at 8 it is Pillow's ``L``, whose
     weights are the same to the fifth digit.
@@ -119,7 +119,7 @@ def luma_of(rgb: Plane) -> Plane:
 
 
 def take(samples: Plane) -> tuple[Plane, Plane | None, Bytes | None]:
-    """Take ``(H, W, C)`` samples apart as ``split`` does a picture: 1 channel is grey, 3 are RGB, one more is alpha."""
+    """Split ``(H, W, C)`` samples into planes as ``split`` does a picture: 1 channel is grey, 3 are RGB, one more is alpha."""
     channels = samples.shape[2]
     alpha = np.ascontiguousarray(samples[..., -1]) if channels in (2, 4) else None
     if channels < 3:
@@ -133,9 +133,10 @@ def to_rgb(luma: Plane, cb: Plane, cr: Plane) -> Plane:
 
     Chroma of 16 bits beside luma of 8 saves one of two roundings.
 
-    Red and blue are rounded and clipped first; green, which weighs over a half, is solved from luma. ``0.299 R + 0.587 G +
-    0.114 B`` then misses luma by at most 0.2935, half of green's weight. Rounding all three alone (ITU-T T.871, section 7) does
-    not keep it, not even inside the gamut. Where green itself is out of range, red and blue move towards grey until it is not.
+    Red and blue are rounded and clipped first. Green, which weighs over a half, is solved from luma: ``0.299 R + 0.587 G +
+    0.114 B`` then misses luma by at most 0.2935, half of green's weight. Rounding all three separately (ITU-T T.871, section 7)
+    does not keep it, not even inside the gamut. Where green itself is out of range, red and blue move towards grey until it is
+    not.
     """
     peak = np.iinfo(luma.dtype).max
     signed = np.int16 if peak == 255 else np.int32

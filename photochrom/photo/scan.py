@@ -36,7 +36,7 @@ PNG_OTHER = frozenset({b"tRNS", b"acTL"})
 @final
 @dataclass(frozen=True)
 class Scan:
-    """What the header of a scan says."""
+    """The header of a scan."""
 
     path: Path
     format: Literal["TIFF", "PNG"]
@@ -52,25 +52,25 @@ class Scan:
     profile: bytes | None
     """The scan's own ICC profile."""
     compression: str = ""
-    """Of a TIFF, as libvips names it."""
+    """Compression of a TIFF, as libvips names it."""
     tile: tuple[int, int] | None = None
-    """Height and width of the tiles to write; none for strips."""
+    """Height and width of the tiles to write; None for strips."""
     page: int = 0
     """Its place in a TIFF."""
     pages: tuple[Scan, ...] = ()
     """The second and further pages of a TIFF."""
     share: float = 1.0
-    """Of all pixels of the file, how many are this page's."""
+    """Share of the file's pixels that lie in this page."""
     directory: exif_tags.Directory | None = None
-    """Of a TIFF."""
+    """The directory of a TIFF's page."""
     chunks: tuple[png.Chunk, ...] = ()
-    """Of a PNG: those that it carries besides EXIF, XMP and profile."""
+    """Chunks of a PNG that its result keeps, besides EXIF, XMP and profile."""
     notes: tuple[str, ...] = ()
     """What of the file is not read."""
 
 
 def read(path: Path, *, least: int) -> Scan | None:
-    """Read the header of a scan; none for every other file, missing and damaged ones too.
+    """Read the header of a scan; None for every other file, missing and damaged ones too.
 
     A scan is a TIFF, in one of ``COMPRESSIONS``, or a PNG without interlacing; grey or RGB of 8 or 16 bits, with or without
     alpha, and no wider than ``WIDEST``; and so is each further page of it, of whatever size.
@@ -160,6 +160,6 @@ def _png(path: Path, chunks: list[png.Chunk]) -> Scan | None:
         alpha=alpha,
         exif=exif_tags.without_thumbnail(png.exif(chunks)),
         xmp=as_utf8(png.xmp(chunks)),
-        profile=png.profile(chunks),
+        profile=png.profile(chunks) or png.stated_profile(chunks),
         chunks=png.carried(chunks),
     )

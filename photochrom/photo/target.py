@@ -23,7 +23,7 @@ BARE = frozenset({"BMP", "PNM"})
 NAMED = 5
 """Texts of a PNG, and tags of a TIFF, that are named where they are left out."""
 SAMPLED = 1 << 16
-"""Of a larger photograph some pixels are looked at first."""
+"""In a larger photograph a sample of the pixels is looked at first."""
 DEEP = frozenset({"PNG", "TIFF", "AVIF", "PNM"})
 """Formats that are written with more than 8 bits."""
 
@@ -50,7 +50,9 @@ class OutputOptions:
             if value is not None and value not in get_args(known):
                 raise OptionError(f"{name} is '{value}': expected one of {', '.join(get_args(known))}")
         if self.luma == "lossless" and self.format not in (None, "JPEG"):
-            raise OptionError(f"luma is 'lossless', from JPEG to JPEG alone, but format is {self.format}: drop one of them")
+            raise OptionError(
+                f"luma is 'lossless', which is for JPEG to JPEG only, but format is {self.format}: drop one of them"
+            )
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"quality is {self.quality}: expected 1 (smallest file) to 100 (finest)")
         if self.quality is not None and self.luma == "lossless":
@@ -58,7 +60,7 @@ class OutputOptions:
         self.check_fit(self.format)
 
     def check_fit(self, format: Format | None) -> None:
-        """Raise OptionError where a result of a format cannot be as the options ask; none leaves it to the source."""
+        """Raise OptionError where a result of a format cannot be as the options ask; None leaves it to the source."""
         for name in self._foreign(format):
             value, formats = getattr(self, name), TAKEN[name]
             if name == "quality" and format in formats:
@@ -94,7 +96,7 @@ class Target:
     sampling: tuple[int, int] | None = None
     """Rows and columns that share a sample of chroma, as asked for; None follows the source."""
     compression: Compression | None = None
-    """Of a TIFF, as asked for; None follows the source."""
+    """Compression of a TIFF, as asked for; None follows the source."""
     step: int = 1
     """How fine chroma is needed: 2 for planes of half its size, 1 for planes of full size."""
     notes: tuple[str, ...] = ()
@@ -151,7 +153,7 @@ def format_of(photo: Photo, asked: Format | None = None) -> Format | None:
 
 
 def whole_xmp(photo: Photo) -> tuple[bytes | None, bool]:
-    """Put the XMP of a JPEG's segments together; returns it and whether that is all of it."""
+    """Join the XMP of a JPEG's segments; returns it and whether that is all of it."""
     if photo.xmp is None or photo.format != "JPEG":
         return photo.xmp, True
     try:
@@ -197,7 +199,7 @@ def _notes(photo: Photo, format: Format | None, asked: Format | None) -> tuple[s
 
 
 def _has_midtones(photo: Photo) -> bool:
-    """Tell whether a photograph has any luma but black and white, as a scan of 1 bit has not."""
+    """Return whether a photograph has any luma besides black and white, which a scan of 1 bit lacks."""
     if photo.bits > 1 and photo.luma.size > SAMPLED and _has_midtones(replace(photo, luma=photo.luma[::16, ::16])):
         return True
     white = np.iinfo(photo.luma.dtype).max

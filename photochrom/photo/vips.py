@@ -1,4 +1,4 @@
-"""Reach the parts of libvips that Pillow lacks: TIFF of every kind, and 16 bits a channel in color.
+"""Call the parts of libvips that Pillow lacks: TIFF of every kind, and 16 bits a channel in color.
 
 libvips is loaded when a file needs it, not before: that takes longer than reading a small JPEG.
 """
@@ -90,8 +90,8 @@ def convert(rgb: NDArray[np.uint16], *, source: bytes | None = None, target: byt
 
     Args:
         rgb: samples under the first profile.
-        source: the first profile; none is sRGB, and so is a damaged one.
-        target: the second profile; none is sRGB.
+        source: the first profile; None is sRGB, and so is a damaged one.
+        target: the second profile; None is sRGB.
 
     Raises:
         OSError: a profile cannot be applied.
@@ -181,7 +181,7 @@ def _image(samples: NDArray[Any]) -> pyvips.Image:
 
 
 def reason(error: Exception) -> str:
-    """Give the first fault that libvips names, as one line."""
+    """Return the first fault that libvips names, as one line."""
     detail = str(getattr(error, "detail", "")) or str(error)
     lines = [line for line in detail.splitlines() if line.strip()]
     return one_line(ValueError(lines[0] if lines else str(error)))

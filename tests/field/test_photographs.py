@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +12,11 @@ from PIL import Image
 from photochrom.colorizer import file
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import PhotoError
-from photochrom.photo import convert
-from photochrom.photo.codecs import jpeg_segments
+from photochrom.photo import convert, vips
+from photochrom.photo.codecs import jpeg_segments, png
 from photochrom.photo.formats import Format
 from photochrom.photo.metadata import exif, icc, iptc
-from tests.support import odd, testdata, tools
+from tests.support import odd, testdata
 from tests.support.odd import GREY, SCENE, SIZE
 
 GAMMA = testdata.grey_profile(testdata.gamma_curve(1.8))
@@ -156,6 +154,27 @@ def test_a_grey_profile_does_not_apply_to_rgb(kind: str) -> None:
         assert convert.read(testdata.file(GREY, kind, {"icc_profile": GAMMA})).icc == icc.for_color(GAMMA, "L")
 
 
+@pytest.mark.parametrize("picture", ["grey", "color"])
+def test_a_space_that_a_png_states_without_a_profile_gets_one(picture: str) -> None:
+    pixels = {"grey": GREY, "color": SCENE}[picture]
+
+    def found(*chunks: tuple[bytes, bytes]) -> bytes | None:
+        source = convert.read(odd.png_of(list(chunks), [], pixels))
+        back = convert.read(testdata.encode_as(source, *CHROMA, format="TIFF"))
+        assert back.icc == source.icc
+        return source.icc
+
+    gamma = (b"gAMA", struct.pack(">I", 55556))
+    assert found((b"cICP", b"\x0c\x0d\0\1")) == icc.of_primaries(12)
+    assert found(gamma) == icc.of_gamma(1.8)
+    assert testdata.gamma_curve(1.8) in icc.of_gamma(1.8)
+    assert found((b"gAMA", struct.pack(">I", 45455))) is None
+    assert found((b"sRGB", b"\0"), gamma) is None
+    assert found((b"cICP", b"\1\x0d\0\1"), gamma) is None
+    with pytest.raises(PhotoError, match=r"high dynamic range \(PQ\) is not read"):
+        found((b"cICP", b"\x09\x10\0\1"))
+
+
 # 5. Chunks of a PNG behind its pixels
 
 
@@ -177,6 +196,14 @@ def test_exif_of_a_png_is_found_wherever_it_stands(form: str, behind: bool) -> N
     assert (back.getexif()[274], back.getexif()[271]) == (6, "Kodak")
     if form == "eXIf":
         assert back.text["Title"] == "Sea"
+        deep = vips.library().Image.new_from_array(GREY.astype(np.uint16) * 257).copy(interpretation="grey16")
+        packet = odd.XMP.format("<rdf:Description/>").encode()
+        again = convert.read(
+            odd.framed(
+                bytes(deep.pngsave_buffer(bitdepth=16, keep="none")), [*chunks, (b"iTXt", png.XMP + b"\0\0\0\0" + packet)]
+            )
+        )
+        assert (again.bits, again.orientation, again.xmp) == (16, 6, packet)
     else:
         assert source.iptc == records
         assert "Raw profile type exif" not in back.text
@@ -279,6 +306,16 @@ def test_what_is_behind_a_png_is_noted() -> None:
     assert convert.read(plain + plain).notes == ("what follows the picture left out",)
 
 
+def test_what_is_behind_a_webp_or_avif_is_noted() -> None:
+    for kind, behind, said in (
+        ("WEBP", b"PK" * 50, "100 bytes behind it left out"),
+        ("AVIF", odd.box(b"mpvd", b"x" * 50), "the film behind it left out"),
+    ):
+        plain = testdata.file(GREY, kind)
+        assert convert.read(plain).notes == ()
+        assert convert.read(plain + behind).notes == (said,)
+
+
 @pytest.mark.parametrize(
     ("name", "named"), [("a.mpo", "a.jpg"), ("a.HIF", "a.jpg"), ("a.jpc", "a.png"), ("a.j2c", "a.png"), ("a.jif", "a.jif")]
 )
@@ -306,115 +343,3 @@ def test_a_picture_of_black_and_white_only_says_that_it_has_no_room_for_color(ki
     said = "only black and white, which have no room for color"
     assert said in testdata.target(convert.read(content)).notes
     assert said not in testdata.target(convert.read(testdata.file(GREY, "PNG"))).notes
-
-
-# 9. Values out of range, stray bytes, rare sampling, trailers
-
-
-@pytest.mark.parametrize("order", ["little", "big"])
-@pytest.mark.parametrize(
-    ("tag", "value"), [(274, 0), (274, 9), (296, 0), (296, 7), (266, 0), (284, 0), (278, 0), (339, 0), (263, 9)]
-)
-def test_tags_out_of_range_that_do_not_matter_are_set_right(tag: int, value: int, order: str) -> None:
-    content = odd.tagged(testdata.file(GREY, "TIFF", {"dpi": (300, 300)}), **{f"t{tag}": odd.short(value)})
-    if order == "big":
-        content = tools.run("tiffcp", "-B IN OUT", ".tif", testdata.file(GREY, "TIFF", {"dpi": (300, 300)}))
-        content = big_endian(content, tag, value)
-    source = convert.read(content)
-    assert np.array_equal(source.luma, GREY)
-    assert source.orientation == 1
-    out = convert.encode(source, *CHROMA)
-    assert convert.read(out).luma.shape == SIZE
-    assert exif.faults(out) == []
-
-
-def big_endian(content: bytes, tag: int, value: int) -> bytes:
-    """Change a tag of a big-endian TIFF, or put it in the place of another of no importance."""
-    changed = bytearray(content)
-    (start,) = struct.unpack_from(">I", content, 4)
-    (count,) = struct.unpack_from(">H", content, start)
-    places = {struct.unpack_from(">H", content, start + 2 + 12 * each)[0]: start + 2 + 12 * each for each in range(count)}
-    struct.pack_into(">HHIHH", changed, places.get(tag, places[max(places)]), tag, 3, 1, value, 0)
-    return bytes(changed)
-
-
-@pytest.mark.parametrize("options", [{}, {"progressive": True}])
-@pytest.mark.parametrize("stray", [b"\0", b"\0" * 9, b"abc\x12", b"\xff\xff\xff"])
-def test_stray_bytes_between_segments_are_passed_over(stray: bytes, options: dict[str, bool]) -> None:
-    content = testdata.file(SCENE, "JPEG", options)
-    for marker in (b"\xff\xdb", b"\xff\xc4", b"\xff\xda"):
-        place = content.index(marker)
-        source = convert.read(content[:place] + stray + content[place:])
-        assert np.array_equal(source.luma, convert.read(content).luma)
-        assert testdata.target(source).luma == "lossless"
-        assert np.array_equal(convert.read(convert.encode(source, *CHROMA)).luma, source.luma)
-
-
-RARE = {
-    "4:1:0": ((4, 2), (1, 1), (1, 1)),
-    "4 across": ((4, 1), (1, 1), (1, 1)),
-    "4 down": ((1, 4), (1, 1), (1, 1)),
-    "3 across": ((3, 1), (1, 1), (1, 1)),
-    "4:4:4 by twos": ((2, 2), (2, 2), (2, 2)),
-    "4:2:2 by other numbers": ((2, 2), (1, 2), (1, 2)),
-    "unlike each other": ((2, 2), (2, 1), (1, 2)),
-}
-
-
-@pytest.mark.parametrize("kind", RARE)
-def test_rare_samplings_are_read(kind: str) -> None:
-    content = odd.rare(RARE[kind])
-    with Image.open(io.BytesIO(content)) as image:
-        seen = np.asarray(image.convert("YCbCr"))[..., 0].astype(int)
-    source = convert.read(content)
-    assert np.abs(source.luma.astype(int) - seen).max() <= 2
-    assert source.thumbnail is not None
-    assert testdata.target(source).luma == "lossless"
-    assert np.array_equal(convert.read(convert.encode(source, *CHROMA)).luma, source.luma)
-    with pytest.raises(PhotoError, match=r"truncated|damaged"):
-        convert.read(content[: len(content) // 3])
-
-
-@pytest.mark.parametrize(
-    "trailer",
-    [b"a film" * 99, b"\0\0\0\x18ftypmp42" + b"\0" * 12 + np.random.default_rng(0).bytes(999), b"\0" * 300 + b"SEFT" * 40],
-)
-@pytest.mark.parametrize("picture", ["grey", "color", "ink"])
-def test_a_trailer_without_an_end_marker_before_it_is_passed_over(picture: str, trailer: bytes) -> None:
-    pictures = {"grey": Image.fromarray(GREY), "color": Image.fromarray(SCENE), "ink": Image.fromarray(SCENE).convert("CMYK")}
-    content = testdata.file(pictures[picture], "JPEG")
-    whole, cut = content[:-2] + trailer, content[: len(content) * 2 // 3] + trailer
-    assert np.array_equal(convert.read(whole).luma, convert.read(content).luma)
-    if picture != "ink":
-        assert np.array_equal(convert.read(written(whole)).luma, convert.read(content).luma)
-    with pytest.raises(PhotoError, match=r"truncated|damaged"):
-        convert.read(cut)
-
-
-# 11. XMP in other encodings
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-16-le", "utf-32"])
-@pytest.mark.parametrize("kind", ["TIFF", "PNG", "JPEG", "WEBP"])
-def test_xmp_in_any_encoding_is_kept_beside_the_record(
-    kind: Format, encoding: str, colorizer: Colorizer, tmp_path: Path
-) -> None:
-    title = '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:format="Fähre"/>'
-    packet = f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{odd.XMP.format(title)}<?xpacket end="w"?>'.encode(
-        encoding
-    )
-    plain = testdata.file(GREY, kind)
-    if kind == "TIFF":
-        content = odd.tagged(plain, t700=exif.Value(exif.BYTES, packet))
-    elif kind == "JPEG":
-        content = odd.with_segments(plain, (jpeg_segments.APP1, jpeg_segments.XMP + packet))
-    else:
-        content = convert.encode(replace(convert.read(plain), xmp=packet), *CHROMA)
-    (tmp_path / f"a.{kind}").write_bytes(content)
-    assert "Fähre".encode() in (convert.read(content).xmp or b"")
-    out = file.encoded(convert.read(content), colorizer)
-    (tmp_path / "out").write_bytes(out)
-    found = convert.read(out).xmp or b""
-    assert "Fähre".encode() in found
-    assert b"unreadable" not in found
-    assert file.recorded(tmp_path / "out").version

@@ -121,7 +121,8 @@ def test_a_lossy_webp_stays_lossy() -> None:
     source = convert.read(testdata.file(scene, "WEBP", {"quality": 80}))
     assert not source.lossless
     out = recolored(source)
-    assert b"VP8 " in out[:64] or b"VP8 " in out
+    assert b"VP8 " in out
+    assert not convert.read(out).lossless
     assert np.mean(np.abs(testdata.luma(out) - source.luma)) < 2
 
 
@@ -385,21 +386,6 @@ def test_sixteen_bits_of_png_are_read(color_type: int, channels: int) -> None:
     assert (source.alpha is not None) == (channels in (2, 4))
     assert source.alpha is None or (source.alpha == 0x1234).all()
     assert (source.thumbnail is None) == (channels < 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "channels"),
-    [("sharp__tifftag-photoshop.tiff", 3), ("libvips__sample.tif", 3), ("sharp__16-bit-grey-alpha.png", 1)],
-)
-def test_real_files_of_sixteen_bits_keep_every_luma(name: str, channels: int) -> None:
-    source = convert.read(testdata.data("odd", name))
-    assert (source.bits, source.luma.dtype) == (16, np.uint16)
-    assert (source.thumbnail is None) == (channels == 1)
-    assert len(np.unique(source.luma if channels == 3 else source.alpha)) > 256
-    back = convert.read(convert.encode(source, *testdata.chroma(source.luma.shape)))
-    assert np.array_equal(back.luma, source.luma)
-    assert (back.alpha is None) == (source.alpha is None)
-    assert source.alpha is None or np.array_equal(back.alpha, source.alpha)
 
 
 @pytest.mark.parametrize(("mode", "message"), [("F", "32-bit floats"), ("I", "signed|32 bits a channel")])

@@ -79,8 +79,12 @@ def test_an_impossible_orientation_is_none(value: int) -> None:
 
 
 def test_a_directory_that_holds_itself_ends() -> None:
-    loop = b"II*\0" + struct.pack("<IHHHIII", 8, 1, 34665, 4, 1, 8, 0) + b"\0" * 16
-    assert exif.read(loop) is not None
+    entries = struct.pack("<HHIHH", 274, 3, 1, 6, 0) + struct.pack("<HHII", 34665, 4, 1, 8)
+    loop = b"II*\0" + struct.pack("<IH", 8, 2) + entries + b"\0" * 16
+    found, depth = exif.read(loop), 0
+    while 34665 in found:
+        found, depth = found[34665].directory, depth + 1
+    assert (depth, found.keys()) == (2, {274})  # as deep as directories are in files
 
 
 def test_damaged_blocks_give_what_is_left() -> None:

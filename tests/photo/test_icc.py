@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from photochrom.photo.metadata import icc
-from tests.support import testdata
+from tests.support import odd, testdata
 
 RAMP = np.arange(256, dtype=np.uint8)[None]
 
@@ -83,12 +83,11 @@ def test_a_damaged_grey_profile_is_left_out() -> None:
     assert icc.for_color(whole[:128] + struct.pack(">I", 0xFFFFFFFF) + whole[132:140], "L") is None
 
 
-def test_matrix_profiles_are_neutral_and_xyb_is_not() -> None:
+def test_matrix_profiles_are_neutral_and_tables_may_not_be() -> None:
     assert icc.is_neutral(testdata.srgb_profile())
     assert icc.is_neutral(None)
-    with Image.open(testdata.data("odd", "libvips__sample-xyb.jpg")) as image:
-        assert not icc.is_neutral(image.info["icc_profile"])
-        assert icc.for_color(image.info["icc_profile"], "L") is None
+    assert not icc.is_neutral(odd.mapped_profile())
+    assert icc.for_color(odd.mapped_profile(), "RGB") is None
 
 
 def test_ink_without_a_profile() -> None:

@@ -21,7 +21,7 @@ from photochrom.photo import convert, planes, vips
 from photochrom.photo.codecs import jpeg_decode, jpeg_lossless, jpeg_segments
 from photochrom.photo.metadata import icc
 from photochrom.photo.photo import LumaChoice
-from tests.support import testdata
+from tests.support import odd, testdata
 
 PICTURES = {"grey": testdata.grey, "color": testdata.scene}
 KINDS: dict[str, dict[str, Any]] = {
@@ -172,14 +172,14 @@ def test_faults_that_lose_nothing_are_taken() -> None:
         content = testdata.file(paint(200, 300), "JPEG", {"quality": 90})
         place = content.index(jpeg_segments.SCAN) + 2
         place += int.from_bytes(content[place : place + 2])
-        for odd in (
+        for faulty in (
             content[:-2],  # no end marker
             content[:-2] + b"\0" * 40 + jpeg_segments.END,  # padding in the scan
             content + b"a film" * 1000,  # something appended
             content[:2] + b"\xff" + content[2:],  # a fill byte
             content[: place - 2] + b"\0" + content[place - 1 :],  # a wrong end of the spectrum
         ):
-            again = convert.read(recolored(odd))
+            again = convert.read(recolored(faulty))
             assert testdata.target(again).luma == "lossless"
             assert np.array_equal(again.luma, decoded(content))
 
@@ -236,25 +236,17 @@ def test_the_rule_and_what_is_asked() -> None:
         testdata.target(drawn, "JPEG", luma="lossless")
 
 
-def arithmetic(folder: Path) -> bytes:
-    file = folder / "arithmetic.jpg"
-    file.write_bytes(testdata.file(testdata.grey(40, 60), "JPEG"))
-    with jpeglib.version("turbo210"):
-        jpeglib.read_dct(str(file)).write_dct(str(file), flags=["+ARITH_CODE"])
-    assert jpeg_segments.parse(file.read_bytes()).frame == b"\xff\xc9"
-    return file.read_bytes()
-
-
 @pytest.mark.parametrize("kind", ["RGB", "CMYK", "arithmetic", "profile"])
-def test_luma_that_cannot_be_kept(kind: str, tmp_path: Path) -> None:
+def test_luma_that_cannot_be_kept(kind: str) -> None:
     picture = Image.fromarray(testdata.scene(40, 60))
     content = {
         "RGB": lambda: testdata.file(picture, "JPEG", {"keep_rgb": True}),
         "CMYK": lambda: testdata.file(picture.convert("CMYK"), "JPEG"),
-        "arithmetic": lambda: arithmetic(tmp_path),
-        "profile": lambda: testdata.data("odd", "libvips__sample-xyb.jpg").read_bytes(),
+        "arithmetic": (odd.DATA / "arithmetic.jpg").read_bytes,
+        "profile": (odd.DATA / "table-profile.jpg").read_bytes,
     }[kind]()
     source = convert.read(content)
+    assert kind != "arithmetic" or jpeg_segments.parse(content).frame == b"\xff\xc9"
     assert testdata.target(source).luma == "encoded"
     assert testdata.opened(recolored(content)).mode == "RGB"
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG") as caught:

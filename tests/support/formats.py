@@ -17,6 +17,7 @@ from photochrom.errors import PhotochromError
 from photochrom.photo import convert, vips
 from photochrom.photo.metadata import exif
 from photochrom.photo.toning import judge
+from tests.support import odd as small
 from tests.support import rendering, testdata, tools
 from tests.support.tools import exiftool, magick, tiffcp
 
@@ -306,7 +307,7 @@ def outcome(file: Path | bytes, colorizer: Colorizer) -> str:
     except PhotochromError as error:
         return "refused: " + str(error).removeprefix("it: ")
     same = "luma unchanged" if np.array_equal(source.luma, back.luma) else "luma within its own loss"
-    notes = "".join(f"; {note}" for note in source.notes)
+    notes = "".join(f"; {note}" for note in testdata.target(source).notes)
     return f"{source.format}, {source.bits} bits, {judge(source).kind} -> {back.format}; {same}{notes}"
 
 
@@ -324,6 +325,8 @@ def tables(colorizer: Colorizer, odd: Path) -> str:
     lines += [line(color(case, colorizer)) for case in (*CASES, *MORE, *BY_TOOLS)]
     lines += ["", "| made file | outcome |", "|---|---|"]
     lines += [f"| {name} | {outcome(make(), colorizer)} |" for name, make in REFUSED]
+    lines += ["", "| committed file | outcome |", "|---|---|"]
+    lines += [f"| {path.name} | {outcome(path, colorizer)} |" for path in sorted(small.DATA.iterdir())]
     if odd.exists():
         lines += ["", "| real file | outcome |", "|---|---|"]
         lines += [f"| {path.name} | {outcome(path, colorizer)} |" for path in sorted(odd.iterdir()) if path.suffix != ".csv"]

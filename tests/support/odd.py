@@ -1,9 +1,14 @@
-"""Make photographs as cameras, scanners and converters write them, with what other photographs do not have."""
+"""Make photographs as cameras, scanners and converters write them, with what other photographs do not have.
+
+``python -m tests.support.odd`` writes those that are committed in ``tests/data``.
+"""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,7 +18,7 @@ from PIL import Image
 from photochrom.photo import vips
 from photochrom.photo.codecs import jpeg_segments, png
 from photochrom.photo.metadata import exif
-from tests.support import testdata
+from tests.support import testdata, tools
 
 SIZE = (48, 64)
 GREY, SCENE = testdata.grey(*SIZE), testdata.scene(*SIZE)
@@ -58,12 +63,16 @@ def samples_tiff(samples: NDArray[Any], meaning: str, **tags: exif.Value) -> byt
 
 def png_of(chunks: list[tuple[bytes, bytes]], behind: list[tuple[bytes, bytes]], picture: NDArray[Any] = GREY) -> bytes:
     """Write a PNG with chunks before and behind its pixels."""
-    plain = png.splice(testdata.file(picture, "PNG"), chunks)
+    return framed(png.splice(testdata.file(picture, "PNG"), chunks), behind)
+
+
+def framed(plain: bytes, behind: list[tuple[bytes, bytes]]) -> bytes:
+    """Put chunks behind the pixels of a PNG."""
     end = plain.rindex(b"IEND") - 4
-    framed = b"".join(
+    more = b"".join(
         struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in behind
     )
-    return plain[:end] + framed + plain[end:]
+    return plain[:end] + more + plain[end:]
 
 
 def box(kind: bytes, body: bytes) -> bytes:
@@ -130,3 +139,82 @@ def mapped_profile() -> bytes:
     head = struct.pack(">I4x4B4s4s4s12x4s", offset + len(data), 2, 16, 0, 0, b"scnr", b"RGB ", b"Lab ", b"acsp")
     head = (head.ljust(68, b"\0") + white[8:]).ljust(128, b"\0")
     return head + struct.pack(">I", len(parts)) + entries + data
+
+
+def twelve_bits() -> bytes:
+    """Write a grey JPEG of 12 bits a sample, of flat blocks of 8 x 8: an extended sequential one, coded by hand (T.81, F.1.2)."""
+    levels = np.linspace(-1900, 1900, 6, dtype=int).reshape(2, 3)
+    bits, before = "", 0
+    for level in levels.ravel():
+        step, before = int(level) - before, int(level)  # of DC, whose quantization step is 8, so that a level is a sample's
+        size = abs(step).bit_length()
+        bits += f"{size:04b}" + (f"{step if step > 0 else step + (1 << size) - 1:0{size}b}" if size else "") + "0"
+    bits += "1" * (-len(bits) % 8)
+    coded = int(bits, 2).to_bytes(len(bits) // 8).replace(b"\xff", b"\xff\0")
+    dc = b"\0" + bytes([0, 0, 0, 15] + [0] * 12) + bytes(range(15))
+    ac = b"\x10" + bytes([1] + [0] * 15) + b"\0"
+    frame = b"\x0c" + (16).to_bytes(2) + (24).to_bytes(2) + b"\1\1\x11\0"
+    segments = [(b"\xff\xdb", b"\0" + b"\x08" * 64), (b"\xff\xc1", frame), (b"\xff\xc4", dc), (b"\xff\xc4", ac)]
+    return b"\xff\xd8" + jpeg_segments.lay_out([*segments, (jpeg_segments.SCAN, b"\1\1\0\0\x3f\0")]) + coded + b"\xff\xd9"
+
+
+def arithmetic() -> bytes:
+    """Write a JPEG that is coded by arithmetic."""
+    import jpeglib
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "a.jpg")
+        path.write_bytes(testdata.file(GREY, "JPEG"))
+        with jpeglib.version("turbo210"):
+            jpeglib.read_dct(str(path)).write_dct(str(path), flags=["+ARITH_CODE"])
+        return path.read_bytes()
+
+
+def bright() -> bytes:
+    """Write an AVIF whose box of color says Rec. 2020 and PQ."""
+    content = testdata.file(SCENE, "AVIF")
+    place = content.index(b"colrnclx") + 8
+    return content[:place] + struct.pack(">HHH", 9, 16, 9) + content[place + 6 :]
+
+
+def gain_map() -> bytes:
+    """Write an Ultra HDR JPEG: XMP that describes a gain map, and the map behind the picture."""
+    text = "xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' hdrgm:Version='1.0' xmlns:dc='http://purl.org/dc/elements/1.1/' dc:format='kept'"
+    packet = jpeg_segments.XMP + XMP.format(f"<rdf:Description {text}/>").encode()
+    return with_segments(testdata.file(GREY, "JPEG"), (jpeg_segments.APP1, packet)) + testdata.file(
+        GREY[::4, ::4].copy(), "JPEG"
+    )
+
+
+def stereo() -> bytes:
+    return testdata.file(GREY, "MPO", {"save_all": True, "append_images": [Image.fromarray(GREY[:, ::-1].copy())]})
+
+
+DATA = Path(__file__).parents[1] / "data"
+"""The folder of the committed files."""
+PNG_DEEP = np.dstack([GREY, np.full_like(GREY, 200)]).astype(np.uint16) * 257 + 3
+FILES = {
+    "adobe-cmyk.jpg": lambda: testdata.file(Image.fromarray(SCENE).convert("CMYK"), "JPEG"),
+    "arithmetic.jpg": arithmetic,
+    "gain-map.jpg": gain_map,
+    "gamma-1.8.jp2": lambda: jp2(GREY, header=box(b"colr", b"\2\0\0" + testdata.grey_profile(testdata.gamma_curve(1.8)))),
+    "main-of-heic.heic": tools.magick("-quality 60", ".heic", lambda: testdata.file(SCENE, "PNG")),
+    "raw.dng": lambda: raw(dng=True),
+    "sixteen-bits-alpha.png": lambda: bytes(
+        vips.library().Image.new_from_array(PNG_DEEP).copy(interpretation="grey16").pngsave_buffer(bitdepth=16)
+    ),
+    "spot.tif": lambda: samples_tiff(np.dstack([SCENE, GREY, GREY])[::2, ::2].copy(), "cmyk", t338=short(0)),
+    "stereo.mpo": stereo,
+    "table-profile.jpg": lambda: testdata.file(SCENE, "JPEG", {"keep_rgb": True, "icc_profile": mapped_profile()}),
+    "ten-bits.avif": lambda: vips.avif(SCENE.astype(np.uint16) * 257, bits=10, quality=60, subsampled=False, carried={}),
+    "twelve-bits.jpg": twelve_bits,
+    "very-bright.avif": bright,
+}
+"""What makes each of the committed files, which stand for kinds that not every library writes."""
+
+
+if __name__ == "__main__":
+    DATA.mkdir(exist_ok=True)
+    for name, make in FILES.items():
+        (DATA / name).write_bytes(make())
+        print(name, (DATA / name).stat().st_size)

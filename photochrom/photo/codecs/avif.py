@@ -23,8 +23,6 @@ from photochrom.photo.planes import upright
 
 HEADER_BYTES = 1 << 16
 """The properties of a still picture lie before its pixels."""
-BRIGHT = {16: "PQ", 18: "HLG"}
-"""Transfer characteristics of high dynamic range (ITU-T H.273, table 3)."""
 
 GAIN_MAP = b"tmap"
 """The type of an item that makes the main picture brighter (ISO 21496-1)."""
@@ -61,8 +59,8 @@ def coding(data: bytes) -> Coding:
     place = head.find(b"colrnclx") + 8
     if 8 <= place <= len(head) - 4:
         primaries, transfer = struct.unpack_from(">HH", head, place)
-        if transfer in BRIGHT:
-            raise PhotoError(f"high dynamic range ({BRIGHT[transfer]}) is not read; give the photograph as sRGB first")
+        if transfer in icc.BRIGHT:
+            raise PhotoError(f"high dynamic range ({icc.BRIGHT[transfer]}) is not read; give the photograph as sRGB first")
     return Coding(bits, sampling, bool(mono), primaries)
 
 
@@ -88,7 +86,7 @@ def read(data: bytes, max_pixels: int) -> Photo:
         else:
             photo = pillow.from_image(_grey(image) if found.mono else image, exif=exif)
     profile = photo.icc or icc.of_primaries(found.primaries)
-    notes = ("its gain map left out",) if GAIN_MAP in data[:HEADER_BYTES] else ()
+    notes = _beside(data)
     photo = replace(photo, format="AVIF", bits=found.bits, icc=profile, lossless=False, notes=notes)
     return replace(photo, avif_sampling=found.sampling)
 
@@ -124,7 +122,8 @@ def read_heic(data: bytes, max_pixels: int) -> Photo:
         photo = pillow.described(image, *pillow.deep(samples, grey, image.info["icc_profile"]), mode=grey, exif=exif)
     profile = photo.icc or icc.of_primaries(found.primaries)
     notes: tuple[str, ...] = (f"the main of {len(file)} pictures",) if len(file) > 1 else ()
-    if GAIN_MAP in data[:HEADER_BYTES] or any("gainmap" in name.lower() for name in file.info.get("aux") or {}):
+    notes += _beside(data)
+    if any("gainmap" in name.lower() for name in file.info.get("aux") or {}):
         notes += ("its gain map left out",)
     if file.info.get("depth_images"):
         notes += ("its depth map left out",)
@@ -148,6 +147,20 @@ def write_deep(photo: Photo, samples: Plane, exif: bytes | None, *, quality: int
     blocks = {name: block for name, block in carried.items() if block}
     bits = 10 if photo.bits == 10 else 12
     return vips.avif(turned, bits=bits, quality=quality, subsampled=photo.avif_sampling != (1, 1), carried=blocks)
+
+
+def _beside(data: bytes) -> tuple[str, ...]:
+    """Return what of a file is not read: a gain map, and the film of a motion photograph in a box of its own."""
+    notes: tuple[str, ...] = ("its gain map left out",) if GAIN_MAP in data[:HEADER_BYTES] else ()
+    position = 0
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if kind == b"mpvd":
+            return (*notes, "the film behind it left out")
+        if length == 1 and position + 16 <= len(data):
+            (length,) = struct.unpack_from(">Q", data, position + 8)
+        position += length if length >= 8 else len(data)
+    return notes
 
 
 def _grey(image: Image.Image) -> Image.Image:

@@ -33,7 +33,7 @@ def read(data: bytes, max_pixels: int) -> Photo:
     """
     data, header = jpeg_decode.in_order(data, jpeg_segments.parse(data))
     if header.bits > 8:
-        raise PhotoError(f"{header.bits} bits a channel, of which 8 at most are read; convert it to 8 bits first")
+        raise PhotoError(f"{header.bits} bits a channel: at most 8 are read; convert it to 8 bits first")
     refuse_large(header.width, header.height, max_pixels=max_pixels)
     carried = jpeg_segments.carried(header.segments)
     space = jpeg_decode.color_space(data, header)
@@ -107,7 +107,7 @@ def encode(
 
 
 def _beside(data: bytes, header: jpeg_segments.Header) -> tuple[str, ...]:
-    """Say what of the file is not read: further pictures, a gain map, a film, or anything else behind the picture."""
+    """Return what of the file is not read: further pictures, a gain map, a film, or anything else behind the picture."""
     texts = [body for kind, body in header.segments if kind in (jpeg_segments.APP1, jpeg_segments.APP2)]
     index = next((body[4:] for body in texts if body.startswith(b"MPF\0")), b"")
     (pictures,) = exif.numbers(exif.read(index), PICTURES)[:1] or (1,)
@@ -126,6 +126,6 @@ def _beside(data: bytes, header: jpeg_segments.Header) -> tuple[str, ...]:
 
 
 def _sampling(header: jpeg_segments.Header) -> tuple[int, int]:
-    """Tell how many rows and columns of a YCbCr file share a sample of chroma; 4 count as 2."""
+    """Return how many rows and columns of a YCbCr file share a sample of chroma; 4 count as 2."""
     across, down = (min(max(luma // max(chroma, 1), 1), 2) for luma, chroma in zip(*header.sampling[:2], strict=True))
     return down, across

@@ -48,7 +48,7 @@ def read(data: bytes, max_pixels: int) -> Photo:
         else:
             image.load()
             if image.mode != "I;16":
-                got = f"{bits} bits a channel in color, of which 8 at most are read"
+                got = f"{bits} bits a channel in color: at most 8 are read"
                 raise PhotoError(f"{got}; convert it to a 16-bit TIFF first")
             samples = np.array(image)
             white = max((1 << bits) - 1, int(samples.max(initial=0)))  # Pillow may have widened the samples already
@@ -65,7 +65,7 @@ def read(data: bytes, max_pixels: int) -> Photo:
 
 
 def _boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-    """Go through the boxes of a file, and those inside its header; coded samples are left out of their box."""
+    """Iterate over the boxes of a file, and those inside its header; coded samples are left out of their box."""
     end = len(data) if end is None else end
     while start + 8 <= end:
         length, kind = struct.unpack_from(">I4s", data, start)

@@ -44,7 +44,7 @@ ZEROS = 8
 
 
 def color_space(data: bytes, header: Header) -> str:
-    """Name how the samples are coded: ``Gray``, ``YCbCr``, ``RGB``, ``CMYK`` or ``YCCK``.
+    """Return how the samples are coded: ``Gray``, ``YCbCr``, ``RGB``, ``CMYK`` or ``YCCK``.
 
     Raises:
         PhotoError: the decoder does not take the file.
@@ -90,7 +90,7 @@ def decode(data: bytes, colorspace: str, *, header: Header) -> tuple[Bytes, byte
 
 
 def in_order(data: bytes, header: Header) -> tuple[bytes, Header]:
-    """Take out what stands between the segments of a header, which decoders skip; what a table lacks then, they notice."""
+    """Remove what stands between the segments of a header, which decoders skip; what a table lacks then, they notice."""
     plain = START + lay_out(header.segments)
     if header.scan <= len(plain):
         return data, header
@@ -126,14 +126,14 @@ def behind(data: bytes, header: Header) -> bytes:
 
 
 def _ended(data: bytes, colorspace: str, header: Header) -> bytes | None:
-    """Give a baseline file an end marker where none follows its samples, at the end of the data or before a trailer.
+    """Add an end marker to a baseline file that has none behind its samples: at its end, or before a trailer.
 
     Returns:
         None where that does not make a file without a fault, as when it was cut.
     """
     coded = header.scan + 2 + int.from_bytes(data[header.scan + 2 : header.scan + 4])
-    alone = data[header.scan + 4 : header.scan + 5] == bytes([len(header.components)])
-    marker = MARKER.search(data, coded) if alone else None
+    single = data[header.scan + 4 : header.scan + 5] == bytes([len(header.components)])
+    marker = MARKER.search(data, coded) if single else None
     whole = data[: marker.start() if marker else len(data)]
     for attempt in range(4):
         try:
@@ -153,7 +153,7 @@ def _ended(data: bytes, colorspace: str, header: Header) -> bytes | None:
 
 
 def _uncoded(part: bytes) -> bool:
-    """Tell bytes that are no coded samples: text, or with many zeros."""
+    """Return whether bytes are plainly no coded samples: text, or with many zeros."""
     return part.count(0) * ZEROS > len(part) or all(byte < 127 for byte in part)
 
 
@@ -178,7 +178,7 @@ def _decode(data: bytes, colorspace: str) -> Bytes:
 
 
 def _color_space(header: Header) -> str:
-    """Tell the color space as libjpeg does: by the segments of JFIF and Adobe, or else by the names of the components."""
+    """Return the color space as libjpeg does: by the segments of JFIF and Adobe, or else by the names of the components."""
     if len(header.components) == 1:
         return "Gray"
     adobe = next(

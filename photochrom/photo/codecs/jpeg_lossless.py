@@ -1,9 +1,9 @@
 """Lay new chroma beside the coded luma of a JPEG file, whose quantized coefficients stay as they are, all of them.
 
-A scan that holds one component alone runs through its blocks row by row, whatever the sampling factors (ITU-T T.81, A.2.2),
+A scan that holds only one component runs through its blocks row by row, whatever the sampling factors (ITU-T T.81, A.2.2),
 and a picture may consist of such scans. So where luma has its scans to itself, as in every grey file, its entropy-coded data
 are copied byte for byte, and Cb and Cr follow in scans of their own. Where luma shares its scans with chroma, jpeglib reads the
-coefficients and codes those of luma anew, as a grey file, which is then treated alike.
+coefficients and codes those of luma again, as a grey file, which is then treated alike.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Component:
     table: tuple[int, ...]
     """Its 64 quantization steps, in zigzag order."""
     scans: bytes
-    """Huffman tables, restart intervals, and scans that hold it alone."""
+    """Huffman tables, restart intervals, and scans that hold only it."""
 
 
 @final
@@ -58,17 +58,17 @@ class Coded:
 
     @cached_property
     def own(self) -> Component | None:
-        """Luma as the file has it; none where it shares scans with chroma."""
+        """Luma as the file has it; None where it shares scans with chroma."""
         return _component(self.data, jpeg_segments.parse(self.data), becomes=1)
 
     def begin(self) -> None:
-        """Begin to code luma anew, if it must be, in a thread of its own: that takes longer than finding colors for it."""
+        """Begin to code luma again, if it must be, in a thread of its own: that takes longer than finding colors for it."""
         if self.own is None and self._recoded is None:
             self._recoded = Future()
             Thread(target=self._recode, args=(self._recoded,), daemon=True).start()
 
     def luma(self) -> Component:
-        """Give luma, with its scans to itself.
+        """Return luma, with its scans to itself.
 
         Raises:
             PhotoError: the coefficients cannot be read.
@@ -88,7 +88,7 @@ class Coded:
 
 
 def obstacle(header: jpeg_segments.Header, space: str) -> str | None:
-    """Say why the coded luma of a file cannot be kept; none where it can.
+    """Return why the coded luma of a file cannot be kept; None where it can.
 
     Args:
         header: what ``jpeg.parse`` found.
@@ -141,7 +141,7 @@ def encode(coded: Coded, cb: Bytes, cr: Bytes, *, segments: list[jpeg_segments.S
 
 
 def _component(data: bytes, header: jpeg_segments.Header, *, becomes: int) -> Component | None:
-    """Take the first component out, under another name; none where it shares a scan."""
+    """Extract the first component, under another name; None where it shares a scan."""
     parts: list[bytes] = []
     used, ours = 0, False
     for marker, payload in _pieces(data):
@@ -164,7 +164,7 @@ def _recoded(data: bytes, header: jpeg_segments.Header) -> Component:
     from tempfile import TemporaryDirectory  # not before it is needed: most photographs do without, and it takes its time
 
     jpeglib = _jpeglib()
-    # The library takes files alone, and keeps what metadata they have in global memory, without need: it is left out.
+    # The library takes only files, and keeps what metadata they have in global memory, without need: it is left out.
     bare = [jpeg_segments.START]
     for marker, payload in _pieces(data):
         if marker == CODED:
@@ -215,7 +215,7 @@ def _coded(plane: Bytes, steps: list[int], options: dict[str, bool], *, becomes:
 
 
 def _pieces(data: bytes) -> Iterator[jpeg_segments.Segment]:
-    """Go through a file up to its end marker: each marker with its payload; the coded data of a scan follow as ``CODED``."""
+    """Iterate over a file up to its end marker: each marker with its payload; the coded data of a scan follow as ``CODED``."""
     position = 2
     while found := jpeg_decode.MARKER.search(data, position):
         position = found.end()
@@ -236,7 +236,7 @@ def _pieces(data: bytes) -> Iterator[jpeg_segments.Segment]:
 
 
 def _spectrum(payload: bytes, frame: bytes) -> bytes:
-    """Give which coefficients a scan holds; a sequential one has them all, though some cameras say otherwise."""
+    """Return which coefficients a scan holds; a sequential one has them all, though some cameras say otherwise."""
     return b"\x00\x3f\x00" if frame in SEQUENTIAL else payload[-3:]
 
 
@@ -246,7 +246,7 @@ def _quantization(number: int, table: tuple[int, ...]) -> bytes:
 
 
 def _file() -> io.BytesIO:
-    """Make a file in memory for Pillow, which by its name loads the module of JPEG alone."""
+    """Make a file in memory for Pillow, which by its name loads the module of JPEG only."""
     buffer = io.BytesIO()
     buffer.name = "picture.jpg"
     return buffer
@@ -254,7 +254,7 @@ def _file() -> io.BytesIO:
 
 @cache
 def _chroma_steps(quality: int) -> list[int]:
-    """Ask Pillow for the encoder's steps for chroma, row by row."""
+    """Return, as Pillow states them, the encoder's steps for chroma, row by row."""
     buffer = _file()
     Image.new("RGB", (8, 8)).save(buffer, quality=quality)
     buffer.seek(0)

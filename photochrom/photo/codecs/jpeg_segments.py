@@ -1,6 +1,6 @@
 """Read and write JPEG as marker segments and planes, so that no RGB picture is ever made.
 
-A JPEG file stores luma as a plane of its own: it is decoded alone, and encoded again beside two half-size planes of chroma.
+A JPEG file stores luma as a plane of its own: it is decoded by itself, and encoded again beside two half-size planes of chroma.
 What else the file carries lies in marker segments before the first scan (ITU-T T.81, annex B); they travel as bytes.
 """
 
@@ -33,7 +33,7 @@ DEAD_LINKS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""What XMP says of a gain map or a film behind the picture, neither of which is written again."""
+"""What XMP says of a gain map or a film behind the picture: neither is written again."""
 
 FRAMES = frozenset(bytes([0xFF, low]) for low in range(0xC0, 0xD0)) - {b"\xff\xc4", b"\xff\xc8", b"\xff\xcc"}
 PROGRESSIVE = frozenset({b"\xff\xc2", b"\xff\xc6", b"\xff\xca", b"\xff\xce"})
@@ -91,7 +91,7 @@ class Carried:
     icc: bytes | None
     dpi: tuple[float, float] | None
     extras: tuple[Segment, ...]
-    """Density, extended XMP, Photoshop's IPTC block and comments, for another JPEG alone."""
+    """Density, extended XMP, Photoshop's IPTC block and comments, for another JPEG only."""
 
 
 def parse(data: bytes) -> Header:
@@ -178,12 +178,12 @@ def build(carried: Carried) -> list[Segment]:
 
 
 def lay_out(segments: Iterable[Segment]) -> bytes:
-    """Give segments as they lie in a file."""
+    """Return segments as they lie in a file."""
     return b"".join(part for marker, payload in segments for part in (marker, (len(payload) + 2).to_bytes(2), payload))
 
 
 def with_jfif(segments: list[Segment]) -> list[Segment]:
-    """Put JFIF's segment first where there is none: without it a decoder could take the samples for RGB."""
+    """Insert JFIF's segment first where there is none: without it a decoder could take the samples for RGB."""
     first = segments[:1] and segments[0][0] == APP0
     return segments if first else [(APP0, JFIF + b"\x01\x01\0\0\x01\0\x01\0\0"), *segments]
 
@@ -208,13 +208,13 @@ def quality_of(table: tuple[int, ...]) -> int:
 
 
 def fine_as(table: tuple[int, ...]) -> int:
-    """Give the lowest quality, 75 at least, at which none of the encoder's 64 steps for luma is coarser than the table's."""
+    """Return the lowest quality, 75 at least, at which none of the encoder's 64 steps for luma is coarser than the table's."""
     fine = (quality for quality in range(LOWEST_QUALITY, 100) if all(map(int.__le__, _luma_table(quality), table)))
     return next(fine, 100)
 
 
 def shared(size: tuple[int, ...], full: tuple[int, ...]) -> tuple[int, int]:
-    """Tell how many rows and columns, 1 or 2, share a sample in a plane of a size; 2 where a side of 1 leaves it open."""
+    """Return how many rows and columns, 1 or 2, share a sample in a plane of a size; 2 where a side of 1 leaves it open."""
     down, across = (1 if part == whole > 1 else 2 for part, whole in zip(size, full, strict=True))
     return down, across
 

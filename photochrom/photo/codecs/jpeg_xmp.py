@@ -31,7 +31,7 @@ def split(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> tuple[bytes, t
         given back as it is.
 
     Raises:
-        OutputError: it cannot be parsed, or its last description alone is too large.
+        OutputError: it cannot be parsed, or its last description by itself is too large.
     """
     limit = jpeg_segments.PAYLOAD - len(jpeg_segments.XMP)
     if len(xmp) <= limit:
@@ -61,7 +61,7 @@ def split(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> tuple[bytes, t
 
 
 def joined(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> bytes:
-    """Put a packet that was split together again, for a format whose packets have any size.
+    """Join a packet that was split, for a format whose packets have any size.
 
     Args:
         xmp: the packet; one that names no other part is given back as it is.
@@ -77,7 +77,7 @@ def joined(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> bytes:
 
 
 def _parts(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> tuple[list[Any], list[Any]]:
-    """Parse the descriptions of a packet, of which none names another part any more, and those of its other part.
+    """Parse the descriptions of a packet, without the names of its other part, and the descriptions of that part.
 
     Raises:
         ValueError: one of the two cannot be parsed, or the other part is missing or damaged.
@@ -95,7 +95,7 @@ def _parts(xmp: bytes, extras: Sequence[jpeg_segments.Segment]) -> tuple[list[An
 
 
 def _whole(extras: Sequence[jpeg_segments.Segment], digest: str) -> bytes:
-    """Put the parts of an extended packet together; raises ValueError where one is missing."""
+    """Join the parts of an extended packet; raises ValueError where one is missing."""
     head = jpeg_segments.EXTENDED_XMP + digest.encode()
     parts = sorted((payload[HEAD - 4 : HEAD], payload[HEAD:]) for _, payload in extras if payload.startswith(head))
     whole = b"".join(part for _, part in parts)

@@ -45,21 +45,26 @@ def read_png(data: bytes, max_pixels: int) -> Photo:
         PhotoError: it is animated, or too large.
         OSError, ValueError: it is damaged.
     """
+    data, damaged = png.sound(data)
     chunks = png.parse(data)
+    stated = png.stated_profile(chunks)
     if any(kind == b"acTL" for kind, _ in chunks):
         raise PhotoError("an animated PNG; give its frames one by one")
     exif = png.exif(chunks)
     with opened(data, "PNG", max_pixels=max_pixels) as image:
         if (bits := png.bits(chunks)) == 16:
-            image.load()  # what stands behind the pixels is read with them
+            image.info.setdefault("xmp", png.readable_xmp(chunks))  # Pillow has not read what stands behind the pixels
             profile = image.info.get("icc_profile") or None
             samples, _ = vips.load(data, "png", max_pixels=max_pixels)
             mode = "L" if samples.shape[2] < 3 else "RGB"
             photo = described(image, *deep(samples, mode, profile), mode=mode, exif=exif)
         else:
             photo = from_image(image, exif=exif)
-    notes = ("what follows the picture left out",) if png.behind(data) else ()
-    return replace(photo, format="PNG", bits=bits, extras=png.carried(chunks), iptc=png.iptc(chunks), notes=notes)
+    notes: tuple[str, ...] = (f"damaged parts ({', '.join(damaged)}) left out",) if damaged else ()
+    notes += ("what follows the picture left out",) if png.behind(data) else ()
+    return replace(
+        photo, format="PNG", bits=bits, extras=png.carried(chunks), iptc=png.iptc(chunks), icc=photo.icc or stated, notes=notes
+    )
 
 
 def read_webp(data: bytes, max_pixels: int) -> Photo:
@@ -73,11 +78,13 @@ def read_webp(data: bytes, max_pixels: int) -> Photo:
         if getattr(image, "n_frames", 1) > 1:
             raise PhotoError("an animated WebP; give its frames one by one")
         photo = from_image(image, exif=image.info.get("exif"))
-    return replace(photo, format="WEBP", lossless=_lossless_webp(data))
+    behind = data[8 + int.from_bytes(data[4:8], "little") :].strip(b"\0")
+    notes = (f"{len(behind):,} bytes behind it left out",) if behind else ()
+    return replace(photo, format="WEBP", lossless=_lossless_webp(data), notes=notes)
 
 
 def _lossless_webp(data: bytes) -> bool:
-    """Tell whether one of the chunks of a WebP file holds a lossless picture (RFC 9649, section 2.6)."""
+    """Return whether one of the chunks of a WebP file holds a lossless picture (RFC 9649, section 2.6)."""
     position = 12
     while position + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, position)
@@ -171,7 +178,7 @@ def write_pnm(rgb: NDArray[Any]) -> bytes:
 
 
 def deep(samples: Plane, mode: str, profile: bytes | None) -> tuple[Plane, Plane | None, Bytes | None]:
-    """Take ``(H, W, C)`` uint16 samples apart; ink and Lab, and RGB whose equal samples are not grey, go to sRGB first.
+    """Split ``(H, W, C)`` uint16 samples into planes; ink and Lab, and RGB whose equal samples are not grey, go to sRGB first.
 
     Raises:
         OSError: the conversion fails.
@@ -228,7 +235,7 @@ def _header(file: IO[bytes], kind: Kind) -> Image.Image:
 
 
 def from_image(image: Image.Image, *, exif: bytes | None) -> Photo:
-    """Take a Pillow image of 8 bits a channel as a photograph of no format.
+    """Convert a Pillow image of 8 bits a channel to a photograph of no format.
 
     Raises:
         PhotoError: the image has more bits, or no pixels.
@@ -240,7 +247,7 @@ def from_image(image: Image.Image, *, exif: bytes | None) -> Photo:
 def described(
     image: Image.Image, luma: Plane, alpha: Plane | None, thumbnail: Bytes | None, *, mode: str, exif: bytes | None
 ) -> Photo:
-    """Put planes together with what a Pillow image carries; the mode says whether its profile still fits."""
+    """Combine planes with what a Pillow image carries; the mode says whether its profile still fits."""
     exif = exif.removeprefix(jpeg_segments.EXIF) if exif else None
     dpi = tuple(float(value) for value in image.info.get("dpi", ()))
     return Photo(

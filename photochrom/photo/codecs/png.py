@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
+from photochrom.photo.metadata import icc
 from photochrom.photo.metadata import iptc as iptc_records
 
 Chunk = tuple[bytes, bytes]
@@ -22,6 +23,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP = b"XML:com.adobe.xmp\0"
 RAW = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 """Beginnings of texts that hold an EXIF block, which is written as a chunk of its own."""
+SRGB_GAMMA, GAMMA_STEP = 45455, 1000
+"""What gAMA says of sRGB, in steps of 1 / 100,000; values as near as the second count as the same."""
 LONGEST = 1 << 24
 """Most bytes of a compressed block besides pixels."""
 TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
@@ -58,7 +61,7 @@ def carried(chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
 
 
 def texts(chunks: Iterable[Chunk]) -> list[str]:
-    """Name the texts among chunks, each by its keyword, such as Author, once and in their order."""
+    """List the texts among chunks, each by its keyword, such as Author, once and in their order."""
     found = (data.partition(b"\0")[0].decode("latin-1") for kind, data in chunks if kind in TEXTS)
     return list(dict.fromkeys("".join(filter(str.isprintable, name)) for name in found))
 
@@ -77,6 +80,27 @@ def build(
     if xmp:
         chunks.append((b"iTXt", XMP + b"\0\0\0\0" + xmp))
     return chunks
+
+
+def sound(data: bytes) -> tuple[bytes, list[str]]:
+    """Remove damaged chunks that no pixel depends on, as other decoders do.
+
+    Returns:
+        The file, as it is where no such chunk is damaged; and the types of those taken out.
+    """
+    position, kept, damaged = len(SIGNATURE), 0, list[str]()
+    parts: list[bytes] = []
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if kind[0] & 32 and end <= len(data):  # no pixel depends on it
+            right = zlib.crc32(data[position + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])
+            if not right or (kind == b"pHYs" and length != 9):
+                damaged.append(kind.decode("latin-1"))
+                parts.append(data[kept:position])
+                kept = end
+        position = end
+    return (b"".join([*parts, data[kept:]]), damaged) if damaged else (data, [])
 
 
 def behind(data: bytes) -> bytes:
@@ -105,7 +129,7 @@ def iptc(chunks: Iterable[Chunk]) -> bytes | None:
 
 
 def _raw_profile(chunks: Iterable[Chunk], name: bytes) -> bytes | None:
-    """Read a block that ImageMagick wrote as hexadecimal text; none where it is missing or damaged."""
+    """Read a block that ImageMagick wrote as hexadecimal text; None where it is missing or damaged."""
     keyword = b"Raw profile type " + name + b"\0"
     for kind, data in chunks:
         if kind in (b"tEXt", b"zTXt") and data.startswith(keyword):
@@ -117,6 +141,28 @@ def _raw_profile(chunks: Iterable[Chunk], name: bytes) -> bytes | None:
     return None
 
 
+def stated_profile(chunks: Iterable[Chunk]) -> bytes | None:
+    """Make a profile of what the chunks cICP and gAMA say of the color space; None for sRGB, or where a profile is embedded.
+
+    Raises:
+        PhotoError: the picture has a high dynamic range.
+    """
+    found = dict(reversed([*chunks]))
+    primaries, transfer = (*found.get(b"cICP", b"")[:2], 0, 0)[:2]
+    if transfer in icc.BRIGHT:
+        raise PhotoError(f"high dynamic range ({icc.BRIGHT[transfer]}) is not read; give the photograph as sRGB first")
+    if b"iCCP" in found:
+        return None
+    if b"cICP" in found:
+        return icc.of_primaries(primaries)
+    gamma = int.from_bytes(found.get(b"gAMA", b"")[:4])
+    return (
+        None
+        if b"sRGB" in found or abs(gamma - SRGB_GAMMA) < GAMMA_STEP or not 0 < gamma < 10**6
+        else icc.of_gamma(10**5 / gamma)
+    )
+
+
 def xmp(chunks: Iterable[Chunk]) -> bytes | None:
     """Find the XMP packet; raises zlib.error or ValueError where it is damaged, or larger than ``LONGEST``."""
     for kind, data in chunks:
@@ -126,6 +172,14 @@ def xmp(chunks: Iterable[Chunk]) -> bytes | None:
     return None
 
 
+def readable_xmp(chunks: Iterable[Chunk]) -> bytes | None:
+    """Find the XMP packet, unless it is damaged."""
+    try:
+        return xmp(chunks)
+    except (ValueError, IndexError, zlib.error):
+        return None
+
+
 def profile(chunks: Iterable[Chunk]) -> bytes | None:
     """Find the ICC profile; raises zlib.error or ValueError where it is damaged, or larger than ``LONGEST``."""
     data = next((data for kind, data in chunks if kind == b"iCCP"), None)
@@ -133,7 +187,7 @@ def profile(chunks: Iterable[Chunk]) -> bytes | None:
 
 
 def header(width: int, height: int, *, bits: int, channels: int) -> bytes:
-    """Give the data of IHDR for RGB, or RGB and alpha."""
+    """Return the data of IHDR for RGB, or RGB and alpha."""
     return struct.pack(">IIBBBBB", width, height, bits, {3: 2, 4: 6}[channels], 0, 0, 0)
 
 
@@ -176,7 +230,7 @@ def write(rgb: NDArray[np.uint16]) -> bytes:
 
 
 def splice(data: bytes, chunks: Iterable[Chunk]) -> bytes:
-    """Put chunks behind the header of a PNG."""
+    """Insert chunks behind the header of a PNG."""
     header = len(SIGNATURE) + 25
     return b"".join([data[:header], _framed(chunks), data[header:]])
 

@@ -93,7 +93,7 @@ def _page(data: bytes, index: int, directory: exif_tags.Directory, *, max_pixels
     if SIGNED in kinds and _number(directory, exif_tags.PHOTOMETRIC) != LAB:
         raise PhotoError("a TIFF of signed numbers, whose black is not said; convert it to unsigned ones first")
     if bits > 16:
-        raise PhotoError(f"{bits} bits a channel, of which 16 at most are read; convert it to 16 bits first")
+        raise PhotoError(f"{bits} bits a channel: at most 16 are read; convert it to 16 bits first")
     if _number(directory, 254) & MASK:
         raise PhotoError("a mask of another page, which has no colors; take it out of the file first")
     exif = exif_tags.block(exif_tags.carried(directory))
@@ -139,7 +139,7 @@ def _page(data: bytes, index: int, directory: exif_tags.Directory, *, max_pixels
 
 
 def is_raw(data: bytes | mmap, directories: Sequence[exif_tags.Directory]) -> str | None:
-    """Say that a TIFF is camera raw, whose pages are previews of the photograph; none where it is not."""
+    """Return the line that refuses camera raw, whose pages are previews of the photograph; None for any other TIFF."""
     every = [each for page in directories for each in (page, *exif_tags.copies(data, page))]
     dng = any(DNG in each for each in every)
     if not dng and data[8:10] != b"CR" and not any(set(exif_tags.numbers(each, exif_tags.PHOTOMETRIC)) & RAW for each in every):
@@ -148,14 +148,14 @@ def is_raw(data: bytes | mmap, directories: Sequence[exif_tags.Directory]) -> st
 
 
 def names(extras: Sequence[tuple[bytes, bytes]]) -> list[str]:
-    """Name the tags among extras that only a TIFF holds, each by its name where it has one, or else by its number."""
+    """List the tags among extras that only a TIFF holds, each by its name where it has one, or else by its number."""
     tags = {tag for _, block in extras for tag in exif_tags.read(block)} - exif_tags.PAGE - {exif_tags.IPTC}
     known = {tag: TiffTags.lookup(tag).name for tag in sorted(tags)}
     return [str(tag) if name == "unknown" else name for tag, name in known.items()]
 
 
 def _without_extras(samples: Plane, channels: int, kinds: Sequence[int]) -> tuple[Plane, int]:
-    """Leave out extra samples that are no alpha, such as infrared; a single one of which the file says nothing is alpha."""
+    """Leave out extra samples that are no alpha, such as infrared; a single channel without a stated kind is alpha."""
     count = samples.shape[2] - channels
     kinds = kinds or (2,) * (count == 1)
     alpha = next((channels + place for place, kind in enumerate(kinds[:count]) if kind in ALPHA), None)
@@ -164,7 +164,7 @@ def _without_extras(samples: Plane, channels: int, kinds: Sequence[int]) -> tupl
 
 
 def dropped(count: int) -> tuple[str, ...]:
-    """Say how many extra channels of a page are not read."""
+    """Return how many extra channels of a page are not read."""
     return (f"{count} extra channel{'s' if count > 1 else ''} (infrared, spot color or mask) left out",) if count else ()
 
 

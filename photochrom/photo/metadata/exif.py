@@ -120,12 +120,12 @@ def _starts(data: bytes | mmap) -> list[int]:
 
 
 def block(directory: Directory) -> bytes | None:
-    """Write a directory as a block of its own, a TIFF without pixels, which is what EXIF is; none for no tags."""
+    """Write a directory as a block of its own, a TIFF without pixels, which is what EXIF is; None for no tags."""
     return b"II*\0\x08\0\0\0" + _write(directory, 8, order="<") if directory else None
 
 
 def numbers(directory: Directory, tag: int) -> tuple[int, ...]:
-    """Give the numbers of an unsigned tag; none where it is missing or of another type."""
+    """Return the numbers of an unsigned tag; None where it is missing or of another type."""
     value = directory.get(tag)
     width = {BYTES: "u1", SHORT: "<u2", LONG: "<u4", LONG8: "<u8"}.get(value.kind) if value else None
     return tuple(np.frombuffer(value.data, width).tolist()) if value and width else ()
@@ -138,7 +138,7 @@ def resolution(x: float, y: float) -> Directory:
 
 
 def dpi(directory: Directory) -> tuple[float, float] | None:
-    """Read the resolution in dots per inch; none where it is missing or has no unit."""
+    """Read the resolution in dots per inch; None where it is missing or has no unit."""
     unit = {2: 1.0, 3: 2.54}.get((*numbers(directory, 296), 2)[0])
     terms = [struct.unpack_from("<II", directory[tag].data) for tag in (282, 283) if _fraction(directory.get(tag))]
     if unit is None or len(terms) < 2:
@@ -184,7 +184,7 @@ def kept(directory: Directory) -> Directory:
 
 
 def left(directory: Directory) -> tuple[str, ...]:
-    """Say what of a page is not kept, even in a TIFF, since it would stay grey or point to nowhere."""
+    """Return what of a page is not kept, even in a TIFF, since it would stay grey or point to nowhere."""
     found: tuple[str, ...] = ("the smaller copies inside it left out",) if COPIES in directory else ()
     found += ("its layers left out",) if LAYERS in directory else ()
     inner = [str(tag) for tag, value in directory.items() if value.kind == INNER and tag not in LAYOUT | DIRECTORIES]

@@ -31,6 +31,9 @@ PRIMARIES = {
 }
 """Wide gamuts that an AVIF or HEIC may state by number: red, green and blue, adapted to D50."""
 
+BRIGHT = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics of high dynamic range (ITU-T H.273, table 3)."""
+
 NEUTRAL = 6.0
 """Most that a grey may lean to a hue, in a* or b*, before equal samples no longer count as grey."""
 
@@ -44,16 +47,16 @@ SPACES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "LAB"}
 
 
 def space(profile: bytes) -> str:
-    """Name the Pillow mode that a profile describes: ``L``, ``RGB``, ``CMYK``, ``LAB``, or nothing for any other."""
+    """Return the Pillow mode that a profile describes: ``L``, ``RGB``, ``CMYK``, ``LAB``, or nothing for any other."""
     return SPACES.get(profile[16:20], "") if len(profile) >= 132 and profile[36:40] == b"acsp" else ""
 
 
 def for_color(profile: bytes | None, mode: str) -> bytes | None:
-    """Give the profile that belongs on the color file: RGB as it is, grey made RGB, none (sRGB) for any other.
+    """Return the profile that belongs on the color file: RGB as it is, grey made RGB, none (sRGB) for any other.
 
     Args:
         profile: the source's.
-        mode: the source's samples, as Pillow names them; ink and Lab are converted, so that no profile of theirs is left.
+        mode: the source's samples, as Pillow names them; ink and Lab are converted, so that their profile no longer applies.
     """
     if profile is None or mode in ("CMYK", "LAB"):
         return None
@@ -63,7 +66,7 @@ def for_color(profile: bytes | None, mode: str) -> bytes | None:
 
 
 def is_neutral(profile: bytes | None) -> bool:
-    """Tell whether equal red, green and blue are a grey under an RGB profile.
+    """Return whether equal red, green and blue are a grey under an RGB profile.
 
     A matrix profile always says so. A table may say anything: XYB-coded JPEG relies on it.
     """
@@ -111,7 +114,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def of_primaries(number: int) -> bytes | None:
-    """Make a display profile with sRGB's curve for primaries that ITU-T H.273 numbers; none for sRGB's own and unknown ones."""
+    """Make a display profile with sRGB's curve for primaries that ITU-T H.273 numbers; None for sRGB's own and unknown ones."""
     found = PRIMARIES.get(number)
     if found is None:
         return None
@@ -120,6 +123,12 @@ def of_primaries(number: int) -> bytes | None:
     numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
     curve = b"para\0\0\0\0" + struct.pack(">HH5i", 3, 0, *(round(value * 65536) for value in numbers))
     return _matrix_profile(b"\4\x30\0\0", curve, name=name, primaries=xyz)
+
+
+def of_gamma(gamma: float) -> bytes:
+    """Make a display profile of a tone curve that is a power, with sRGB's primaries (ICC.1, 10.6)."""
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, min(round(gamma * 256), 65535))
+    return _matrix_profile(b"\2\x10\0\0", curve, name=f"Gamma {gamma:.2f}, sRGB primaries")
 
 
 def _converted(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:

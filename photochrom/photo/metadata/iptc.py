@@ -10,7 +10,7 @@ RECORDS = 0x0404
 
 
 def unwrap(payload: bytes) -> bytes | None:
-    """Find the records in the payload of a JPEG's APP13; none where it holds none."""
+    """Find the records in the payload of a JPEG's APP13; None where it holds none."""
     place = len(HEAD)
     while payload.startswith(HEAD) and payload[place : place + 4] == b"8BIM" and place + 12 <= len(payload):
         (number,) = struct.unpack_from(">H", payload, place + 4)
