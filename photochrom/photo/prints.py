@@ -113,7 +113,7 @@ def _inside(picture: Bytes, layers: int) -> list[Box]:
 
 def _boxes(picture: Bytes) -> list[Box]:
     """Find what stands on the outermost paper of a picture as rectangles."""
-    soft = np.asarray(cv2.blur(picture, (3, 3)))
+    soft = np.asarray(cv2.blur(picture, (3, 3)), np.uint8)
     found = _paper(picture, soft)
     if found is None:
         return []
@@ -159,7 +159,7 @@ def _turned(array: NDArray[Any], side: int) -> NDArray[Any]:
 
 
 def _paper(picture: Bytes, soft: Bytes) -> tuple[Bytes, Bytes] | None:
-    """Mark the outermost paper of ``(h, w, 3)`` RGB and of the same blurred, and all that has its color; none if there is none."""
+    """Mark the outermost paper of ``(h, w, 3)`` RGB and of the same blurred, and what has its color; or return none."""
     red, green, blue = cv2.split(cv2.subtract(cv2.dilate(soft, _SQUARE), cv2.erode(soft, _SQUARE)))
     steps = np.asarray(cv2.max(cv2.max(red, green), blue))
     outer = [max(3, round(OUTER * side)) for side in steps.shape]
