@@ -64,7 +64,7 @@ FLOORS = {
     """,
     "photo": """
         formats metadata
-        planes
+        planes prints
         photo
         toning vips
         color_management

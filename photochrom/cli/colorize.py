@@ -218,7 +218,7 @@ def colorize(
         refuse_existing(confidence, overwrite=overwrite)
     if variants:
         return _variants(colorizer, next(iter(tasks)), variants, overwrite=overwrite)
-    tally = Tally(json=json, quiet=quiet, left_out=left_out)
+    tally = Tally(json=json, quiet=quiet, left_out=left_out, single=alone)
     with (
         terminable(),
         Bar("Coloring") as bar,

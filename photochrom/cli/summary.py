@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 MEANINGS = {
     "colored": "",
     "kept": "results of an earlier run that still hold",
-    "skipped": "in color already; --on-color recolor colors them anew",
+    "skipped": "in color already; --on-color recolor colors them again",
     "failed": "",
 }
 """What can become of a photograph, and what the table says of it."""
+
+ALREADY = "it is in color already; --on-color recolor colors it again"
+"""What is said of a photograph that is skipped."""
 
 ALL_FAILED = 3
 """The exit code where no photograph was colored, kept or skipped."""
@@ -41,9 +44,9 @@ class Terminated(KeyboardInterrupt):
 class Tally:
     """Print what becomes of photographs, and count it."""
 
-    def __init__(self, *, json: bool, quiet: bool, left_out: LeftOut | None = None) -> None:
-        """Take what is to be printed, and where a listing counts what it leaves out."""
-        self._json, self._quiet, self._left_out = json, quiet, left_out
+    def __init__(self, *, json: bool, quiet: bool, left_out: LeftOut | None = None, single: bool = False) -> None:
+        """Take what is to be printed, where a listing counts what it leaves out, and whether one photograph was named."""
+        self._json, self._quiet, self._left_out, self._single = json, quiet, left_out, single
         self._begin = time.monotonic()
         self._counts = dict.fromkeys(MEANINGS, 0)
         self._reasons: dict[str, _Reason] = {}
@@ -71,8 +74,10 @@ class Tally:
             print(jsonlib.dumps(dataclasses.asdict(outcome)), flush=True)
         elif outcome.status == "failed":
             print(f"photochrom: {outcome.error}", file=sys.stderr)
+        elif outcome.status == "skipped" and self._single:
+            print(f"photochrom: {outcome.source}: NOT COLORED, nothing was written: {ALREADY}", file=sys.stderr)
         elif outcome.status == "skipped" and not self._quiet:
-            print(f"{outcome.source}: skipped, it is in color already; --on-color recolor colors it anew")
+            print(f"{outcome.source}: skipped, {ALREADY}")
         elif outcome.status == "colored" and not self._quiet:
             said = f" ({'; '.join(outcome.notes)})" if outcome.notes else ""
             print(f"{outcome.source} -> {outcome.output}{said}")
@@ -80,7 +85,7 @@ class Tally:
             self._kept = f"{outcome.source} -> {outcome.output} (kept, it is up to date)"
 
     def sum_up(self) -> None:
-        """Print the table of several photographs to standard error: on a terminal, and wherever one of them failed.
+        """Print the table of several photographs to standard error: on a terminal, and if one of them failed or was skipped.
 
         JSON ends with a record of the same figures. What was left out has a line. A single photograph that is kept has one too.
         """
@@ -90,7 +95,7 @@ class Tally:
         if self.done == 1 and self._kept:
             print(self._kept)
         left_out = self._left_out.line if self._left_out else ""
-        if self.done < 2 or not (self._counts["failed"] or sys.stderr.isatty()):
+        if self.done < 2 or not (self._counts["failed"] or self._counts["skipped"] or sys.stderr.isatty()):
             if left_out and not self._quiet:
                 sys.stdout.flush()
                 print(f"photochrom: {left_out}", file=sys.stderr)
@@ -118,6 +123,7 @@ class Tally:
         return {
             "photographs": self.done,
             **self._counts,
+            "skipped_because": MEANINGS["skipped"] if self._counts["skipped"] else None,
             "left_out_files": dict(left_out.files) if left_out else {},
             "left_out_folders": dict(left_out.folders) if left_out else {},
             "seconds": round(time.monotonic() - self._begin, 3),

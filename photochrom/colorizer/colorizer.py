@@ -9,6 +9,7 @@ from typing import Any, Literal, final, get_args
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from photochrom.color import BINS, Bytes, Float, Plane
 from photochrom.colorizer.hints import Hint, draw, settle
@@ -18,7 +19,8 @@ from photochrom.errors import OptionError, PhotoError
 from photochrom.photo import color_management, convert
 from photochrom.photo.formats import Format
 from photochrom.photo.photo import MAX_PIXELS, Compression, LumaChoice, LumaWay, Photo, Subsampling
-from photochrom.photo.planes import stored, upright
+from photochrom.photo.planes import stored, thumbnail, upright
+from photochrom.photo.prints import photograph_mask
 from photochrom.photo.target import OutputOptions, Target, decide
 from photochrom.photo.toning import Judgement, judge
 
@@ -223,6 +225,7 @@ class Colorizer:
         """Run the network once on a photograph, without judging it first.
 
         The network sees the picture upright and as sRGB; its answer is turned back, and converted to the photograph's profile.
+        Margins, mounts and pages around prints (``photo.prints``) get no color, but by a hint there.
 
         Args:
             photo: the photograph.
@@ -235,7 +238,8 @@ class Colorizer:
             replace(hint, x=hint.x // photo.reduced, y=hint.y // photo.reduced) if photo.reduced > 1 else hint
             for hint in self.options.hints
         )
-        return self._look(photo.shown, hints, photo.orientation, photo.icc, share=share)
+        scan = photo.thumbnail if photo.thumbnail is not None else thumbnail(Image.fromarray(photo.shown))
+        return self._look(photo.shown, hints, photo.orientation, photo.icc, scan=scan, share=share)
 
     def answer(self, luma: Bytes, orientation: int = 1, profile: bytes | None = None) -> tuple[Float, Float | None]:
         """Predict small chroma and its confidence (see ``Answer``) for ``(H, W)`` uint8 luma as stored."""
@@ -266,7 +270,14 @@ class Colorizer:
         return np.rint(whole).clip(0, 255).astype(np.uint8)
 
     def _look(
-        self, luma: Bytes, points: tuple[Hint, ...], orientation: int, profile: bytes | None, *, share: bool = False
+        self,
+        luma: Bytes,
+        points: tuple[Hint, ...],
+        orientation: int,
+        profile: bytes | None,
+        *,
+        scan: Bytes | None = None,
+        share: bool = False,
     ) -> Answer:
         luma = color_management.as_srgb(luma, profile)
         seen = upright(self._seen(luma), orientation)
@@ -278,7 +289,9 @@ class Colorizer:
             chroma, sure, shares = self.model.distribution(seen[None, None], vividness=vividness, hints=hints, palette=lead)
         else:
             chroma, sure = self.model.answer(seen[None, None], vividness=vividness, hints=hints, palette=lead)
-        low = settle(np.ascontiguousarray(stored(chroma[0], orientation)), luma, points, orientation=orientation)
+        low = np.ascontiguousarray(stored(chroma[0], orientation))
+        mask = None if scan is None else photograph_mask(scan, (low.shape[1], low.shape[2]))
+        low = settle(low if mask is None else low * mask, luma, points, orientation=orientation)
         confidence = None if sure is None else np.ascontiguousarray(stored(sure[0], orientation))
         return Answer(color_management.into(profile, low, luma), confidence, None if shares is None else shares[0])
 

@@ -8,6 +8,7 @@ __all__ = [
     "metadata",
     "photo",
     "planes",
+    "prints",
     "scan",
     "target",
     "toning",

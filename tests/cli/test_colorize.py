@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,8 +137,18 @@ def test_vividness(run: Run) -> None:
 
 def test_what_is_in_color_already(run: Run) -> None:
     put("a.png", testdata.scene(48, 64))
-    code, out, err = run("colorize", "a.png")
-    assert (code, out, err) == (0, ["a.png: skipped, it is in color already; --on-color recolor colors it anew"], [])
+    already = "it is in color already; --on-color recolor colors it again"
+    for quiet in ([], ["--quiet"]):  # a photograph that is named by itself is never skipped in silence
+        said = [f"photochrom: a.png: NOT COLORED, nothing was written: {already}"]
+        assert run("colorize", "a.png", *quiet) == (0, [], said)
+    Path("in").mkdir()
+    for name in ("b.png", "c.png"):
+        put(f"in/{name}", testdata.scene(48, 64))
+    code, out, err = run("colorize", "in", "-o", "out", "--jobs", "1")
+    assert (code, out) == (0, [f"in/{name}: skipped, {already}" for name in ("b.png", "c.png")])
+    assert err[-1] == "  2  skipped  in color already; --on-color recolor colors them again"
+    shutil.rmtree("in")
+    shutil.rmtree("out", ignore_errors=True)
     code, out, err = run("colorize", "a.png", "--on-color", "error")
     assert (code, out, len(err)) == (3, [], 1)
     assert err[0].startswith("photochrom: a.png: the photograph is in color already: ")
@@ -163,6 +174,7 @@ def test_json(run: Run) -> None:
     *found, last = [json.loads(line) for line in out]
     assert last["summary"].pop("seconds") > 0
     counts = {"photographs": 3, "colored": 1, "kept": 0, "skipped": 1, "failed": 1}
+    counts = {**counts, "skipped_because": "in color already; --on-color recolor colors them again"}
     assert last == {"summary": counts | {"left_out_files": {}, "left_out_folders": {}}}
     names = ["source", "output", "status", "seconds", "judgement", "error", "reason", "notes", "luma"]
     assert all(list(row) == names for row in found)
