@@ -141,7 +141,7 @@ def _measure(colorizer: Colorizer, photographs: Photographs, names: Sequence[Pro
     from photochrom.evaluation import guidance, invariance, protocols
 
     card = colorizer.model.card
-    lacking = {"hints": not card.hints, "confidence": not card.confidence}
+    lacking = {"hints": not card.clickable, "confidence": not card.confidence}
     without_torch = {
         "frontier": protocols.frontier,
         "hints": guidance.hints,
