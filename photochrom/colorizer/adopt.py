@@ -52,6 +52,8 @@ SIZE, STRIDE = 256, 32
 class _Graph:
     """What a graph takes and gives, and how to run it."""
 
+    source: str
+    """The file's name, for messages."""
     session: Any
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -100,7 +102,6 @@ def adopt(model: Path, output: Path, *, kind: Kind | None = None, card: Path | N
         refuse_wrong(found)
     except ValueError as error:
         raise OptionError(f"cannot make a card for '{model}': {one_line(error)} (docs/models.md)") from error
-    check_names(graph.session, guest, str(model))
     side = found.size if found.fixed else -(-found.size // found.stride) * found.stride
     answered(graph.session, guest, kinds.probe(side), name=found.name)
     write(data, found, output, overwrite=overwrite)
@@ -215,7 +216,7 @@ def _graph(model: Path, tensors: frozenset[str]) -> _Graph:
     for item in session.get_outputs():
         channels = item.shape[1] if len(item.shape or ()) == 4 else None
         outputs.append(Port(item.name, channels if isinstance(channels, int) else None, None))
-    return _Graph(session, tuple(inputs), tuple(outputs), tensors)
+    return _Graph(str(model), session, tuple(inputs), tuple(outputs), tensors)
 
 
 def _complete(kind: Kind | None, changes: Mapping[str, Any]) -> bool:
@@ -229,7 +230,9 @@ def _described(graph: _Graph, changes: Mapping[str, Any]) -> tuple[int, int, Gue
     for name, ports in (("image", graph.inputs), ("answer", graph.outputs)):
         if len(ports) == 1:
             names[name] = ports[0].name
-    return SIZE, STRIDE, of_table(names | dict(changes))
+    guest = of_table(names | dict(changes))
+    check_names(graph.session, guest, graph.source)
+    return SIZE, STRIDE, guest
 
 
 def _recognized(graph: _Graph, kind: Kind | None, changes: Mapping[str, Any]) -> tuple[int, int, Guest]:
@@ -242,6 +245,7 @@ def _recognized(graph: _Graph, kind: Kind | None, changes: Mapping[str, Any]) ->
     if len(named) > 1:
         raise OptionError(f"this may be {' or '.join(named)}, which take and give the same: say which with --as")
     guests = {id(row): kinds.guest_of(row, graph.inputs, port, changes) for row, port in rows}
+    check_names(graph.session, guests[id(rows[0][0])], graph.source)
     luma = kinds.probe(graph.side or SIZE)
     if kind and len(rows) == 1:
         row = rows[0][0]
