@@ -135,7 +135,7 @@ WRONG = {
     "no deviation": (guests.ddcolor, None, "deviation = [0]", "a factor or a deviation is 0"),
     "bins without points": (guests.ddcolor, None, 'gives = "shares"', "0 points of bins are given for an answer of shares"),
     "half of the hints": (guests.ddcolor, None, 'hint_ab = "x"', "hint_ab and hint_mask belong together"),
-    "names that are not there": (guests.ddcolor, None, 'image = "picture"', "names output and picture, and the graph takes input"),
+    "names that are not there": (guests.ddcolor, None, 'image = "picture"', "names picture and output, and the graph takes input"),
     "another size": (guests.ddcolor, None, "size = 128", "size is 128, and the network takes only squares of 64"),
     "two gains": (guests.ddcolor, None, "vividness = [1, 2]", "vividness is not three gains above 0"),
     "padding without a square": (lambda: guests.ddcolor(side=None), None, 'fit = "pad"', "fit 'pad' is for a network that takes only"),
