@@ -293,6 +293,17 @@ def _faded(palette: Float, gain: float) -> Float:
     return faded
 
 
+def told_apart(*models: Model) -> tuple[str, ...]:
+    """Name models so that all names differ: those that share one get their hash; raises OptionError for one model twice."""
+    names = [model.card.name for model in models]
+    for index, model in enumerate(models):
+        if any(model.hash == other.hash for other in models[:index]):
+            raise OptionError(f"the model '{model.card.name}' is named twice: leave it out once")
+    return tuple(
+        f"{name} ({model.hash[:12]})" if names.count(name) > 1 else name for name, model in zip(names, models, strict=True)
+    )
+
+
 def mapped(path: Path) -> mmap:
     """Map a model's file into memory; raises ModelError where it cannot be read."""
     try:
