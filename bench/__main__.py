@@ -10,7 +10,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from bench import batch, film, huge, speed
+from bench import batch, film, guest, huge, speed
 
 TABLES = {
     "warm": speed.warm,
@@ -21,10 +21,11 @@ TABLES = {
     "huge": huge.huge,
     "batch": batch.batch,
     "film": film.film,
+    "guest": guest.guest,
     "long": film.whole,
 }
-LONG = ("long",)
-"""Tables that take an hour, and are printed only where they are named."""
+LONG = ("guest", "long")
+"""Tables that take long, and are printed only where they are named."""
 PROGRAMS = ("nodes", "stages", "training", "upsample")
 """Modules that print a table of their own."""
 LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")

@@ -48,6 +48,7 @@ LEAST_SQUARED_ERROR = 1 / 12
 # has a = b = 0 to rounding.
 _XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
 _XYZ_OVER_WHITE = (_XYZ / _XYZ.sum(1, keepdims=True)).astype(np.float32)
+_WHITE_OVER_XYZ = np.linalg.inv(_XYZ / _XYZ.sum(1, keepdims=True)).astype(np.float32)
 _LEVELS = np.arange(256) / 255
 _LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
@@ -216,7 +217,31 @@ def lab(picture: Picture) -> Floats:
     Returns:
         ``(3, H, W)`` float32: L in [0, 100], a and b within about [-110, 110].
     """
-    linear = _LINEAR[np.moveaxis(picture, -1, 0)]
+    return _linear_to_lab(_LINEAR[np.moveaxis(picture, -1, 0)])
+
+
+def rgb_to_lab(rgb: Floats) -> Floats:
+    """Convert ``(3, ...)`` planes of sRGB in [0, 1] to CIE Lab, as ``lab`` does for bytes."""
+    return _linear_to_lab(np.where(rgb <= 0.04045, rgb / 12.92, ((np.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4))
+
+
+def lightness(luma: Floats) -> Floats:
+    """Give L* in [0, 100] of greys of sRGB values in [0, 1]."""
+    found: Floats = rgb_to_lab(np.stack([luma] * 3))[0]
+    return found
+
+
+def lab_to_rgb(lab: Floats) -> Floats:
+    """Convert ``(3, ...)`` planes of CIE Lab to sRGB, clipped to [0, 1]: the inverse of ``lab`` inside the gamut."""
+    level = (lab[0] + 16) / 116
+    curves = np.stack([level + lab[1] / 500, level, level - lab[2] / 200])
+    relative = np.where(curves > 6 / 29, curves**3, (curves - 4 / 29) * (3 * (6 / 29) ** 2))
+    linear = np.tensordot(_WHITE_OVER_XYZ, relative.astype(np.float32), 1).clip(0, 1)
+    rgb: Floats = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return rgb
+
+
+def _linear_to_lab(linear: Floats) -> Floats:
     x, y, z = _lab_curve(np.tensordot(_XYZ_OVER_WHITE, linear, 1))
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 

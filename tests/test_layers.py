@@ -47,13 +47,19 @@ FLOORS = {
         docs video
     """,
     "colorizer": """
-        contact_sheet model upsample
+        contact_sheet guests upsample
+        model
         hints
         colorizer
-        provenance variants
+        adopt provenance variants
         c2pa proxy
         stream
         file
+    """,
+    "colorizer/guests": """
+        onnx_file spec
+        convert
+        kinds
     """,
     "evaluation": """
         goals statistics

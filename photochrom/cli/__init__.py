@@ -38,7 +38,8 @@ COMMANDS = {
     "prepare": ("prepare", "Turn photographs into the shards that training reads."),
     "train": ("train", "Train a generator, or go on with a training that was stopped."),
     "export": ("export", "Write a run's generator as one self-describing ONNX file."),
-    "evaluate": ("evaluate", "Score a model on test photographs against grey and mean chroma."),
+    "adopt": ("export", "Write a card into somebody else's ONNX colorizer, so that every command takes it."),
+    "evaluate": ("evaluate", "Score models on test photographs against grey and mean chroma."),
     "study": ("study", "Train and score a grid of data sets, generators, regularizers and seeds, and write a report."),
 }
 for command, (module, summary) in COMMANDS.items():

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Path | None = None,
-    /,
-    *,
+    *models: Annotated[Path, Parameter(name="MODEL")],
     data: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative="")] = None,
     video: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative="")] = None,
     split: Literal["test", "train"] = "test",
@@ -31,12 +29,13 @@ def evaluate(
     json: Annotated[bool, Parameter(negative="")] = False,
     markdown: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Score a model file on test photographs, against grey and against the mean chroma of the training photographs.
+    """Score models on test photographs, against grey and against the mean chroma of the training photographs.
 
     Parameters
     ----------
-    model
-        A model file of `photochrom export`; without it, the model in the package.
+    models
+        Model files of `photochrom export` or `photochrom adopt`, side by side in one table; without one, the model in the
+        package.
     data
         Folders that `photochrom prepare` made; needed but for --video.
     video
@@ -60,6 +59,9 @@ def evaluate(
     """
     from photochrom.evaluation import scores
 
+    model, *others = models or (None,)
+    if others and (video or protocol != "scores"):
+        raise OptionError("--video and --protocol measure one model at a time: name one, or drop them to score several")
     if json and markdown:
         raise OptionError("--json and --markdown are two forms of the same output: drop one of them")
     if video:
@@ -77,14 +79,15 @@ def evaluate(
         raise OptionError("--markdown is for every protocol but scores, and the protocol is scores: name another, or drop it")
     vividness = 1.0 if vividness is None else vividness
     with Bar("Scoring") as bar:
-        found = scores.evaluate(model, data, split=split, vividness=vividness, limit=limit, progress=bar)
+        found = scores.evaluate(model, data, others=others, split=split, vividness=vividness, limit=limit, progress=bar)
     if json:
         print(scores.to_json(found))
         return 0
     print_table(
         f"{found.model}, {found.split} photographs, vividness {found.vividness:g}", scores.SCORE_COLUMNS, scores.rows(found)
     )
-    print_table("The model's error below each baseline's, in percent of grey's", scores.GAIN_COLUMNS, scores.gain_rows(found))
+    whose = f"The error of {found.subject}" if others else "The model's error"
+    print_table(f"{whose} below each other's, in percent of grey's", scores.GAIN_COLUMNS, scores.gain_rows(found))
     return 0
 
 
@@ -141,7 +144,7 @@ def _measure(colorizer: Colorizer, photographs: Photographs, names: Sequence[Pro
     from photochrom.evaluation import guidance, invariance, protocols
 
     card = colorizer.model.card
-    lacking = {"hints": not card.hints, "confidence": not card.confidence}
+    lacking = {"hints": not card.clickable, "confidence": not card.confidence}
     without_torch = {
         "frontier": protocols.frontier,
         "hints": guidance.hints,

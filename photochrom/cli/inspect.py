@@ -82,7 +82,7 @@ def sheet(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    model: Path | None = None,
+    model: Annotated[list[Path] | None, Parameter(negative="")] = None,
     vividness: float = 1.0,
     height: int = 256,
     columns: int = 2,
@@ -98,7 +98,8 @@ def sheet(
     output
         The JPEG file to write.
     model
-        A model file of `photochrom export` instead of the one in the package.
+        A model file of `photochrom export` or `photochrom adopt` instead of the one in the package. May be repeated: each model
+        gets a cell of every photograph, with its name.
     vividness
         From 0 (most faithful) over 1 to 2 (most vivid).
     height
@@ -111,10 +112,14 @@ def sheet(
         Replace a sheet that exists.
     """
     from photochrom.colorizer.colorizer import Colorizer, Options
+    from photochrom.colorizer.model import told_apart
     from photochrom.evaluation.photographs import sheet as draw
 
-    colorizer = Colorizer.load(model, options=Options(vividness=vividness))
-    files.save(draw(photos, colorizer.paint, height=height, columns=columns, limit=limit), output, overwrite=overwrite)
+    options = Options(vividness=vividness)
+    colorizers = [Colorizer.load(path, options=options) for path in model or (None,)]
+    names = told_apart(*(each.model for each in colorizers)) if len(colorizers) > 1 else ()
+    paints = (each.paint for each in colorizers)
+    files.save(draw(photos, *paints, height=height, columns=columns, limit=limit, names=names), output, overwrite=overwrite)
     print(output)
     return 0
 

@@ -172,7 +172,7 @@ class Colorizer:
         self.model = model
         self.options = options
         for what, given, taken in (
-            ("hints", options.hints, model.card.hints),
+            ("hints", options.hints, model.card.clickable),
             ("palette", options.palette, model.card.palettes),
         ):
             if given and not taken:
@@ -282,7 +282,8 @@ class Colorizer:
         luma = color_management.as_srgb(luma, profile)
         seen = upright(self._seen(luma), orientation)
         whole, palette = upright(luma, orientation).shape, self.options.palette
-        hints = draw(points, (whole[0], whole[1]), (seen.shape[0], seen.shape[1]))[None] if points else None
+        drawn = draw(points, (whole[0], whole[1]), (seen.shape[0], seen.shape[1]))[None] if points else None
+        hints = drawn if self.model.card.hints else None  # a guest's answer is settled afterwards
         vividness, lead = self.options.vividness, None if palette is None else np.array(palette, np.float32)[None]
         shares: Float | None = None
         if share:
@@ -320,10 +321,11 @@ class Colorizer:
 
     def seen_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the height and width of what the network is shown of an upright picture."""
-        size, stride = self.model.card.size, self.model.card.stride
-        if self.model.card.fixed:
+        card = self.model.card
+        size, stride = card.size, card.stride
+        if card.fixed and not card.padded:
             return size, size
-        scale = size / min(height, width)
+        scale = size / (max if card.padded else min)(height, width)
         high, wide = (min(max(round(side * scale / stride), 1), LONGEST * size // stride) * stride for side in (height, width))
         return high, wide
 

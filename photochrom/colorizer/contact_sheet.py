@@ -32,15 +32,33 @@ JPEG_LONGEST_PIXELS = 65_500
 """Longest side that libjpeg encodes."""
 
 
-def lay_out(pictures: Iterable[Picture], paint: Paint, *, height: int, columns: int, captions: Sequence[str] = ()) -> bytes:
-    """Make the sheet of pictures in memory, upright ``(H, W, 3)`` uint8 RGB, with a caption under each where there are some.
+def lay_out(
+    pictures: Iterable[Picture],
+    *paints: Paint,
+    height: int,
+    columns: int,
+    captions: Sequence[str] = (),
+    names: Sequence[str] = (),
+) -> bytes:
+    """Make the sheet of pictures in memory.
+
+    Args:
+        pictures: upright, ``(H, W, 3)`` uint8 RGB.
+        paints: a colorized cell of each picture for each of these.
+        height: pixels of a cell.
+        columns: pictures beside each other.
+        captions: a line under each picture; or none.
+        names: what stands under the cell of each paint; or none.
+
+    Returns:
+        A JPEG file.
 
     Raises:
         OutputError: it is too large.
     """
-    strips = [_strip(picture, paint, height) for picture in pictures]
+    strips = [_strip(picture, paints, height, names) for picture in pictures]
     widths = [max(strip.width for strip in strips[column::columns]) for column in range(min(columns, len(strips)))]
-    rows, tall = -(-len(strips) // columns), height + (CAPTION_PIXELS if captions else 0) + GAP_PIXELS
+    rows, tall = -(-len(strips) // columns), height + (CAPTION_PIXELS if captions or names else 0) + GAP_PIXELS
     size = sum(widths) + GAP_PIXELS * (len(widths) + 1), rows * tall + GAP_PIXELS
     if max(size) > JPEG_LONGEST_PIXELS:
         raise OutputError(
@@ -61,15 +79,23 @@ def lay_out(pictures: Iterable[Picture], paint: Paint, *, height: int, columns: 
     return file.getvalue()
 
 
-def _strip(photo: Picture, paint: Paint, height: int) -> Image.Image:
+def _strip(photo: Picture, paints: Sequence[Paint], height: int, names: Sequence[str]) -> Image.Image:
     image = Image.fromarray(photo)
     grey = image.convert("L")
-    cells = [grey, Image.fromarray(paint(np.asarray(grey)))]
+    cells = [grey, *(Image.fromarray(paint(np.asarray(grey))) for paint in paints)]
     if judge(from_array(photo)).kind == "color":
         cells.append(image)
     scale = min(height / image.height, WIDEST * height / image.width)
     width, tall = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    strip = Image.new("RGB", (len(cells) * (width + SEAM_PIXELS) - SEAM_PIXELS, height), BACKGROUND)
+    whole = height + (CAPTION_PIXELS if names else 0)
+    strip = Image.new("RGB", (len(cells) * (width + SEAM_PIXELS) - SEAM_PIXELS, whole), BACKGROUND)
+    pen, font = ImageDraw.Draw(strip), ImageFont.load_default(CAPTION_PIXELS * 0.7)
     for index, cell in enumerate(cells):
-        strip.paste(cell.resize((width, tall), Image.Resampling.LANCZOS), (index * (width + SEAM_PIXELS), (height - tall) // 2))
+        left = index * (width + SEAM_PIXELS)
+        if 1 <= index <= len(names):
+            name = names[index - 1]
+            while name and font.getlength(name) > width:
+                name = name[:-1]
+            pen.text((left, height), name, fill=INK, font=font)
+        strip.paste(cell.resize((width, tall), Image.Resampling.LANCZOS), (left, (height - tall) // 2))
     return strip

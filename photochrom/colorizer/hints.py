@@ -26,6 +26,9 @@ ROUNDS = 8
 REACH_CELLS = 1.0
 REACH_LUMA = 0.1
 """Standard deviations of that neighborhood, in cells of the network's chroma and in luma."""
+COARSE_CELLS = 64
+"""Short side of an answer, in cells, that the reaches below are meant for; in a finer answer they are longer in proportion, so
+that a click reaches as far over the photograph."""
 WIDE_CELLS = 3.0
 WIDE_DOUBT = 0.3
 """Standard deviation, in cells, of the wider one that is moved before; and the variance of a point's own color in it, in units
@@ -165,7 +168,8 @@ def settle(chroma: Float, luma: Bytes, hints: Sequence[Hint], *, orientation: in
     height, width = (min(few, many) for few, many in zip(chroma.shape[1:], luma.shape, strict=True))
     small = shrink(luma, height, width)
     grid = chroma.shape[1:]
-    wide, narrow = (_near(rows, columns, luma.shape, small, grid, reach=reach) for reach in (WIDE_CELLS, REACH_CELLS))
+    finer = max(min(grid) / COARSE_CELLS, 1.0)
+    wide, narrow = (_near(rows, columns, luma.shape, small, grid, reach=finer * reach) for reach in (WIDE_CELLS, REACH_CELLS))
     for near, doubt in ((wide, WIDE_DOUBT), *[(narrow, 0.01)] * ROUNDS):
         found = upsample_at(chroma, luma, rows, columns, small=small).astype(np.float32)
         lack = wanted - (found - 128) / 255

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, final
 
@@ -13,6 +16,8 @@ import numpy as np
 
 from photochrom import color
 from photochrom.color import BINS, Float
+from photochrom.colorizer.guests import convert, onnx_file
+from photochrom.colorizer.guests.spec import Guest, of_table
 from photochrom.errors import ModelError, OptionError, one_line
 
 CARD_KEY = "photochrom"
@@ -61,10 +66,23 @@ class Card:
     faint: float = 0.0
     """Chroma of this magnitude is halved at vividness 1 and above, and what is fainter fades; at 0 all stays as it is."""
 
+    guest: Guest | None = None
+    """What goes in and out of a network that was trained elsewhere; None for one of ours."""
+
     @property
     def guided(self) -> bool:
         """Whether the network takes anything but luma."""
         return self.hints or self.palettes
+
+    @property
+    def clickable(self) -> bool:
+        """Whether points can be given colors: to the network, or to a guest's answer (``hints.settle``)."""
+        return self.hints or self.guest is not None
+
+    @property
+    def padded(self) -> bool:
+        """Whether a photograph keeps its shape inside the square that the network takes."""
+        return self.guest is not None and self.guest.fit == "pad"
 
 
 def takes_none(name: str, what: str) -> OptionError:
@@ -76,34 +94,39 @@ def takes_none(name: str, what: str) -> OptionError:
 class Model:
     """Predict chroma from small luma."""
 
-    def __init__(self, data: bytes, *, source: str, threads: int = 0) -> None:
-        """Open the bytes of an ONNX file.
+    def __init__(self, data: bytes | mmap, *, source: str, threads: int = 0, path: Path | None = None) -> None:
+        """Open an ONNX file.
 
         Args:
             data: the file's bytes.
             source: the file's name, for messages.
-            threads: cores to compute on; 0 takes all.
+            threads: cores to compute on; 0 takes all. A guest takes all: it runs for one photograph at a time, since the memory
+                that a large network works in would multiply.
+            path: where the file lies, so that ONNX Runtime reads a guest's weights from there and not from a second copy.
 
         Raises:
-            ModelError: if the file is damaged or carries no card of ours.
+            ModelError: if the file is damaged or carries no card of ours, or a guest's needs more than itself.
         """
-        import onnxruntime
-
-        onnxruntime.disable_telemetry_events()  # where somebody loaded it before this package
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # Idle threads would spin for their next work and take the processors from decoding, upsampling and other sessions.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-            metadata = self._session.get_modelmeta().custom_metadata_map
-        except Exception as error:  # onnxruntime raises a dozen kinds, with no common base of its own
-            reason = f"{one_line(error)}; expected a file of `photochrom export`"
-            raise ModelError(f"cannot load the model '{source}': {reason}") from error
-        self.card = _card(metadata, source)
+            card = onnx_file.metadata(data).get(CARD_KEY)
+        except ValueError:
+            card = None  # the file is damaged: ONNX Runtime says so below
+        found = None if card is None else parsed(card, source)
+        guest = None if found is None else found.guest
+        if guest:
+            onnx_file.check(data, source)
+        self._session = open_session(path if guest and path else bytes(data), source, threads=0 if guest else threads)
+        if found is None:
+            raise ModelError(
+                f"'{source}' is an ONNX file, but not one of Photochrom's: expected a file of `photochrom export` or "
+                "`photochrom adopt`"
+            )
+        self.card = found
         self._data = data
         self._outputs = {item.name for item in self._session.get_outputs()}
+        self._turn = threading.Lock() if guest else nullcontext()
+        if guest:
+            check_names(self._session, guest, source)
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, threads: int = 0) -> Model:
@@ -112,14 +135,8 @@ class Model:
         Raises:
             ModelError: if there is no such file, or it is damaged or not one of ours.
         """
-        if path is None:
-            path = Path(__file__).parent / "weights" / BUNDLED
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            reason = f"{error.strerror}; expected a file of `photochrom export`"
-            raise ModelError(f"cannot read the model '{path}': {reason}") from error
-        return cls(data, source=str(path), threads=threads)
+        path = Path(__file__).parent / "weights" / BUNDLED if path is None else Path(path)
+        return cls(mapped(path), source=str(path), threads=threads, path=path)
 
     @cached_property
     def hash(self) -> str:
@@ -185,7 +202,17 @@ class Model:
     def run(
         self, luma: Float, temperature: float, hints: Float | None = None, palette: Float | None = None
     ) -> tuple[Float, Float | None]:
-        """Run the network as it is: chroma at a temperature, and ``(N, 1, h, w)`` the likeliest bin's share if it has bins."""
+        """Run the network as it is: chroma at a temperature, and ``(N, 1, h, w)`` the likeliest bin's share if it has bins.
+
+        Raises:
+            ModelError: a guest's answer is not what its card says.
+        """
+        if self.card.guest:
+            found = [
+                self._guest(self.card.guest, plane[0], temperature, None if hints is None else hints[index])
+                for index, plane in enumerate(np.asarray(luma, np.float32))
+            ]
+            return np.stack(found), None
         if "peak" in self._outputs:
             chroma, peak = self._fetch(["chroma", "peak"], luma, temperature, hints, palette)
             return chroma, peak
@@ -212,6 +239,16 @@ class Model:
             outputs, {name: np.ascontiguousarray(feeds[name], dtype=np.float32) for name in inputs}
         )
         return answers
+
+    def _guest(self, guest: Guest, luma: Float, temperature: float, hints: Float | None) -> Float:
+        shape, card = luma.shape, self.card
+        if card.padded:
+            luma = convert.padded(luma, card.size)
+            hints = None if hints is None else np.pad(hints, [(0, 0), *((0, card.size - side) for side in shape)])
+        with self._turn:
+            answer = answered(self._session, guest, luma, hints=hints, name=card.name)
+        found = convert.chroma(guest, answer, luma, temperature=temperature)
+        return convert.cropped(found, shape, card.size) if card.padded else found
 
     def _confidence(self, peak: Float, vividness: float) -> Float:
         """Read the curves of the two rows around a vividness, and mix them."""
@@ -256,21 +293,119 @@ def _faded(palette: Float, gain: float) -> Float:
     return faded
 
 
-def _card(metadata: dict[str, str], source: str) -> Card:
-    if CARD_KEY not in metadata:
-        raise ModelError(f"'{source}' is an ONNX file, but not one of Photochrom's: expected a file of `photochrom export`")
+def told_apart(*models: Model) -> tuple[str, ...]:
+    """Name models so that all names differ: those that share one get their hash; raises OptionError for one model twice."""
+    names = [model.card.name for model in models]
+    for index, model in enumerate(models):
+        if any(model.hash == other.hash for other in models[:index]):
+            raise OptionError(f"the model '{model.card.name}' is named twice: leave it out once")
+    return tuple(
+        f"{name} ({model.hash[:12]})" if names.count(name) > 1 else name for name, model in zip(names, models, strict=True)
+    )
+
+
+def mapped(path: Path) -> mmap:
+    """Map a model's file into memory; raises ModelError where it cannot be read."""
     try:
-        table = json.loads(metadata[CARD_KEY])
+        with path.open("rb") as file:
+            return mmap(file.fileno(), 0, access=ACCESS_READ)
+    except (OSError, ValueError) as error:  # ValueError: the file is empty
+        reason = getattr(error, "strerror", None) or "it is empty"
+        raise ModelError(f"cannot read the model '{path}': {reason}; expected a file of `photochrom export`") from error
+
+
+def open_session(model: bytes | Path, source: str, *, threads: int = 0) -> Any:
+    """Open an ONNX file with ONNX Runtime; ``source`` names it in the ModelError that is raised where that cannot be."""
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # where somebody loaded it before this package
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Idle threads would spin for their next work and take the processors from decoding, upsampling and other sessions.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        content = model if isinstance(model, bytes) else str(model)
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen kinds, with no common base of its own
+        reason = f"{one_line(error)}; expected a file of `photochrom export`"
+        raise ModelError(f"cannot load the model '{source}': {reason}") from error
+
+
+def answered(session: Any, guest: Guest, luma: Float, *, hints: Float | None = None, name: str) -> Float:
+    """Ask a guest as ``ask`` does; raises ModelError too where the answer is not what its card says."""
+    answer, expected = ask(session, guest, luma, hints), convert.channels(guest)
+    fits = answer.ndim == 3 and answer.shape[0] in expected
+    if not fits or not np.isfinite(answer).all():
+        got = "numbers that are not finite" if fits else f"an array of shape {answer.shape}"
+        reason = f"the model '{name}' answered with {got}: expected numbers in {' or '.join(map(str, expected))} planes"
+        raise ModelError(f"{reason}; check its card (docs/models.md), or take another model")
+    return answer
+
+
+def ask(session: Any, guest: Guest, luma: Float, hints: Float | None = None) -> Float:
+    """Run a guest's network on ``(H, W)`` luma in [0, 1] and ``(3, H, W)`` hints.
+
+    Returns:
+        Its answer as it is, without its batch of 1.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the input, as where the size is wrong.
+    """
+    import onnxruntime
+
+    feeds = {guest.image: convert.shown(guest, luma)}
+    if guest.hint_ab:
+        feeds |= dict(zip((guest.hint_ab, guest.hint_mask), convert.shown_hints(guest, hints, luma), strict=True))
+    half = {item.name for item in session.get_inputs() if item.type == "tensor(float16)"}
+    # What the network works in is given back after each run: a large one would hold gigabytes between photographs.
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    try:
+        (found,) = session.run(
+            [guest.answer], {name: feed.astype(np.float16) if name in half else feed for name, feed in feeds.items()}, options
+        )
+    except Exception as error:  # as in open_session
+        raise ModelError(f"the model cannot be run on {luma.shape[1]} x {luma.shape[0]} pixels: {one_line(error)}") from error
+    answer: Float = np.asarray(found, np.float32)
+    return answer[0] if answer.ndim == 4 else answer
+
+
+def check_names(session: Any, guest: Guest, source: str) -> None:
+    """Refuse a card that names other inputs or outputs than the graph has."""
+    named = {name for name in (guest.image, guest.hint_ab, guest.hint_mask) if name}
+    inputs, outputs = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
+    if named != set(inputs) or guest.answer not in outputs:
+        ours = f"{', '.join(sorted(named))} and {guest.answer}"
+        raise ModelError(
+            f"the card of the model '{source}' names {ours}, and the graph takes {', '.join(inputs)} and gives "
+            f"{', '.join(outputs)}: adopt the model again"
+        )
+
+
+def parsed(text: str, source: str) -> Card:
+    """Read the card of a file named ``source``; raises ModelError where it is damaged, or newer than this version."""
+    try:
+        table = json.loads(text)
         if table.pop("format") not in range(1, CARD_FORMAT + 1):
             raise ModelError(f"'{source}' has a card of another format: expected at most {CARD_FORMAT}; update photochrom")
         table["vividness"] = tuple((float(t), float(g)) for t, g in table["vividness"])
         table["mean_chroma"] = tuple(table["mean_chroma"])
         table["confidence"] = tuple(tuple((float(x), float(y)) for x, y in curve) for curve in table.get("confidence", ()))
+        if table.get("guest") is not None:
+            table["guest"] = of_table(table["guest"])
         card = Card(**table)
-        if len(card.confidence) not in (0, len(card.vividness)) or not all(card.confidence):
-            raise ValueError("confidence has not a curve for each row of vividness")
-        if len(card.vividness) != 3 or len(card.mean_chroma) != 2 or card.size < 1 or card.stride < 1:
-            raise ValueError("vividness has not three rows, mean_chroma not two numbers, or size or stride is not above 0")
+        refuse_wrong(card)
         return card
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the card of the model '{source}' is damaged: {one_line(error)}; export the model again") from error
+
+
+def refuse_wrong(card: Card) -> None:
+    """Refuse a card that contradicts itself, with ValueError."""
+    if len(card.confidence) not in (0, len(card.vividness)) or not all(card.confidence):
+        raise ValueError("confidence has not a curve for each row of vividness")
+    if len(card.vividness) != 3 or len(card.mean_chroma) != 2 or card.size < 1 or card.stride < 1:
+        raise ValueError("vividness has not three rows, mean_chroma not two numbers, or size or stride is not above 0")
+    if card.padded and (not card.fixed or card.size % card.stride):
+        raise ValueError("fit 'pad' is for a network that takes only squares, whose side is a multiple of the stride")

@@ -41,7 +41,7 @@ def hints(colorizer: Colorizer, photographs: Photographs) -> Measured:
         OptionError: the model takes no hints, or the limit is below 1.
         DataError: there are no such shards, or one cannot be read.
     """
-    if not colorizer.model.card.hints:
+    if not colorizer.model.card.clickable:
         raise takes_none(colorizer.model.card.name, "hints")
     rows = []
     for index, picture in enumerate(photographs):

@@ -16,15 +16,23 @@ from photochrom.photo.formats import SUFFIXES
 from photochrom.training.data.shards import evenly, members
 
 
-def sheet(photos: Sequence[Path], predict: Predict, *, height: int = 256, columns: int = 2, limit: int | None = None) -> bytes:
-    """Make a contact sheet of photographs, each as two or three cells side by side.
+def sheet(
+    photos: Sequence[Path],
+    *predicts: Predict,
+    height: int = 256,
+    columns: int = 2,
+    limit: int | None = None,
+    names: Sequence[str] = (),
+) -> bytes:
+    """Make a contact sheet of photographs, each as cells side by side: grey, colorized, and true where it is in color.
 
     Args:
         photos: photographs, folders of them (however deep) and prepared ``.tar`` shards.
-        predict: turns ``(H, W)`` uint8 luma into ``(H, W, 3)`` uint8 RGB; it gets the photographs at full size.
+        predicts: a cell for each; it turns ``(H, W)`` uint8 luma of full size into ``(H, W, 3)`` uint8 RGB.
         height: pixels of a cell.
         columns: photographs beside each other.
         limit: the most photographs of each folder or shard, spread evenly over it.
+        names: what stands under the cell of each predictor; or none.
 
     Returns:
         A JPEG file.
@@ -40,7 +48,7 @@ def sheet(photos: Sequence[Path], predict: Predict, *, height: int = 256, column
             raise OptionError(f"{name} is {number}; a sheet needs 1 or more")
     if not photos:
         raise OptionError("no photograph was named; give at least one file, folder or shard")
-    return lay_out(pictures(photos, limit=limit), predict, height=height, columns=columns)
+    return lay_out(pictures(photos, limit=limit), *predicts, height=height, columns=columns, names=names)
 
 
 def pictures(photos: Sequence[Path], *, limit: int | None = None) -> Iterator[Picture]:

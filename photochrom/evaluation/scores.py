@@ -1,4 +1,4 @@
-"""Score a model on test photographs against two baselines: grey, and the mean chroma of the training photographs.
+"""Score models on test photographs against two baselines: grey, and the mean chroma of the training photographs.
 
 The truth is a photograph of a prepared shard, the input is its luma, the output is compared to the truth at
 full size. The baselines stand in every table, since grey alone already reaches a disparity below 7 percent.
@@ -19,6 +19,7 @@ from PIL import Image
 from photochrom import color
 from photochrom.color import Picture
 from photochrom.colorizer.colorizer import Colorizer, Options
+from photochrom.colorizer.model import Model, told_apart
 from photochrom.evaluation import metrics
 from photochrom.evaluation.metrics import Predict, Scores, Summary, Value
 from photochrom.training.data.shards import Split, members, shards
@@ -41,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Gain:
-    """Hold how far the model's error lies below a baseline's, in percent of grey's."""
+    """Hold how far the model's error lies below a baseline's, or another model's, in percent of grey's."""
 
     baseline: str
     measure: Measure
@@ -59,14 +60,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold the scores of a model.
+    """Hold the scores of one model, or of several side by side.
 
     Attributes:
-        model: name of the model.
+        model: name of the model, or of all of them.
         split: "test" or "train".
         vividness: in [0, 2].
         data_sets: a table for each folder of shards.
         all: the table of all photographs together.
+        subject: name of the row that the gains are of.
     """
 
     model: str
@@ -74,22 +76,28 @@ class Evaluation:
     vividness: float
     data_sets: dict[str, Table]
     all: Table
+    subject: str = MODEL
 
 
 def evaluate(
     model: Colorizer | Path | None,
     data: Path | Sequence[Path],
     *,
+    others: Sequence[Colorizer | Path] = (),
     split: Split = "test",
     limit: int | None = None,
     vividness: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Score a model as it ships beside grey and the mean chroma of its training photographs, which its card holds.
+    """Score a model as it ships, beside grey and the mean chroma of its training photographs, which its card holds.
+
+    A guest's training photographs are unknown: their place is taken by those of the first model among the others that was
+    trained here, or of the model in the package.
 
     Args:
-        model: a loaded model, a file of ``photochrom export``, or None for the model in the package.
+        model: a loaded model, a model's file, or None for the model in the package.
         data: prepared folders or shards.
+        others: further models, which get rows of their own; the gains are those of the first over each.
         split: which shards.
         limit: the most photographs of each data set, spread evenly over it.
         vividness: in [0, 2].
@@ -98,14 +106,20 @@ def evaluate(
     Raises:
         ModelError: the model is missing, damaged or not one of ours.
         DataError: there are no such shards, or one cannot be read.
-        OptionError: the vividness is out of range, or the limit below 1.
+        OptionError: the vividness is out of range, the limit below 1, or one model is given twice.
     """
     options = Options(vividness=vividness)
-    colorizer = Colorizer(model.model, options) if isinstance(model, Colorizer) else Colorizer.load(model, options=options)
-    card = colorizer.model.card
-    predictors = {MODEL: colorizer.paint, GREY: grey, MEAN_CHROMA: tint(*card.mean_chroma)}
-    data_sets, together = compare(predictors, data, split=split, limit=limit, progress=progress)
-    return Evaluation(card.name, split, vividness, data_sets, together)
+    colorizers = [
+        Colorizer(each.model, options) if isinstance(each, Colorizer) else Colorizer.load(each, options=options)
+        for each in (model, *others)
+    ]
+    names = told_apart(*(each.model for each in colorizers)) if others else (MODEL,)
+    own = next((each.model.card for each in colorizers if each.model.card.guest is None), None) or Model.load().card
+    predictors: dict[str, Predict] = {name: each.paint for name, each in zip(names, colorizers, strict=True)}
+    predictors |= {GREY: grey, MEAN_CHROMA: tint(*own.mean_chroma)}
+    data_sets, together = compare(predictors, data, subject=names[0], split=split, limit=limit, progress=progress)
+    title = ", ".join(names) if others else colorizers[0].model.card.name
+    return Evaluation(title, split, vividness, data_sets, together, names[0])
 
 
 def grey(luma: NDArray[np.uint8]) -> Picture:
@@ -130,6 +144,7 @@ def compare(
     predictors: Mapping[str, Predict],
     data: Path | Sequence[Path],
     *,
+    subject: str = MODEL,
     split: Split = "test",
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -139,6 +154,7 @@ def compare(
     Args:
         predictors: by the name of their row; `GREY` must be one of them.
         data: prepared folders or shards.
+        subject: the row, if there is one of that name, whose gains over every other are measured.
         split: which shards.
         limit: the most photographs of each data set, spread evenly over it.
         progress: called with the photographs done and their total after each.
@@ -166,7 +182,7 @@ def compare(
             if progress:
                 progress(done, total)
     merged = {name: [row for rows in scored.values() for row in rows[name]] for name in predictors}
-    return {data_set: _table(rows) for data_set, rows in scored.items()}, _table(merged)
+    return {data_set: _table(rows, subject) for data_set, rows in scored.items()}, _table(merged, subject)
 
 
 def luma_of(picture: Picture) -> NDArray[np.uint8]:
@@ -174,11 +190,11 @@ def luma_of(picture: Picture) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(picture).convert("L"))
 
 
-def _table(scores: Mapping[str, Sequence[Scores]]) -> Table:
+def _table(scores: Mapping[str, Sequence[Scores]], subject: str) -> Table:
     gains = [
-        Gain(baseline, measure, metrics.gain(scores[MODEL], scores[baseline], grey=scores[GREY], measure=measure))
+        Gain(baseline, measure, metrics.gain(scores[subject], scores[baseline], grey=scores[GREY], measure=measure))
         for baseline in scores
-        if MODEL in scores and baseline != MODEL
+        if subject in scores and baseline != subject
         for measure in MEASURES
     ]
     rows = [Row(name, metrics.summarize(each), tuple(each)) for name, each in scores.items()]

@@ -90,7 +90,7 @@ class Coloring:
                 where = f"the hint {given.hint.x},{given.hint.y} lies outside the film"
                 raise OptionError(f"{where}: expected X below {wide} and Y below {high}")
         card = self.colorizer.model.card
-        for what, told, taken in (("hints", bool(self.hints), card.hints), ("palette", bool(self.references), card.palettes)):
+        for what, told, taken in (("hints", self.hints, card.clickable), ("palette", self.references, card.palettes)):
             if told and not taken:
                 raise takes_none(card.name, what)
 

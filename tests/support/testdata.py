@@ -22,6 +22,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from photochrom import color
 from photochrom.color import Plane
 from photochrom.photo import convert
 from photochrom.photo.formats import Format
@@ -242,3 +243,10 @@ def encode_as(photo: Photo, cb: Plane, cr: Plane, *, pages: Sequence[tuple[Plane
 def target(photo: Photo, format: Format | None = None, **output: Any) -> Target:
     """Decide how a photograph is written, as ``OutputOptions`` of these fields say."""
     return decide(photo, OutputOptions(format, **output))
+
+
+def joined(luma: NDArray[np.uint8], chroma: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Make the RGB picture of ``(H, W)`` luma and ``(2, H, W)`` chroma, inside the gamut."""
+    unit = luma.astype(np.float32) / 255
+    factor = color.headroom(unit, *chroma, minimum=np.minimum, maximum=np.maximum)
+    return color.join(unit, factor * chroma)
