@@ -3,6 +3,7 @@
     PhotochromError            everything that Photochrom raises on purpose
     ├── OptionError            an option or a combination of options makes no sense
     ├── PhotoError             a photograph cannot be read, or is in color already
+    │   └── SizeError          it has more pixels than allowed
     ├── FilmError              a film cannot be read
     ├── OutputError            a result cannot be written
     ├── ModelError             a model file is missing, damaged or not one of ours
@@ -48,6 +49,10 @@ class OptionError(PhotochromError, ValueError):
 
 class PhotoError(PhotochromError):
     """A photograph cannot be read, or is in color already."""
+
+
+class SizeError(PhotoError):
+    """A photograph has more pixels than allowed."""
 
 
 class FilmError(PhotochromError):

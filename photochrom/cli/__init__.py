@@ -38,12 +38,13 @@ COMMANDS = {
     "train": ("train", "Train a generator, or go on with a training that was stopped."),
     "export": ("export", "Write a run's generator as one self-describing ONNX file."),
     "evaluate": ("evaluate", "Score a model on test photographs against grey and mean chroma."),
+    "serve": ("serve", "Serve a page for the browser and an HTTP API."),
     "study": ("study", "Train and score a grid of data sets, generators, regularizers and seeds, and write a report."),
 }
 for command, (module, summary) in COMMANDS.items():
     app.command(f"photochrom.cli.{module}:{command}", name=command, help=summary)  # imported when it is called
 
-EXTRAS = {"av": "video"}
+EXTRAS = {"av": "video", "fastapi": "serve", "uvicorn": "serve", "multipart": "serve", "python_multipart": "serve"}
 """The extra that has a library; the others are those of training."""
 
 FAILED, MISUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
