@@ -98,7 +98,7 @@ def suggestions(service: Service, session: Session, x: int, y: int) -> list[Sugg
         red, green, blue = color.join(np.full((1, 1), luma), chroma[:, None, None])[0, 0]
         found.append(Suggestion(color=f"#{red:02x}{green:02x}{blue:02x}", share=round(float(weight.sum()), 4)))
         here = np.where(near, 0, here)
-    return found
+    return sorted(found, key=lambda each: -each.share)
 
 
 def doubts(found: Float, session: Session) -> list[Doubt]:

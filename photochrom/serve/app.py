@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from photochrom.colorizer.model import Model
@@ -151,6 +152,7 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
         (HTTPException, problems.on_http_error),
         (RequestValidationError, problems.on_invalid),
         (PhotochromError, problems.on_colorizer_error),
+        (ClientDisconnect, problems.on_gone),
         (Exception, problems.on_failure),
     ):
         app.add_exception_handler(kind, handler)

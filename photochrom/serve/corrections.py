@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from photochrom.colorizer import hints as guides
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.variants import MOST
 from photochrom.serve import answers
 from photochrom.serve.answers import Doubt, Suggestion, Variant
@@ -29,7 +30,7 @@ from photochrom.serve.options import (
 from photochrom.serve.photographs import kind_or_problem, problems
 from photochrom.serve.problems import Problem
 from photochrom.serve.service import Service, body_of, service_of
-from photochrom.serve.sessions import Session, State, opened, packed_model
+from photochrom.serve.sessions import Session, opened, packed_model
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -147,7 +148,8 @@ async def hints(request: Request, identity: Identity, body: StateBody) -> Respon
     session = service.sessions.get(identity)
     state = dataclasses.replace(session.state, hints=tuple(point.hint() for point in body.hints), vividness=body.vividness)
     data = await service.queue.run(request, lambda: packed_model(answers.answer(service, session, state)[0], session.luma))
-    session.state = state
+    # A reference may have come meanwhile: only what was asked for changes.
+    session.state = dataclasses.replace(session.state, hints=state.hints, vividness=state.vividness)
     return Response(data, media_type="application/octet-stream")
 
 
@@ -165,12 +167,13 @@ async def lead(request: Request, identity: Identity) -> None:
     data, limit = await body_of(request), service.settings.max_pixels
     kind_or_problem(data)
 
-    def work() -> State:
-        state = dataclasses.replace(session.state, palette=guides.reference(data, max_pixels=limit))
-        dataclasses.replace(session, state=state).colorizer(service.model)  # refuses what the model was not trained for
-        return state
+    def work() -> tuple[float, ...]:
+        palette = guides.reference(data, max_pixels=limit)
+        Colorizer(service.model, Options(palette=palette))  # refuses a palette that the model was not trained for
+        return palette
 
-    session.state = await service.queue.run(request, work)
+    palette = await service.queue.run(request, work)
+    session.state = dataclasses.replace(session.state, palette=palette)
 
 
 @router.delete("/{identity}/reference", status_code=204, summary="Let no photograph lead", responses=problems(404, 422))

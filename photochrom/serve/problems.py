@@ -143,6 +143,11 @@ async def on_colorizer_error(_: Request, error: Exception) -> JSONResponse:
     return answer(problem_of(error))
 
 
+async def on_gone(_: Request, __: Exception) -> JSONResponse:
+    """End a request whose client closed the connection before its body was whole; nobody reads the answer."""
+    return answer(Problem("client-gone", "the client closed the connection"))
+
+
 async def on_failure(request: Request, error: Exception) -> JSONResponse:
     """Answer an error that nobody expected, and log it."""
     identity = request.scope.get("state", {}).get("request_id", "")

@@ -110,6 +110,7 @@ def run(settings: Settings, model: Model, *, announce: Callable[[str], None]) ->
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -28,6 +28,21 @@ function fields(schema) {
   ]));
 }
 
+/** Set what is between pairs of backquotes as code. */
+function coded(text) {
+  return text.split("``").map((part, index) => (index % 2 ? element("code", {}, part) : part));
+}
+
+/** Put answers that differ in nothing but their status onto one line. */
+function grouped(responses) {
+  const lines = new Map();
+  for (const [status, answer] of Object.entries(responses ?? {})) {
+    const about = answer.description ?? "", types = Object.keys(answer.content ?? {}).join(", "), key = `${about} ${types}`;
+    lines.set(key, [[...(lines.get(key)?.[0] ?? []), status], about, types]);
+  }
+  return [...lines.values()].map(([statuses, ...rest]) => [statuses.join(", "), ...rest]);
+}
+
 function curl(method, path, operation) {
   const base = new URL(".", location.href).href.replace(/\/$/, "");
   const parts = ["curl"];
@@ -44,7 +59,7 @@ function describe(method, path, operation, root) {
     element("h3", {}, element("code", { className: `method ${method}` }, method.toUpperCase()), " ", element("code", {}, path)),
     element("p", { className: "summary" }, operation.summary ?? ""),
   );
-  for (const paragraph of (operation.description ?? "").split("\n\n").filter(Boolean)) section.append(element("p", {}, paragraph.replaceAll("\n", " ")));
+  for (const paragraph of (operation.description ?? "").split("\n\n").filter(Boolean)) section.append(element("p", {}, ...coded(paragraph.replaceAll("\n", " "))));
   if (operation.parameters?.length) {
     section.append(element("h4", {}, "Parameters"), table(["name", "in", "type", "about"], operation.parameters.map((each) => [
       element("code", {}, each.name), each.in, typeOf(each.schema, root), each.description ?? each.schema?.description ?? "",
@@ -55,9 +70,7 @@ function describe(method, path, operation, root) {
     section.append(element("h4", {}, "Body: ", element("code", {}, type)));
     if (schema?.properties) section.append(fields(schema));
   }
-  section.append(element("h4", {}, "Answers"), table(["status", "about", "type"], Object.entries(operation.responses ?? {}).map(([status, answer]) => [
-    status, answer.description ?? "", Object.keys(answer.content ?? {}).join(", "),
-  ])));
+  section.append(element("h4", {}, "Answers"), table(["status", "about", "type"], grouped(operation.responses)));
   section.append(element("pre", { tabIndex: 0 }, element("code", {}, curl(method, path, operation))));
   return section;
 }
