@@ -79,7 +79,7 @@ class TrainingError(PhotochromError):
     """A training run cannot go on."""
 
 
-for _error in (PhotochromError, *PhotochromError.__subclasses__()):
+for _error in (PhotochromError, *PhotochromError.__subclasses__(), SizeError):
     _error.__module__ = "photochrom"  # where users import them from
 
 

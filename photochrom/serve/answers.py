@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +15,12 @@ from pydantic import BaseModel
 from photochrom import color
 from photochrom.color import Bytes, Float
 from photochrom.colorizer.colorizer import Colorizer
-from photochrom.colorizer.file import encoded
+from photochrom.colorizer.file import Source
 from photochrom.colorizer.upsample import shrink, upsample
 from photochrom.colorizer.variants import variants
 from photochrom.photo import convert
 from photochrom.photo.photo import Photo
+from photochrom.photo.target import format_of
 from photochrom.serve.options import FileOptions, FormatName, Point, format_named
 from photochrom.serve.problems import Problem
 from photochrom.serve.service import Service
@@ -77,7 +79,9 @@ def distribution(service: Service, session: Session) -> Float:
     """Give the ``(323, h, w)`` share of each chroma bin, computed once for each state."""
     state = session.state
     if session.distribution is None or session.distribution[0] != state:
-        session.distribution = state, session.colorizer(service.model).distribution(Photo(luma=session.luma))
+        share = session.colorizer(service.model).look(Photo(luma=session.luma), share=True).share
+        assert share is not None
+        session.distribution = state, share
     return session.distribution[1]
 
 
@@ -129,29 +133,26 @@ def find_variants(service: Service, session: Session, count: int) -> list[Varian
     photo = Photo(luma=session.luma)
     answers = []
     for found in variants(session.colorizer(service.model), photo, count):
-        state = dataclasses.replace(session.state, hints=found)
-        small = base64.b64encode(painted(service, session, state, PREVIEW_SIDE)).decode()
-        points = [Point(x=hint.x, y=hint.y, color=hint.color) for hint in found]
+        small = base64.b64encode(painted(found.answer.low, session.luma, PREVIEW_SIDE)).decode()
+        points = [Point(x=hint.x, y=hint.y, color=hint.color) for hint in found.hints]
         answers.append(Variant(hints=points, preview=f"data:image/jpeg;base64,{small}"))
     return answers
 
 
-def painted(service: Service, session: Session, state: State, side: int) -> bytes:
-    """Color a photograph for the screen, as an sRGB JPEG no longer than a side."""
-    low, _ = answer(service, session, state)
-    small = scaled(session.luma, side)
+def painted(low: Float, luma: Bytes, side: int) -> bytes:
+    """Color luma for the screen, as an sRGB JPEG no longer than a side."""
+    small = scaled(luma, side)
     rgb = convert.to_array(Photo(luma=small), *upsample(low, small, step=1))
     return saved(rgb, "JPEG", quality=PICTURE_QUALITY)
 
 
 def result_file(service: Service, session: Session, file: FileOptions, format: FormatName | None) -> bytes:
     """Write the file that the command would write for the session's state."""
-    limit = service.settings.max_pixels
-    options = dataclasses.replace(session.options(max_pixels=limit), format=format_named(format), quality=file.quality)
-    photo = convert.read(session.contents, max_pixels=limit)
-    options.check_fit(convert.target_of(photo, options.format))
-    colorizer = Colorizer(service.model, options)
-    return encoded(photo, colorizer, contents=session.contents, recorded_name=session.name)
+    options = session.options(max_pixels=service.settings.max_pixels)
+    options = dataclasses.replace(options, format=format_named(format), quality=file.quality)
+    source, colorizer = Source.open(Path("photograph"), options, contents=session.contents), Colorizer(service.model, options)
+    options.output.check_fit(format_of(source.photo, options.format))
+    return source.encoded(colorizer.colorize(source.photo), colorizer, recorded_name=session.name)
 
 
 def scaled(luma: Bytes, side: int) -> Bytes:

@@ -243,7 +243,9 @@ async def picture(request: Request, identity: Identity, side: Side = 2048) -> Re
     """Answer with the colored photograph as an sRGB JPEG of a size for the screen, for browsers without WebGL 2."""
     service = service_of(request)
     session = service.sessions.get(identity)
-    data = await service.queue.run(request, lambda: answers.painted(service, session, session.state, side))
+    data = await service.queue.run(
+        request, lambda: answers.painted(answers.answer(service, session, session.state)[0], session.luma, side)
+    )
     return Response(data, media_type="image/jpeg")
 
 

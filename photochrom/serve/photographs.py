@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,10 +11,10 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from photochrom.colorizer.colorizer import Colorizer, in_color
-from photochrom.colorizer.file import encoded
+from photochrom.colorizer.file import Source
 from photochrom.colorizer.hints import reference
-from photochrom.photo import convert
 from photochrom.photo.formats import Format, Kind, kind_of, unknown
+from photochrom.photo.target import format_of
 from photochrom.photo.toning import judge
 from photochrom.serve.options import MEDIA_TYPES, ColorizeOptions, accepted, attachment, file_name, image_body, result_name
 from photochrom.serve.problems import MEDIA_TYPE, Problem, ProblemBody
@@ -116,11 +117,11 @@ def _work(service: Service, order: Order, format: Format | None) -> tuple[bytes,
     limit = service.settings.max_pixels
     palette = None if order.reference is None else reference(order.reference, max_pixels=limit)
     colorizer = Colorizer(service.model, order.options.options(service.settings, format=format, palette=palette))
-    photo = convert.read(order.data, max_pixels=limit)
-    judgement = judge(photo)
+    source = Source.open(Path("photograph"), colorizer.options, contents=order.data)
+    judgement = judge(source.photo)
     if judgement.kind == "color" and order.options.on_color != "recolor":
         raise Problem("in-color", str(in_color(judgement)))
-    written = convert.target_of(photo, format)
+    written = format_of(source.photo, format)
     assert written is not None
-    colorizer.options.check_fit(written)
-    return encoded(photo, colorizer, contents=order.data, recorded_name=order.name), written
+    colorizer.options.output.check_fit(written)
+    return source.encoded(colorizer.colorize(source.photo), colorizer, recorded_name=order.name), written

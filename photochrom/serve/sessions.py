@@ -19,6 +19,7 @@ from photochrom.colorizer.upsample import fit
 from photochrom.photo import color_management, convert
 from photochrom.photo.formats import Format
 from photochrom.photo.planes import upright
+from photochrom.photo.target import decide
 from photochrom.photo.toning import Judgement, judge
 from photochrom.serve.problems import Problem
 
@@ -87,9 +88,9 @@ def opened(contents: bytes, name: str, *, max_pixels: int) -> Session:
     """
     photo = convert.read(contents, max_pixels=max_pixels)
     luma = np.ascontiguousarray(color_management.as_srgb(upright(photo.shown, photo.orientation), photo.icc))
-    target = convert.target_of(photo)
-    assert target is not None
-    return Session(contents, name, luma, target, photo.bits, judge(photo), convert.notes(photo))
+    target = decide(photo)
+    assert target.format is not None
+    return Session(contents, name, luma, target.format, photo.bits, judge(photo), target.notes)
 
 
 def packed_model(low: Float, luma: Bytes) -> bytes:

@@ -16,7 +16,7 @@ from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.hints import Hint
 from photochrom.photo import color_management, convert
 from photochrom.photo.planes import upright
-from tests.support.browser import DESKTOP, PHONE, add, click_at, missing, opened, settle
+from tests.support.browser import DESKTOP, PHONE, add, click_at, opened, settle
 from tests.support.rendering import profiles
 from tests.support.servers import PHOTOS
 
@@ -36,7 +36,7 @@ def axe(page: Page) -> list[str]:
     try:
         from axe_playwright_python.base import AXE_FILE_PATH
     except ImportError:
-        missing("accessibility is tested with axe-core: pip install axe-playwright-python")
+        pytest.skip("accessibility is tested with axe-core: pip install axe-playwright-python")
     # Evaluated by the debugger's protocol, which the page's policy does not bind.
     page.evaluate(Path(AXE_FILE_PATH).read_text("utf-8"))
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
