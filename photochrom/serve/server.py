@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -25,6 +26,8 @@ WINDOW_SECONDS = 7.0
 """A client that stalls over a whole window is cut off, so within two of them at most."""
 LEAST_BYTES = 1024
 """A client that is to send, and sends less than this in a window, stalls."""
+RESET = struct.pack("ii", 1, 0)
+"""The value of ``SO_LINGER`` that drops what was not sent."""
 HEADER_BYTES = 64 << 10
 KEEP_ALIVE_SECONDS = 5
 DRAIN_SECONDS = 8
@@ -64,6 +67,8 @@ class TimedProtocol(H11Protocol):
         waited, cycle, unsent_before = self._seen
         silent = receiving and waited and cycle is self.cycle and self._received < LEAST_BYTES
         if silent or 0 < unsent == unsent_before:
+            # Reset it: the system would go on trying to send what a client does not read.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.transport.abort()
             return
         self._seen, self._received = (receiving, self.cycle, unsent), 0
