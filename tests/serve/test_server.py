@@ -7,6 +7,8 @@ import io
 import select
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -20,7 +22,7 @@ from PIL import Image
 
 from photochrom.serve.server import DRAIN_SECONDS, WINDOW_SECONDS
 from tests.support.models import run
-from tests.support.servers import PHOTOS, running
+from tests.support.servers import PHOTOS, ROOT, running
 
 GREY = (PHOTOS / "camera.jpg").read_bytes()
 FOREVER = 2 * WINDOW_SECONDS + 5
@@ -178,3 +180,17 @@ def test_no_file_is_left_and_none_is_written(tmp_path: Path, monkeypatch: pytest
     counts = [int(text.split("\nwrite_bytes: ")[1].split()[0]) for text in (opened, written)]
     assert counts[1] - counts[0] < 4096 * 4, "nothing reaches the disk"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_example_of_a_client_corrects_a_photograph(tmp_path: Path) -> None:
+    script, target = ROOT / "examples/client.py", tmp_path / "result.jpg"
+    with running() as (address, _):
+        command = [sys.executable, str(script), str(PHOTOS / "astronaut.jpg"), str(target), address.rstrip("/")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "likely at 256, 256" in done.stdout
+        assert target.read_bytes()[:3] == b"\xff\xd8\xff"
+        command[2] = str(script)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("415: not a photograph of a known kind")
