@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         OutputError,
         PhotochromError,
         PhotoError,
+        SizeError,
         TrainingError,
     )
     from photochrom.photo.photo import Photo
@@ -43,6 +44,7 @@ __all__ = [
     "PhotoError",
     "PhotochromError",
     "Result",
+    "SizeError",
     "TrainingError",
     "__version__",
     "colorize",

@@ -3,6 +3,7 @@
     PhotochromError            everything that Photochrom raises on purpose
     ├── OptionError            an option or a combination of options makes no sense
     ├── PhotoError             a photograph cannot be read, or is in color already
+    │   └── SizeError          it has more pixels than allowed
     ├── FilmError              a film cannot be read
     ├── OutputError            a result cannot be written
     ├── ModelError             a model file is missing, damaged or not one of ours
@@ -50,6 +51,10 @@ class PhotoError(PhotochromError):
     """A photograph cannot be read, or is in color already."""
 
 
+class SizeError(PhotoError):
+    """A photograph has more pixels than allowed."""
+
+
 class FilmError(PhotochromError):
     """A film cannot be read."""
 
@@ -74,7 +79,7 @@ class TrainingError(PhotochromError):
     """A training run cannot go on."""
 
 
-for _error in (PhotochromError, *PhotochromError.__subclasses__()):
+for _error in (PhotochromError, *PhotochromError.__subclasses__(), SizeError):
     _error.__module__ = "photochrom"  # where users import them from
 
 

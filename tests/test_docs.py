@@ -101,11 +101,11 @@ EXAMPLES = {
     "vividness.py": ([PHOTO, "strip.png"], ["strip.png"]),
     "chroma.py": ([*sorted(PHOTO.parent.iterdir())], []),
 }
-"""Arguments of each example, and the files that it makes."""
+"""Arguments of each example, and the files that it makes; tests/serve/test_server.py runs client.py."""
 
 
 def test_every_example_is_tried() -> None:
-    assert EXAMPLES.keys() | {"make_photos.py"} == {path.name for path in ROOT.glob("examples/*.py")}
+    assert EXAMPLES.keys() | {"make_photos.py", "client.py"} == {path.name for path in ROOT.glob("examples/*.py")}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -40,12 +40,18 @@ COMMANDS = {
     "export": ("export", "Write a run's generator as one self-describing ONNX file."),
     "adopt": ("export", "Write a card into somebody else's ONNX colorizer, so that every command takes it."),
     "evaluate": ("evaluate", "Score models on test photographs against grey and mean chroma."),
+    "serve": ("serve", "Serve a page for the browser and an HTTP API."),
     "study": ("study", "Train and score a grid of data sets, generators, regularizers and seeds, and write a report."),
 }
 for command, (module, summary) in COMMANDS.items():
     app.command(f"photochrom.cli.{module}:{command}", name=command, help=summary)  # imported when it is called
 
-EXTRAS = {"av": "video", "obstore": "cloud", "ray": "ray"}
+EXTRAS = {
+    "av": "video",
+    "obstore": "cloud",
+    "ray": "ray",
+    **dict.fromkeys(("fastapi", "uvicorn", "multipart", "python_multipart"), "serve"),
+}
 """The extra that has a library; the others are those of training."""
 
 FAILED, MISUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143

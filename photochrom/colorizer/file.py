@@ -169,9 +169,9 @@ class Source:
             elif self._scan:
                 self._stream(self._scan, result, draft, colorizer=colorizer, name=name)
 
-    def encoded(self, result: Result, colorizer: Colorizer) -> bytes:
-        """Return the result as the bytes of a file; raises as ``save`` does."""
-        return self._bytes(result, colorizer, "")
+    def encoded(self, result: Result, colorizer: Colorizer, *, recorded_name: str = "") -> bytes:
+        """Return the result as the bytes of a file, which names its source as told; raises as ``save`` does."""
+        return self._bytes(result, colorizer, recorded_name)
 
     def _record(self, result: Result, colorizer: Colorizer, name: str) -> provenance.Record:
         return provenance.record(colorizer, format=result.target.format, source=name, sha256=self._sha256.result())

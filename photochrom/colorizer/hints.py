@@ -16,6 +16,7 @@ from photochrom.color import Bytes, Float
 from photochrom.colorizer.upsample import shrink, upsample_at
 from photochrom.errors import OptionError, PhotoError
 from photochrom.photo import convert
+from photochrom.photo.photo import MAX_PIXELS
 from photochrom.photo.toning import judge
 
 PATCH = 3
@@ -181,15 +182,16 @@ def settle(chroma: Float, luma: Bytes, hints: Sequence[Hint], *, orientation: in
     return chroma
 
 
-def reference(path: Path) -> tuple[float, ...]:
-    """Read the palette of a color photograph, as ``Options`` takes it.
+def reference(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[float, ...]:
+    """Read the palette of a color photograph, a file or its contents, as ``Options`` takes it.
 
     Raises:
-        PhotoError: it cannot be read, or has no color.
+        PhotoError: it cannot be read, is too large, or has no color.
     """
-    found = convert.read(path)
+    name = "the reference" if isinstance(source, bytes) else str(source)
+    found = convert.read(source, max_pixels=max_pixels, name=name)
     if found.thumbnail is None or judge(found).kind in ("grey", "blank"):
-        raise PhotoError("has no color that could lead; name a color photograph as reference", path=path)
+        raise PhotoError("has no color that could lead; name a color photograph as reference", path=name)
     return tuple(color.palette(color.split(found.thumbnail)[1]).tolist())
 
 

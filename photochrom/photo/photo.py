@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from photochrom.color import Bytes, Plane
-from photochrom.errors import PhotoError
+from photochrom.errors import SizeError
 from photochrom.photo import planes
 from photochrom.photo.formats import Kind
 
@@ -98,8 +98,8 @@ def refuse_large(width: int, height: int, *, max_pixels: int) -> None:
     """Refuse a picture of more pixels than allowed.
 
     Raises:
-        PhotoError: it is too large.
+        SizeError: it is too large.
     """
     if width * height > max_pixels:
         got = f"{width} x {height} = {width * height:,} pixels, over the limit of {max_pixels:,}"
-        raise PhotoError(f"{got}; raise it with --max-pixels if you trust the file")
+        raise SizeError(f"{got}; raise it with --max-pixels if you trust the file")

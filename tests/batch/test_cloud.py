@@ -231,7 +231,8 @@ def test_compact_keeps_every_line(place: Folder, monkeypatch: pytest.MonkeyPatch
     assert len(list(parts.records(place))) == len(expected)
 
 
-def test_what_is_refused(server: Buckets, name: str) -> None:
+@pytest.mark.usefixtures("server")
+def test_what_is_refused(name: str) -> None:
     for more, text in (
         (["--part", "4/3"], "expected I/N"),
         (["--address", "auto"], "give --engine ray too"),
@@ -261,4 +262,4 @@ def test_one_photograph_of_a_bucket_and_results_beside(server: Buckets, name: st
     for status in ("colored", "kept"):
         found = Counter(outcome.status for outcome in cloud.run(colorizer, cloud.Request(f"s3://{name}/in/0")))
         assert found == {status: COUNT // 5}
-    assert f"in/0/05.color.png" in server.versions(name)
+    assert "in/0/05.color.png" in server.versions(name)

@@ -1,0 +1,3 @@
+"""Serve the colorizer: an HTTP API and a page for the browser."""
+
+__all__ = ["app", "server", "settings"]
