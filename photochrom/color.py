@@ -52,6 +52,9 @@ _WHITE_OVER_XYZ = np.linalg.inv(_XYZ / _XYZ.sum(1, keepdims=True)).astype(np.flo
 _LEVELS = np.arange(256) / 255
 _LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
+BELIEF_MOST = 2.0
+"""By how much the gain of one photograph differs at most from that of others."""
+
 
 def rgb_to_ycbcr(red: Any, green: Any, blue: Any) -> tuple[Any, Any, Any]:
     """Convert planes of RGB in [0, 1] to Y in [0, 1] and Cb, Cr in [-0.5, 0.5]; numpy or torch."""
@@ -136,6 +139,23 @@ def believed_ratio(chroma: Any, length: Any) -> Any:
     """
     strength = ((chroma * chroma).sum(axis=-3, keepdims=True) ** 0.5).mean(axis=(-2, -1), keepdims=True)
     return (length[..., None, :, :].mean(axis=(-2, -1), keepdims=True) + 1e-4) / (strength + 1e-4)
+
+
+def believed_factor(chroma: Float, length: Float, belief: float, vividness: float) -> Float:
+    """Return by how much the gain of each photograph differs from that of others.
+
+    Args:
+        chroma: ``(N, 2, h, w)``, the mean of the distribution.
+        length: ``(N, h, w)``, its mean length.
+        belief: that of the card.
+        vividness: from 0, where all gains are the same, to 1 and above.
+
+    Returns:
+        ``(N, 1, 1, 1)`` float32 between 1 / ``BELIEF_MOST`` and ``BELIEF_MOST``.
+    """
+    ratio = believed_ratio(chroma, length) / np.float32(belief)
+    factor: Float = np.clip(ratio, 1 / BELIEF_MOST, BELIEF_MOST) ** np.float32(min(vividness, 1.0))
+    return factor
 
 
 def bin_lengths() -> Float:

@@ -41,7 +41,7 @@ FLOORS = {
         remote
     """,
     "cli": """
-        progress summary
+        summary
         cloud
         colorize evaluate export inspect prepare serve study train
         docs video

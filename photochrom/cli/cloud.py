@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from photochrom.cli.progress import Bar
-from photochrom.cli.summary import Tally, terminable
+from photochrom.cli.summary import Bar, Tally, terminable
 from photochrom.errors import OptionError
 
 if TYPE_CHECKING:

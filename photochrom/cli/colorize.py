@@ -15,8 +15,7 @@ from cyclopts import Parameter, Token
 
 from photochrom import files
 from photochrom.cli.cloud import Engine, Place, colorize_cloud, place_of, request_of
-from photochrom.cli.progress import Bar
-from photochrom.cli.summary import ALL_FAILED, Count, Tally, terminable
+from photochrom.cli.summary import ALL_FAILED, Bar, Count, Tally, terminable
 from photochrom.errors import OptionError, PhotochromError
 from photochrom.files import is_folder
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from photochrom.cli.progress import Bar, print_table
+from photochrom.cli.summary import Bar, print_table
 from photochrom.errors import OptionError
 from photochrom.evaluation.goals import PROTOCOLS, SOURCES, Protocol
 from photochrom.evaluation.protocols import Measured, Photographs

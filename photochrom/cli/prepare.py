@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from photochrom.cli.progress import Bar, print_table
+from photochrom.cli.summary import Bar, print_table
 from photochrom.training.data.prepare import PrepareOptions
 
 if TYPE_CHECKING:

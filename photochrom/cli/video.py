@@ -14,8 +14,7 @@ from cyclopts import Parameter
 
 from photochrom import files
 from photochrom.cli.colorize import Output
-from photochrom.cli.progress import Bar
-from photochrom.cli.summary import terminable
+from photochrom.cli.summary import Bar, terminable
 
 if TYPE_CHECKING:
     from photochrom.colorizer.colorizer import Colorizer

@@ -27,10 +27,6 @@ CARD_FORMAT = 4
 BUNDLED = "photochrom.onnx"
 
 
-BELIEF_MOST = 2.0
-"""By how much the gain of one photograph differs at most from that of others."""
-
-
 @dataclass(frozen=True)
 class Card:
     """What a model says of itself."""
@@ -62,7 +58,7 @@ class Card:
     """Share of the gain that the mean chroma of a photograph gets (``color.enliven``)."""
     belief: float = 0.0
     """The mean of ``color.believed_ratio`` over photographs. The gain of a photograph is multiplied by its own ratio over this
-    one, within a factor of ``BELIEF_MOST``; 0 gives every photograph the same gain."""
+    one, within a factor of ``color.BELIEF_MOST``; 0 gives every photograph the same gain."""
     faint: float = 0.0
     """Chroma of this magnitude is halved at vividness 1 and above, and what is fainter fades; at 0 all stays as it is."""
 
@@ -194,7 +190,7 @@ class Model:
         gain: Any = self.decoding(vividness)[1]
         if self.card.belief and share is not None:
             length = np.tensordot(color.bin_lengths(), share, (0, 1))
-            gain = gain * believed_factor(chroma, length, self.card.belief, vividness)
+            gain = gain * color.believed_factor(chroma, length, self.card.belief, vividness)
         confidence = None if peak is None or not self.card.confidence else self._confidence(peak, vividness)
         faint = self.card.faint * min(vividness, 1.0)
         return color.enliven(chroma, gain, cast=self.card.cast, faint=faint).clip(-0.5, 0.5), confidence
@@ -265,23 +261,6 @@ class Model:
         places = range(len(rows))
         temperature, gain = (float(np.interp(vividness, places, column)) for column in zip(*rows, strict=True))
         return temperature, gain
-
-
-def believed_factor(chroma: Float, length: Float, belief: float, vividness: float) -> Float:
-    """Return by how much the gain of each photograph differs from that of others.
-
-    Args:
-        chroma: ``(N, 2, h, w)``, the mean of the distribution.
-        length: ``(N, h, w)``, its mean length.
-        belief: that of the card.
-        vividness: from 0, where all gains are the same, to 1 and above.
-
-    Returns:
-        ``(N, 1, 1, 1)`` float32 between 1 / ``BELIEF_MOST`` and ``BELIEF_MOST``.
-    """
-    ratio = color.believed_ratio(chroma, length) / np.float32(belief)
-    factor: Float = np.clip(ratio, 1 / BELIEF_MOST, BELIEF_MOST) ** np.float32(min(vividness, 1.0))
-    return factor
 
 
 def _faded(palette: Float, gain: float) -> Float:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photochrom import color
-from photochrom.colorizer.model import BELIEF_MOST, CARD_FORMAT, CARD_KEY, Card, Model
+from photochrom.colorizer.model import CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.errors import TrainingError
 from photochrom.training import checkpoint, regularizers, validate
 from photochrom.training.config import from_table
@@ -116,7 +116,7 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
     if isinstance(generator, BinGenerator):
         ratios = validate.believed_ratios(generator, held[0])
         belief = round(float(ratios.mean()), 4)
-        factor = (ratios / belief).clamp(1 / BELIEF_MOST, BELIEF_MOST)
+        factor = (ratios / belief).clamp(1 / color.BELIEF_MOST, color.BELIEF_MOST)
     vividness = validate.calibrate(generator, held, factor)
     bins = isinstance(generator, BinGenerator)
     card = Card(

@@ -10,7 +10,7 @@ import torch
 from skimage import data
 
 from photochrom import color
-from photochrom.colorizer.model import BELIEF_MOST, Card, Model, believed_factor
+from photochrom.colorizer.model import Card, Model
 
 
 def chroma(seed: int = 0) -> np.ndarray:
@@ -82,10 +82,10 @@ def test_a_photograph_whose_hue_is_open_is_believed_to_have_more_color_than_its_
     ratio = color.believed_ratio(planes, length)
     assert ratio.shape == (2, 1, 1, 1) and np.allclose(ratio.ravel(), (1, 2), rtol=2e-3)
     assert np.allclose(ratio, color.believed_ratio(torch.from_numpy(planes), torch.from_numpy(length)).numpy())
-    assert np.allclose(believed_factor(planes, length, 1.5, 1.0).ravel(), (1 / 1.5, 2 / 1.5), rtol=2e-3)
-    assert np.allclose(believed_factor(planes, length, 1.5, 2.0), believed_factor(planes, length, 1.5, 1.0))
-    assert np.array_equal(believed_factor(planes, length, 1.5, 0.0).ravel(), (1, 1))
-    assert believed_factor(planes, length, 0.01, 1.0).max() == BELIEF_MOST
+    assert np.allclose(color.believed_factor(planes, length, 1.5, 1.0).ravel(), (1 / 1.5, 2 / 1.5), rtol=2e-3)
+    assert np.allclose(color.believed_factor(planes, length, 1.5, 2.0), color.believed_factor(planes, length, 1.5, 1.0))
+    assert np.array_equal(color.believed_factor(planes, length, 1.5, 0.0).ravel(), (1, 1))
+    assert color.believed_factor(planes, length, 0.01, 1.0).max() == color.BELIEF_MOST
 
 
 def test_a_model_gives_each_photograph_its_own_gain_and_one_with_an_older_card_the_same_to_all() -> None:
@@ -97,7 +97,7 @@ def test_a_model_gives_each_photograph_its_own_gain_and_one_with_an_older_card_t
     found = model.answer(luma)[0], model.answer(luma, vividness=0)[0]
     expected, _, share = model.distribution(luma, vividness=0)
     _, gain = model.decoding(1.0)
-    factor = float(believed_factor(expected, np.tensordot(color.bin_lengths(), share, (0, 1)), 1.1, 1.0).squeeze())
+    factor = float(color.believed_factor(expected, np.tensordot(color.bin_lengths(), share, (0, 1)), 1.1, 1.0).squeeze())
     model.card = same
     assert np.array_equal(found[1], model.answer(luma, vividness=0)[0])
     assert factor > 1.05 and np.hypot(*found[0][0]).mean() > np.hypot(*model.answer(luma)[0][0]).mean()
