@@ -218,3 +218,16 @@ def test_the_result_says_how_luma_is_written(colorizer: Colorizer) -> None:
     assert Colorizer(colorizer.model, Options(format="PNG")).colorize(grey).luma is None
     with pytest.raises(PhotoError, match="luma can be lossless only from a grey or YCbCr JPEG"):
         Colorizer(colorizer.model, Options(luma="lossless")).colorize(convert.read(testdata.file(testdata.grey(40, 60), "PNG")))
+
+
+def test_paper_around_a_print_gets_no_color() -> None:
+    page = np.full((300, 400), 250, np.uint8)
+    page[60:240, 80:320] = testdata.grey(180, 240)
+    low = Colorizer.load(threads=1).colorize(convert.from_array(page)).low
+    assert low is not None
+    high, wide = low.shape[1:]
+    inside = low[:, high // 4 : high * 3 // 4, wide // 4 : wide * 3 // 4]
+    assert np.abs(inside).max() > 0.02
+    rim = np.ones((high, wide), bool)
+    rim[high // 6 : high - high // 6, wide // 6 : wide - wide // 6] = False
+    assert np.abs(low[:, rim]).max() == 0
