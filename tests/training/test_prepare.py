@@ -197,7 +197,7 @@ def test_alike_is_not_the_same(tmp_path: Path) -> None:
 def test_a_lawn_is_not_toned(tmp_path: Path) -> None:
     """The judge takes a picture of little more than one hue for a toned print; training needs it."""
     luma, cb, cr = photo(1, 128, 128).convert("YCbCr").split()
-    faint = [plane.point(lambda level, base=base: base + (level - 128) * 0.18) for plane, base in ((cb, 90), (cr, 115))]
+    faint = [plane.point(lambda level, base=base: base + (level - 128) * 0.16) for plane, base in ((cb, 90), (cr, 115))]
     rgb = Image.merge("YCbCr", (luma.point(lambda level: 80 + level * 0.4), *faint)).convert("RGB")
     judgement = toning.judge_picture(np.asarray(rgb.convert("L")), np.asarray(rgb))
     assert judgement.kind == "toned"
