@@ -95,6 +95,15 @@ def test_an_extra_channel_is_alpha_only_if_the_file_says_so(
         assert convert.read(convert.encode(source, *CHROMA)).alpha is None
 
 
+@pytest.mark.parametrize("kinds", [(1,), (1, 0), (0, 1)])
+def test_colors_that_alpha_was_multiplied_into_are_divided_by_it(kinds: tuple[int, ...]) -> None:
+    samples = np.full((*SIZE, 3 + len(kinds)), 50, np.uint8)
+    samples[..., 3:], samples[..., 3 + kinds.index(1)] = 200, 100
+    source = convert.read(odd.samples_tiff(samples, "srgb", t338=odd.short(*kinds)))
+    assert source.alpha is not None
+    assert (set(source.luma.ravel()), set(source.alpha.ravel())) == ({127}, {100})
+
+
 def test_an_extra_channel_of_a_streamed_scan_is_no_alpha(
     colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
