@@ -163,6 +163,16 @@ def test_a_grey_profile_does_not_apply_to_rgb(kind: str) -> None:
         assert convert.read(testdata.file(GREY, kind, {"icc_profile": GAMMA})).icc == icc.for_color(GAMMA, "L")
 
 
+def test_the_profile_of_a_gif_is_found() -> None:
+    plain, profile = testdata.file(GREY, "GIF"), icc.of_primaries(12) or b""
+    blocks = b"".join(bytes([len(part)]) + part for part in (profile[at : at + 255] for at in range(0, len(profile), 255)))
+    place = plain.index(b",", 13 + 3 * 256)
+    source = convert.read(plain[:place] + b"\x21\xff\x0bICCRGBG1012" + blocks + b"\0" + plain[place:])
+    assert source.icc == profile
+    assert np.array_equal(source.luma, convert.read(plain).luma)
+    assert convert.read(plain).icc is None
+
+
 @pytest.mark.parametrize("picture", ["grey", "color"])
 def test_a_space_that_a_png_states_without_a_profile_gets_one(picture: str) -> None:
     pixels = {"grey": GREY, "color": SCENE}[picture]
