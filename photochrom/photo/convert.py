@@ -43,7 +43,7 @@ READERS: dict[Kind, Callable[[bytes, int], Photo]] = {
 
 
 def read(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str = "") -> Photo:
-    """Read a photograph of any of ``files.Kind``, with up to 16 bits a channel.
+    """Read a photograph of any of ``formats.Kind``, with up to 16 bits a channel.
 
     Args:
         source: a file, or its contents.

@@ -112,6 +112,16 @@ def test_a_trailer_without_an_end_marker_before_it_is_passed_over(picture: str, 
         convert.read(cut)
 
 
+@pytest.mark.parametrize("options", [{}, {"no_jp2": True}])
+def test_a_jpeg_2000_without_its_end_marker_is_read(options: dict[str, bool]) -> None:
+    content = testdata.file(SCENE, "JPEG2000", options)
+    assert content.endswith(b"\xff\xd9")
+    assert np.array_equal(convert.read(content[:-2]).luma, convert.read(content).luma)
+    for length in (-3, -20, len(content) // 2):
+        with pytest.raises(PhotoError):
+            convert.read(content[:length])
+
+
 @pytest.mark.parametrize("kind", ["tEXt", "gAMA", "pHYs"])
 def test_a_damaged_chunk_that_no_pixel_depends_on_is_left_out(kind: str) -> None:
     bodies = {"tEXt": b"Title\0Sea", "gAMA": struct.pack(">I", 55556), "pHYs": b"\0\0\0"}

@@ -95,6 +95,15 @@ def test_an_extra_channel_is_alpha_only_if_the_file_says_so(
         assert convert.read(convert.encode(source, *CHROMA)).alpha is None
 
 
+@pytest.mark.parametrize("kinds", [(1,), (1, 0), (0, 1)])
+def test_colors_that_alpha_was_multiplied_into_are_divided_by_it(kinds: tuple[int, ...]) -> None:
+    samples = np.full((*SIZE, 3 + len(kinds)), 50, np.uint8)
+    samples[..., 3:], samples[..., 3 + kinds.index(1)] = 200, 100
+    source = convert.read(odd.samples_tiff(samples, "srgb", t338=odd.short(*kinds)))
+    assert source.alpha is not None
+    assert (set(source.luma.ravel()), set(source.alpha.ravel())) == ({127}, {100})
+
+
 def test_an_extra_channel_of_a_streamed_scan_is_no_alpha(
     colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +161,16 @@ def test_a_grey_profile_does_not_apply_to_rgb(kind: str) -> None:
     assert np.array_equal(source.luma, plain.luma)
     if kind != "WEBP":  # which has no grey
         assert convert.read(testdata.file(GREY, kind, {"icc_profile": GAMMA})).icc == icc.for_color(GAMMA, "L")
+
+
+def test_the_profile_of_a_gif_is_found() -> None:
+    plain, profile = testdata.file(GREY, "GIF"), icc.of_primaries(12) or b""
+    blocks = b"".join(bytes([len(part)]) + part for part in (profile[at : at + 255] for at in range(0, len(profile), 255)))
+    place = plain.index(b",", 13 + 3 * 256)
+    source = convert.read(plain[:place] + b"\x21\xff\x0bICCRGBG1012" + blocks + b"\0" + plain[place:])
+    assert source.icc == profile
+    assert np.array_equal(source.luma, convert.read(plain).luma)
+    assert convert.read(plain).icc is None
 
 
 @pytest.mark.parametrize("picture", ["grey", "color"])

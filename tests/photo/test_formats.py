@@ -203,13 +203,24 @@ def test_a_damaged_fax_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
-def test_libraries_say_nothing_of_damaged_tiffs(compression: str, capfd: pytest.CaptureFixture[str]) -> None:
-    content = testdata.file(testdata.scene(90, 120), "TIFF", {"compression": compression})
+@pytest.mark.parametrize(
+    ("mode", "compression"),
+    [
+        *(("RGB", compression) for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")),
+        ("YCbCr", "tiff_lzw"),
+        ("LAB", "tiff_adobe_deflate"),
+    ],
+)
+def test_libraries_say_nothing_of_damaged_tiffs(mode: str, compression: str, capfd: pytest.CaptureFixture[str]) -> None:
+    picture = Image.fromarray(testdata.scene(90, 120))
+    picture = picture if mode == "RGB" else Image.frombytes(mode, picture.size, picture.convert("YCbCr").tobytes())
+    content = testdata.file(picture, "TIFF", {"compression": compression})
+    assert convert.read(content).luma.shape == (90, 120)
     rng = np.random.default_rng(0)
-    for _ in range(20):
+    for turn in range(20):
         damaged = bytearray(content)
-        damaged[int(rng.integers(8, len(content)))] ^= 255
+        for place in rng.integers(8, len(content) - 300 * (turn % 2), 1 + turn):
+            damaged[int(place)] ^= 255
         try:
             convert.read(bytes(damaged), max_pixels=1_000_000)
         except PhotoError as error:

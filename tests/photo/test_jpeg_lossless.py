@@ -226,7 +226,7 @@ def test_the_rule_and_what_is_asked() -> None:
         assert testdata.target(source).luma == testdata.target(source, luma="lossless").luma == "lossless"
         assert testdata.target(source, luma="encoded").luma == "encoded"
         assert testdata.target(source, "PNG").luma is None
-        with pytest.raises(OptionError, match="from JPEG to JPEG alone, but format is PNG"):
+        with pytest.raises(OptionError, match="which is for JPEG to JPEG only, but format is PNG"):
             testdata.target(source, "PNG", luma="lossless")
     assert testdata.target(grey, luma="fast").luma == "lossless"
     assert testdata.target(color, luma="fast").luma == "encoded"

@@ -86,7 +86,7 @@ def encode(
 ) -> bytes:
     """Write a photograph as a JPEG with new colors, as fine as its source's; luma as told, or lossless where it can be.
 
-    ``quick`` is for ``dct.encode``.
+    ``quick`` is for ``jpeg_lossless.encode``.
 
     Raises:
         OptionError: the planes do not fit.

@@ -15,6 +15,8 @@ from photochrom.photo.photo import Photo
 
 CODESTREAM = b"\xff\x4f\xff\x51"
 """The first two markers of coded samples: SOC and SIZ."""
+END = b"\xff\xd9"
+"""The last marker of coded samples: EOC."""
 XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 EXIF = b"JpgTiffExif->JP2"
 IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
@@ -38,6 +40,8 @@ def read(data: bytes, max_pixels: int) -> Photo:
     channels = int.from_bytes(data[place : place + 2])
     bits = 1 + max((depth & 127 for depth in data[place + 2 : place + 2 + 3 * channels : 3]), default=0)
     boxes = list(_boxes(data)) if not data.startswith(CODESTREAM) else []
+    if (not boxes or boxes[-1][0] == b"jp2c") and not data.endswith(END):
+        data += END  # only this marker may be missing: that a tile is cut shows in its length
     numbered = {body[:16]: body[16:] for kind, body in boxes if kind == b"uuid"}
     exif = numbered.get(EXIF, b"").removeprefix(jpeg_segments.EXIF) or None
     with pillow.opened(data, "JPEG 2000", max_pixels=max_pixels) as image:

@@ -1,4 +1,4 @@
-"""Lay new chroma beside the coded luma of a JPEG file, whose quantized coefficients stay as they are, all of them.
+"""Write new chroma beside the coded luma of a JPEG file, and keep all quantized coefficients of luma.
 
 A scan that holds only one component runs through its blocks row by row, whatever the sampling factors (ITU-T T.81, A.2.2),
 and a picture may consist of such scans. So where luma has its scans to itself, as in every grey file, its entropy-coded data
@@ -28,7 +28,7 @@ from photochrom.photo.codecs import jpeg_decode, jpeg_segments
 
 HUFFMAN = b"\xff\xc4"
 CODED = b""
-"""Stands for the marker that coded data have not."""
+"""Stands for the marker that coded data lack."""
 SEQUENTIAL = frozenset({b"\xff\xc0", b"\xff\xc1"})
 COPIED = SEQUENTIAL | {b"\xff\xc2"}
 """Baseline, extended and progressive frames, by Huffman's codes: no encoder at hand makes arithmetic chroma."""
@@ -91,8 +91,8 @@ def obstacle(header: jpeg_segments.Header, space: str) -> str | None:
     """Return why the coded luma of a file cannot be kept; None where it can.
 
     Args:
-        header: what ``jpeg.parse`` found.
-        space: what ``jpeg.color_space`` found.
+        header: what ``jpeg_segments.parse`` found.
+        space: what ``jpeg_decode.color_space`` found.
     """
     if space not in ("Gray", "YCbCr"):
         return f"its samples are {space}"
@@ -112,12 +112,12 @@ def encode(coded: Coded, cb: Bytes, cr: Bytes, *, segments: list[jpeg_segments.S
         coded: the file.
         cb: uint8, 128 = no color; each side as the photograph's or half of it, rounded up.
         cr: the same.
-        segments: what ``jpeg.build`` made.
+        segments: what ``jpeg_segments.build`` made.
         quick: code chroma in one go, without finding the shortest codes first: in half the time, and an eighth larger.
 
     Returns:
         The file, progressive where luma could be copied from a progressive one, else baseline. Chroma has the encoder's tables
-        at the quality that ``jpeg.fine_as`` gives for luma's.
+        at the quality that ``jpeg_segments.fine_as`` gives for luma's.
 
     Raises:
         PhotoError: the coefficients cannot be read.

@@ -29,6 +29,8 @@ from photochrom.photo.photo import Photo, refuse_large
 NAMES = {"PNM": "PPM", "JPEG 2000": "JPEG2000"}
 """What Pillow calls some formats."""
 
+GIF_PROFILE = b"\x21\xff\x0bICCRGBG1012"
+"""How the extension of a GIF begins that holds an ICC profile."""
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 PNM_HEADER = re.compile(rb"P([2356])" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,5})(?:#[^\n]*\n)?\s")
 """The header of a PGM or PPM: number, width, height and white (the Netpbm project's formats P2, P3, P5 and P6)."""
@@ -104,8 +106,18 @@ def read_gif(data: bytes, max_pixels: int) -> Photo:
     with opened(data, "GIF", max_pixels=max_pixels) as image:
         frames = getattr(image, "n_frames", 1)
         image.seek(0)
+        image.info["icc_profile"] = _gif_profile(data)
         photo = from_image(image, exif=None)
     return replace(photo, format="GIF", notes=(f"the first of {frames} frames",) if frames > 1 else ())
+
+
+def _gif_profile(data: bytes) -> bytes | None:
+    """Join the blocks of the extension that holds an ICC profile (ICC.1, annex B)."""
+    place, profile = data.find(GIF_PROFILE) + len(GIF_PROFILE), b""
+    while len(GIF_PROFILE) <= place < len(data) and data[place]:
+        profile += data[place + 1 : place + 1 + data[place]]
+        place += 1 + data[place]
+    return profile or None
 
 
 def read_bmp(data: bytes, max_pixels: int) -> Photo:

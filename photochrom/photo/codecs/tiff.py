@@ -29,7 +29,7 @@ DEEP = {"raw": "none", "tiff_lzw": "lzw", "packbits": "packbits"}
 """What libvips calls those that hold 16 bits; it writes Deflate for the others."""
 FAX = frozenset({2, 3, 4})
 FLOATS, SIGNED = 3, 2
-YCBCR, LAB, SUBSAMPLING = 6, 8, 530
+RGB, YCBCR, LAB, SUBSAMPLING = 2, 6, 8, 530
 MASK, ZSTD = 4, 50000
 EXTRA, ALPHA = 338, (1, 2)
 """What further samples of a pixel are, and the values for associated and unassociated alpha."""
@@ -106,10 +106,12 @@ def _page(data: bytes, index: int, directory: exif_tags.Directory, *, max_pixels
     if plain and exif_tags.numbers(directory, SUBSAMPLING) not in ((), (1, 1)):
         raise PhotoError("a TIFF of subsampled YCbCr without JPEG compression is not read; convert it to RGB first")
     unread = sum(kind not in ALPHA for kind in exif_tags.numbers(directory, EXTRA))
-    if plain or 8 < bits < 16 or compression == ZSTD or (bits == 8 and kind == LAB):
+    if 8 < bits < 16 or compression == ZSTD:
         luma, alpha, thumbnail, space = _by_pillow(data, index, bits, profile, max_pixels=max_pixels)
     else:
-        samples, space = vips.load(data, "tiff", page=index, max_pixels=max_pixels, strict=compression in FAX)
+        own = {YCBCR: "YCbCr", LAB: "LAB"}[kind] if plain or (bits == 8 and kind == LAB) else ""
+        stored = exif_tags.with_number(data, index, exif_tags.PHOTOMETRIC, RGB) if own else data
+        samples, space = vips.load(stored, "tiff", page=index, max_pixels=max_pixels, strict=compression in FAX)
         channels = {"L": 1, "RGB": 3, "CMYK": 4, "LAB": 3}.get(space, 0)
         whole = samples.dtype in (np.uint8, np.uint16) or (space == "LAB" and samples.dtype == np.int16)
         if not whole or not channels or samples.shape[2] < channels:
@@ -117,7 +119,8 @@ def _page(data: bytes, index: int, directory: exif_tags.Directory, *, max_pixels
             raise PhotoError(f"a TIFF of {got} is not read; convert it to grey, RGB or CMYK first")
         samples, unread = _without_extras(samples, channels, exif_tags.numbers(directory, EXTRA))
         if samples.dtype == np.uint8:
-            luma, alpha, thumbnail = _eight(samples, space, profile)
+            luma, alpha, thumbnail = _eight(samples, own or space, profile)
+            space = own or space
         else:
             luma, alpha, thumbnail = pillow.deep(samples, space, profile)
     return Photo(
@@ -172,6 +175,14 @@ def _eight(samples: Plane, space: str, profile: bytes | None) -> tuple[Plane, Pl
     if space == "CMYK":
         luma, _, thumbnail = planes.split(Image.fromarray(np.ascontiguousarray(samples[..., :4]), "CMYK"), profile)
         return luma, np.ascontiguousarray(samples[..., 4]) if samples.shape[2] > 4 else None, thumbnail
+    if space in (
+        "YCbCr",
+        "LAB",
+    ):  # read as if they were RGB, since libvips does not know the first, and has other numbers for a*
+        size = samples.shape[1::-1]
+        image = Image.frombytes(space, size, np.ascontiguousarray(samples[..., :3]).tobytes(), "raw", space)
+        luma, _, thumbnail = planes.split(image, profile)
+        return luma, np.ascontiguousarray(samples[..., 3]) if samples.shape[2] > 3 else None, thumbnail
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]
     return planes.split(Image.fromarray(samples[..., 0] if mode == "L" else samples, mode), profile)
 
@@ -179,7 +190,7 @@ def _eight(samples: Plane, space: str, profile: bytes | None) -> tuple[Plane, Pl
 def _by_pillow(
     data: bytes, index: int, bits: int, profile: bytes | None, *, max_pixels: int
 ) -> tuple[Plane, Plane | None, Bytes | None, str]:
-    """Decode what libvips does not: 8-bit Lab, Zstandard, 12 bits in grey, and YCbCr."""
+    """Decode what libvips does not: Zstandard, and 12 bits in grey."""
     with pillow.opened(data, "TIFF", max_pixels=max_pixels) as image:
         image.seek(index)
         image.getexif().pop(exif_tags.ORIENTATION, None)

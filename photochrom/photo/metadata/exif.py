@@ -226,6 +226,21 @@ def faults(data: bytes | mmap) -> list[tuple[int, bytes]]:
     return found
 
 
+def with_number(data: bytes, page: int, tag: int, number: int) -> bytes:
+    """Change a tag of one unsigned number in the directory of a page, in place."""
+    order, big = _ORDERS[data[:4]]
+    count, entry, word = ("Q", "HHQ", 8) if big else ("H", "HHI", 4)
+    start = _starts(data)[page]
+    step, changed = struct.calcsize("<" + entry) + word, bytearray(data)
+    (entries,) = struct.unpack_from(order + count, data, start)
+    first = start + struct.calcsize("<" + count)
+    for position in range(first, min(first + step * entries, len(data) - step + 1), step):
+        name, kind, _ = struct.unpack_from(order + entry, data, position)
+        if name == tag:
+            struct.pack_into(order + {SHORT: "H"}.get(kind, "I"), changed, position + step - word, number)
+    return bytes(changed)
+
+
 def repaired(data: bytes) -> bytes:
     """Set right what ``faults`` finds; a file without any is returned as it is."""
     if not (found := faults(data)):
