@@ -70,7 +70,7 @@ def frames(path: Path, traits: Traits, findings: Findings) -> Iterator[Read]:
         stream.thread_type = "AUTO"
         timing = Timing(container, traits.index, traits.time_base, traits.rate)
         repeats, sent, shown = deque[int](), 0, 0
-        aspect = stream.sample_aspect_ratio
+        aspect: Fraction | None = None
 
         def wanted(packet: Packet[av.VideoStream]) -> bool:
             nonlocal sent
@@ -94,8 +94,8 @@ def frames(path: Path, traits: Traits, findings: Findings) -> Iterator[Read]:
                 continue
             if len(timing.shifts) > jumps:
                 findings.notes.append(f"its clock jumps back at {_place(traits, time)}: what follows was moved to go on there")
-            if stream.sample_aspect_ratio != aspect:
-                aspect = stream.sample_aspect_ratio
+            before, aspect = aspect, stream.codec_context.sample_aspect_ratio
+            if before and aspect and before != aspect:
                 findings.notes.append(f"its pixel aspect changes to {aspect} at {_place(traits, time)}: the first is kept")
             yield from _with_repeats(held, repeats, traits, until=time)
             held, losses.last = [_read(frame, traits, time, timing.length)], time

@@ -17,7 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from photochrom.color import Plane
 from photochrom.errors import OptionError, OutputError, one_line
 from photochrom.video.media.decode import plane_of
-from photochrom.video.media.probe import PROGRESSIVE, TOP_FIRST, Traits
+from photochrom.video.media.probe import PROGRESSIVE, TOP_FIRST, Traits, reason
 from photochrom.video.resume import Chunk
 
 CODECS = {
@@ -39,6 +39,8 @@ SCALED = frozenset({"mpeg4", "mpeg2video", "mpeg1video", "mjpeg"})
 """Encoders that take a scale of quantizers instead, in FFmpeg's unit."""
 LAMBDA = 118
 """That unit."""
+SHAPED = frozenset({"libx264", "libx265", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"})
+"""Encoders whose streams state the pixel aspect themselves, as AVI does not."""
 LIMITED = frozenset({"prores_ks", "prores_aw", "prores", "dnxhd"})
 """Encoders of studios, whose streams store luma of limited range only."""
 FIELDED = frozenset({"libx264", "mpeg2video", "mpeg4", "ffv1", "prores_ks"})
@@ -202,12 +204,13 @@ class Encoder:
         self._form = None if self._context.pix_fmt == own else self._context.pix_fmt
         self._ranges = 2 if traits.signal.full else 1, self._context.color_range
         self._frame_unit = 1 / traits.rate
-        self._marker = self._marking(codec, traits)
+        self._marker = self._marking(traits) if fielded(codec, traits) else None
         try:
             self._context.open()
         except (av.error.FFmpegError, ValueError, OSError) as error:
-            reason = f"{codec} refuses its options, or this machine has none of it ({one_line(error)})"
-            raise OptionError(f"{reason}: change them, or choose another codec") from error
+            size = f"{traits.width} x {traits.height} pixels"
+            what = f"{codec} does not take {size} with these options, or this machine lacks it ({reason(error)})"
+            raise OptionError(f"{what}: change the options, or choose another codec") from error
         if left := sorted(self._context.options):
             raise OptionError(f"{codec} has no option {', '.join(left)}: see `ffmpeg -h encoder={codec}`")
 
@@ -231,18 +234,14 @@ class Encoder:
         """Give what is left."""
         yield from self._chunks(None)
 
-    def _marking(self, codec: str, traits: Traits) -> Graph | None:
-        """Return a filter that marks frames with their fields and pixel aspect, if the encoder takes these from frames."""
+    def _marking(self, traits: Traits) -> Graph:
+        """Return a filter that marks frames as interlaced."""
         graph = Graph()
         form = av.VideoFormat(str(self._context.pix_fmt))
         begin = graph.add_buffer(width=traits.width, height=traits.height, format=form, time_base=self._frame_unit)
-        marks = []
-        if fielded(codec, traits):
-            marks.append(graph.add("setfield", "tff" if traits.fields == TOP_FIRST else "bff"))
-        if codec == "ffv1" and traits.aspect:
-            marks.append(graph.add("setsar", f"{traits.aspect.numerator}/{traits.aspect.denominator}"))
-        graph.link_nodes(begin, *marks, graph.add("buffersink")).configure()
-        return graph if marks else None
+        order = graph.add("setfield", "tff" if traits.fields == TOP_FIRST else "bff")
+        graph.link_nodes(begin, order, graph.add("buffersink")).configure()
+        return graph
 
     def _chunks(self, frame: av.VideoFrame | None) -> Iterator[Chunk]:
         try:

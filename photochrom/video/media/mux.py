@@ -16,7 +16,7 @@ from av.packet import Packet
 
 from photochrom.errors import OptionError, OutputError
 from photochrom.video.media import matroska, probe
-from photochrom.video.media.encode import LIMITED, Encoder, captioned, chroma_step, fielded, new_frame, put
+from photochrom.video.media.encode import LIMITED, SHAPED, Encoder, captioned, chroma_step, fielded, new_frame, put
 from photochrom.video.media.probe import Traits, opened
 from photochrom.video.media.streams import FINEST, NEGATIVE, Made, fits, lay_out, tagged, unheld
 from photochrom.video.media.timestamps import BACK_S, packet_time
@@ -155,6 +155,8 @@ def remarks(traits: Traits, made: Made) -> list[str]:
         notes.append(f"{container} has a clock of its own: time stamps are moved or rounded")
     if made.codec == "mjpeg" and not traits.signal.full:
         notes.append("JPEG has full range, and the film has not: players that do not know FFmpeg's mark for it show it flat")
+    if container == "avi" and traits.aspect not in (None, 1) and made.codec not in SHAPED:
+        notes.append(f"avi with {made.codec} holds no pixel aspect: {traits.aspect} is left out")
     if traits.signal.full and made.codec in LIMITED:
         notes.append(f"{made.codec} stores limited range: luma is converted to it")
     if traits.fields > 1 and not fielded(made.codec, traits):

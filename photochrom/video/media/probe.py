@@ -131,7 +131,7 @@ def examine(path: Path) -> Traits:
             notes.append(f"it has no time stamps: it is timed at {float(rate):.6g} frames a second")
             unit = 1 / (2 * rate)  # a field
         seconds = container.duration / av.time_base if container.duration else None
-        begin = float((stream.start_time or 0) * (stream.time_base or 0))
+        begin = float((frame.pts or 0) * Fraction(stream.time_base or 0))
         if begin >= LATE_S:
             notes.append(f"it begins at {clock(begin)}, as its time stamps say")
         fields = _fields(frame, context.field_order)
