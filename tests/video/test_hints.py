@@ -189,4 +189,4 @@ def test_the_command_takes_references_of_scenes(
     assert command("--reference", "sea.png", "--reference", "./12:sea.png") == 2
     assert "sea.png and 12:sea.png would both lead the whole film: name one" in capsys.readouterr().err
     assert command("--preview", "3", "--reference", "25:sea.png") == 2
-    assert "--preview knows a reference of the whole film alone" in capsys.readouterr().err
+    assert "--preview takes only a reference for the whole film" in capsys.readouterr().err
