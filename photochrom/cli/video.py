@@ -143,7 +143,7 @@ class Heartbeat:
     """Print how far a film is, once a minute, where standard error is no terminal."""
 
     def __init__(self, film: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take the film, and a clock in seconds."""
+        """Start with the film, and a clock in seconds."""
         self._film, self._clock = film, clock
         self._begin = self._last = clock()
 

@@ -1,4 +1,4 @@
-"""Color the pieces of a film: steady chroma at the network's scale, brought to the size of each frame."""
+"""Color the pieces of a film: steady chroma at the network's scale, enlarged to the size of each frame."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from photochrom.video.toning import overlay
 
 @dataclass(frozen=True)
 class FrameHint:
-    """Give a color to a point of one frame, which holds through its scene."""
+    """A color for a point of one frame, which holds through its scene."""
 
     frame: int
     """Number of the frame, from 0."""
@@ -40,13 +40,13 @@ def parse_hint(text: str) -> FrameHint:
     """Read a hint written as ``FRAME:X,Y=#RRGGBB``; raises OptionError if it is written otherwise."""
     found = re.fullmatch(r"\s*(\d+)\s*:(.*)", text)
     if not found:
-        raise OptionError(f"'{text}' is no hint of a film: expected FRAME:X,Y=#RRGGBB, frames counted from 0")
+        raise OptionError(f"invalid hint '{text}': expected FRAME:X,Y=#RRGGBB, frames counted from 0")
     return FrameHint(int(found[1]), parse(found[2]))
 
 
 @dataclass(frozen=True)
 class FrameReference:
-    """Let the palette of a photograph lead one scene."""
+    """A photograph's palette for one scene."""
 
     frame: int
     """Number of any frame of the scene, from 0."""
@@ -62,7 +62,7 @@ def parse_reference(text: str) -> tuple[int | None, Path]:
 
 @dataclass(frozen=True)
 class Looked:
-    """Hold what a first look at a film finds."""
+    """What a first pass over a film finds."""
 
     later: Mapping[int, tuple[Point, ...]] = field(default_factory=dict)
     """By the number of a piece's first frame, where the points of hints that come later lie in its last picture."""
@@ -98,7 +98,7 @@ class Coloring:
         """Follow the hinted points back to where their scenes begin, and find the scenes that references lead.
 
         Args:
-            pieces: of the whole film, of which those after the last hint and reference are not taken.
+            pieces: of the whole film; those after the last hint and reference are not read.
             file: holds the frames of one scene meanwhile, if there are hints.
 
         Raises:
@@ -123,7 +123,7 @@ class Coloring:
                     _refuse_color(piece, reference.frame, "reference")
                     if scene in leads:
                         two = f"frames {self.references[leads[scene]].frame} and {reference.frame} are of one scene"
-                        raise OptionError(f"{two}, which one reference leads: leave one of the two out")
+                        raise OptionError(f"{two}, which takes one reference: leave one of the two out")
                     leads[scene] = index
             for place, picture in enumerate(piece.pictures):
                 if self.hints and (place in hints or piece.shares[place] > 0):
@@ -133,13 +133,15 @@ class Coloring:
                 break
         if count <= last:
             what = "hint" if any(given.frame == last for given in self.hints) else "reference"
-            raise OptionError(f"a {what} is of frame {last}, and the film has {count} frames: expected less than that")
+            raise OptionError(
+                f"a {what} is for frame {last}, but the film has {count} frames: expected a number from 0 to {count - 1}"
+            )
         return Looked(found | trail.back() if self.hints else {}, leads)
 
     def color(
         self, pieces: Iterator[Piece], *, skip: int, before: Carried | None, looked: Looked
     ) -> Iterator[tuple[Piece, bytes]]:
-        """Give each piece of the segments from ``skip`` on with its colors, and what the next segment takes over.
+        """Yield each piece of the segments from ``skip`` on with its colors, and what the next segment takes over.
 
         Args:
             pieces: of the whole film.
@@ -188,12 +190,12 @@ class Coloring:
         return after
 
     def _upright(self) -> tuple[int, int]:
-        """Give height and width of the film as a viewer shows it."""
+        """Return the height and width of the film as a viewer shows it."""
         sides = self.traits.height, self.traits.width
         return sides if self.traits.orientation < 5 else (sides[1], sides[0])
 
     def _points(self, piece: Piece) -> dict[int, tuple[Point, ...]]:
-        """Give the points hinted in a piece by the place of their frame in it, in pixels of the small frames."""
+        """Return the hinted points of a piece, by the place of their frame in it, in pixels of the small frames."""
         found: dict[int, tuple[Point, ...]] = {}
         high, wide = self._upright()
         for frame, hint in ((given.frame - piece.first, given.hint) for given in self.hints):
@@ -207,4 +209,4 @@ class Coloring:
 def _refuse_color(piece: Piece, frame: int, what: str) -> None:
     if piece.kept:
         reason = f"frame {frame} is in color already, so that its {what} does nothing"
-        raise OptionError(f"{reason}: leave it out, or color such frames anew (--on-color recolor)")
+        raise OptionError(f"{reason}: leave it out, or color such frames again (--on-color recolor)")

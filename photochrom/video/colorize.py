@@ -1,4 +1,4 @@
-"""Color a film: its luma, its sound and all else stay, and what is done of it is kept when a run is broken off."""
+"""Color a film: luma, sound and all else stay, and finished work is kept if a run is stopped."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """Say how a film is written; how it is colored say the options of the colorizer."""
+    """Options for writing a film; the colorizer's own options say how it is colored."""
 
     codec: str | None = None
     """FFmpeg's name of an encoder; none takes the usual one of the container."""
@@ -59,7 +59,7 @@ class FilmOptions:
 
 @dataclass(frozen=True)
 class Report:
-    """Say what became of a film."""
+    """Outcome of coloring a film."""
 
     frames: int
     kept: int
@@ -104,7 +104,7 @@ def colorize_film(
     colorizer, options = colorizer or Colorizer.load(), options or FilmOptions()
     container = mux.container_of(target)
     if colorizer.options.hints:
-        raise OptionError("hints of a film name their frame: give them to FilmOptions, not to the colorizer's options")
+        raise OptionError("hints for a film need a frame: give them in FilmOptions, not in the colorizer's options")
     if same_file(source, target):
         raise OutputError(f"{target}: would replace the film itself; choose another name")
     traits = probe.examine(source)
@@ -177,7 +177,7 @@ def _made(source: Path, traits: Traits, container: str, colorizer: Colorizer, op
 
 
 def _settings(digest: str, made: Made, colorizer: Colorizer, options: FilmOptions, traits: Traits) -> dict[str, Any]:
-    """Give all that a result depends on."""
+    """Return everything a result depends on."""
     return {
         "source": digest,
         "model": colorizer.model.hash,

@@ -1,4 +1,4 @@
-"""Let one thing be made while the one before it is used."""
+"""Make one item while the one before it is used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Passed(Generic[Item]):
 
 
 def ahead(items: Iterator[Item]) -> Generator[Item]:
-    """Give items that a thread of its own makes, one of them in advance; what it raises is raised here.
+    """Yield items that another thread makes, one of them in advance; what it raises is raised here.
 
     Closing the generator ends the thread at its next item, without waiting for it.
     """

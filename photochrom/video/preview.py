@@ -91,7 +91,7 @@ def scenes(source: Path, count: int, *, colorizer: Colorizer) -> list[Moment]:
         FilmError: the film cannot be read.
     """
     if count < 1:
-        raise OptionError(f"a preview of {count} scenes is none: ask for 1 or more")
+        raise OptionError(f"invalid number of scenes {count}: expected 1 or more")
     traits = probe.examine(source)
     area = traits.width * traits.height
     with probe.opened(source) as container:
@@ -151,7 +151,7 @@ def chosen(glances: Sequence[Glance], count: int) -> list[Glance]:
 
 @final
 class _Keys:
-    """Give key frames from all over a film, and learn the times of all its frames meanwhile, without decoding them."""
+    """Decode key frames spread over a film, and collect the times of all its frames without decoding them."""
 
     def __init__(self, traits: Traits, most: int, *, size: int) -> None:
         """Spread so many key frames at most over the film's length, or over its bytes where that is not known."""
@@ -195,7 +195,7 @@ class _Keys:
 
 
 def _all(container: av.container.InputContainer, traits: Traits) -> Iterator[tuple[int, int, av.VideoFrame]]:
-    """Give all frames with their numbers and times, as ``reading.frames`` counts them."""
+    """Yield all frames with their numbers and times, as ``decode.frames`` counts them."""
     stream = probe.picture_stream(container, traits)
     stream.thread_type = "AUTO"
     timing, number = Timing(container, traits.index, traits.time_base, traits.rate), 0

@@ -1,4 +1,4 @@
-"""Keep what is done of a film beside its target, so that a run that is killed goes on where it was.
+"""Keep finished work on a film beside its target, so that a killed run continues where it was.
 
 The hidden folder of a target holds a manifest of what the work rests on, and a file for each finished segment: encoded packets,
 then what the next segment takes over, then an index and its checksum. A segment's file gets its name when it is whole and on
@@ -29,7 +29,7 @@ TAIL = struct.Struct("<QI")
 
 @dataclass(frozen=True)
 class Index:
-    """Say what is in a segment's file."""
+    """Index of a segment's file."""
 
     sizes: tuple[int, ...]
     """Bytes of each packet, in the order of decoding."""
@@ -96,7 +96,7 @@ class Draft:
         self._keys.append(chunk.key)
 
     def finish(self, *, times: list[int], lengths: list[int], extradata: bytes, kept: int, carried: bytes) -> None:
-        """Put the segment on the disk under its name."""
+        """Write the segment to the disk under its name."""
         self._write(carried)
         index = Index(
             sizes=tuple(self._sizes),
@@ -117,7 +117,7 @@ class Draft:
         self._draft.replace(self._path)
 
     def close(self) -> None:
-        """Let go of the file, finished or not."""
+        """Close the file, finished or not."""
         with suppress(OSError):  # a full disk has been told of by the write that met it
             self._file.close()
 
@@ -128,10 +128,10 @@ class Draft:
 
 @final
 class Work:
-    """Hold the work on one target, alone."""
+    """The unfinished work on one target, locked against other runs."""
 
     def __init__(self, target: Path, settings: dict[str, Any]) -> None:
-        """Take up the work on a target, or begin it anew where it was begun with other settings.
+        """Open the work on a target; start over if it was started with other settings.
 
         Args:
             target: the film to be written.
@@ -172,7 +172,7 @@ class Work:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder, which stays."""
+        """Unlock the folder, which stays."""
         if self._lock:
             self._lock.close()
 
@@ -196,7 +196,7 @@ class Work:
         self._note()
 
     def done(self) -> list[Segment]:
-        """Give the segments that are there, from the first on, and remove what does not follow on them."""
+        """Return the finished segments from the first on, and remove files that do not follow them."""
         found: list[Segment] = []
         while (index := read_index(self.path(len(found)))) is not None:
             found.append(_segment(index))
@@ -208,7 +208,7 @@ class Work:
         return found
 
     def finished(self, number: int) -> Segment:
-        """Give a segment that was just written."""
+        """Return a segment that was just written."""
         return _segment(self._index(number))
 
     def carried(self, number: int) -> bytes:
@@ -232,7 +232,7 @@ class Work:
     def _index(self, number: int) -> Index:
         index = read_index(self.path(number))
         if index is None:
-            raise OutputError(f"{self.path(number)}: was changed by another program; run it again to make it anew")
+            raise OutputError(f"{self.path(number)}: was changed by another program; run it again to make a new one")
         return index
 
     def _manifest(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Tint:
         return np.stack([_shrunk(luma, size), *planes])
 
     def judge(self, samples: Sequence[Float | None], kinds: Sequence[Kind], *, begins: bool) -> list[bool]:
-        """Take the next piece and say of each frame whether it is in color; a blank one is what the frame before it was.
+        """Return for each frame of the next piece whether it is in color; a blank one is what the frame before it was.
 
         Args:
             samples: of each frame, by ``sample``.

@@ -63,9 +63,9 @@ def test_a_truncated_film_is_a_failure_with_one_line(capsys: pytest.CaptureFixtu
         (["none.mp4"], 1, "none.mp4: cannot be read as a film (No such file or directory)"),
         (["in.mp4", "-o", "out.doc"], 2, "does not name a container for film"),
         (["in.mp4", "--codec-option", "grain"], 2, "invalid encoder option 'grain': expected NAME=VALUE"),
-        (["in.mp4", "--hint", "1,2=#FF0000"], 2, "is no hint of a film"),
+        (["in.mp4", "--hint", "1,2=#FF0000"], 2, "invalid hint '1,2=#FF0000': expected FRAME:X,Y=#RRGGBB"),
         (["in.mp4", "--hint", "0:1,2=#FF0000"], 2, "has no hints"),
-        (["in.mp4", "--preview", "0"], 2, "a preview of 0 scenes is none"),
+        (["in.mp4", "--preview", "0"], 2, "invalid number of scenes 0: expected 1 or more"),
         (
             ["in.mp4", "--preview", "3", "--hint", "0:1,2=#FF0000"],
             2,

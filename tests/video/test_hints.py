@@ -100,7 +100,7 @@ def test_a_hint_that_would_do_nothing_is_refused_before_the_work(tmp_path: Path,
     source = films.write(tmp_path / "in.mkv", frames)
     with pytest.raises(OptionError, match="frame 2 is in color already, so that its hint does nothing"):
         run(source, tmp_path / "out.mkv", colorizer, f"2:5,5={COLOR}")
-    with pytest.raises(OptionError, match="a hint is of frame 6, and the film has 6 frames"):
+    with pytest.raises(OptionError, match="a hint is for frame 6, but the film has 6 frames: expected a number from 0 to 5"):
         run(source, tmp_path / "out.mkv", colorizer, f"6:5,5={COLOR}")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
@@ -143,9 +143,9 @@ def test_a_run_that_was_broken_off_makes_the_same_of_references(
 
 def test_a_reference_that_cannot_lead_is_refused_before_the_work(tmp_path: Path, source: Path, colorizer: Colorizer) -> None:
     target = tmp_path / "out.mkv"
-    with pytest.raises(OptionError, match="frames 25 and 30 are of one scene, which one reference leads"):
+    with pytest.raises(OptionError, match="frames 25 and 30 are of one scene, which takes one reference"):
         run(source, target, colorizer, lead=[25, 30])
-    with pytest.raises(OptionError, match="a reference is of frame 60, and the film has 60 frames"):
+    with pytest.raises(OptionError, match="a reference is for frame 60, but the film has 60 frames"):
         run(source, target, colorizer, lead=[2, 60])
     with pytest.raises(OptionError, match="has no palette"):
         run(source, target, films.colorizer(), lead=[2])
@@ -189,4 +189,4 @@ def test_the_command_takes_references_of_scenes(
     assert command("--reference", "sea.png", "--reference", "./12:sea.png") == 2
     assert "sea.png and 12:sea.png would both lead the whole film: name one" in capsys.readouterr().err
     assert command("--preview", "3", "--reference", "25:sea.png") == 2
-    assert "--preview knows a reference of the whole film alone" in capsys.readouterr().err
+    assert "--preview takes only a reference for the whole film" in capsys.readouterr().err

@@ -1,6 +1,6 @@
-"""Say how a film stores color, and turn the network's chroma into that form.
+"""Describe how a film stores color, and convert the network's chroma into that form.
 
-The network's chroma is that of full-range BT.601. Of the color that it means, the excess of red, green and blue over grey is
+The network's chroma is that of full-range BT.601. Its excess of red, green and blue over grey is
 kept, and all three are moved alike until luma by the film's own matrix is what it was: as luma stays, that is the change of
 matrix of ITU-T H.273, section 8.3, whose rows for Cb and Cr do not take luma in.
 """
@@ -48,34 +48,34 @@ class Signal:
 
     @property
     def black(self) -> float:
-        """Give the level of black."""
+        """Return the level of black."""
         return 0.0 if self.full else 16.0 * (1 << (self.bits - 8))
 
     @property
     def swing(self) -> float:
-        """Give the distance of white from black, in levels."""
+        """Return the distance of white from black, in levels."""
         return float((1 << self.bits) - 1) if self.full else 219.0 * (1 << (self.bits - 8))
 
     @property
     def grey(self) -> int:
-        """Give the level of chroma that is no color."""
+        """Return the level of chroma of grey."""
         return 1 << (self.bits - 1)
 
     @property
     def chroma_swing(self) -> float:
-        """Give the distance of the two ends of chroma, in levels."""
+        """Return the distance of the two ends of chroma, in levels."""
         return float((1 << self.bits) - 1) if self.full else 224.0 * (1 << (self.bits - 8))
 
 
 def assumed(width: int, height: int) -> int:
-    """Give the matrix of a film that states none, as players take it: by its size."""
+    """Return the matrix that players assume for a film that states none, by its size."""
     if width >= 1280 or height > 576:
         return BT709
     return BT470BG if height in (288, 576) else BT601
 
 
 def conversion(matrix: int) -> NDArray[np.float64]:
-    """Give the ``(2, 2)`` that takes Cb and Cr of BT.601 to those of a matrix of ``WEIGHTS``, luma kept."""
+    """Return the ``(2, 2)`` matrix from Cb and Cr of BT.601 to those of a matrix of ``WEIGHTS``, with luma kept."""
     red, blue = WEIGHTS[matrix]
     excess = np.array(
         [

@@ -20,7 +20,7 @@ from photochrom.video.media.probe import PROGRESSIVE, Traits, decoded, opened, p
 from photochrom.video.media.timestamps import Timing, clock
 
 COUNTED = frozenset({"h264", "hevc", "av1", "vp9", "theora", "mjpeg", "prores", "dnxhd", "ffv1", "dvvideo", "mpeg2video"})
-"""Codecs of which each packet of a film without fields shows one frame."""
+"""Codecs in which each packet of a progressive film shows one frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Read:
 
 @dataclass(eq=False)
 class Findings:
-    """Hold what comes to light while a film is decoded."""
+    """What is found while a film is decoded."""
 
     problems: list[str] = field(default_factory=list)
     """A line for all that could not be read."""
@@ -70,7 +70,7 @@ def frames(path: Path, traits: Traits, findings: Findings) -> Iterator[Read]:
         stream.thread_type = "AUTO"
         timing = Timing(container, traits.index, traits.time_base, traits.rate)
         repeats, sent, shown = deque[int](), 0, 0
-        aspect = stream.sample_aspect_ratio
+        aspect: Fraction | None = None
 
         def wanted(packet: Packet[av.VideoStream]) -> bool:
             nonlocal sent
@@ -94,8 +94,8 @@ def frames(path: Path, traits: Traits, findings: Findings) -> Iterator[Read]:
                 continue
             if len(timing.shifts) > jumps:
                 findings.notes.append(f"its clock jumps back at {_place(traits, time)}: what follows was moved to go on there")
-            if stream.sample_aspect_ratio != aspect:
-                aspect = stream.sample_aspect_ratio
+            before, aspect = aspect, stream.codec_context.sample_aspect_ratio
+            if before and aspect and before != aspect:
                 findings.notes.append(f"its pixel aspect changes to {aspect} at {_place(traits, time)}: the first is kept")
             yield from _with_repeats(held, repeats, traits, until=time)
             held, losses.last = [_read(frame, traits, time, timing.length)], time
@@ -131,7 +131,7 @@ def _copied(read: Read, traits: Traits, time: int) -> Read:
 
 
 def same_form(frame: av.VideoFrame, traits: Traits) -> bool:
-    """Say whether a frame has the size and the pixel format of its film."""
+    """Return whether a frame has the size and the pixel format of its film."""
     return (frame.width, frame.height, frame.format.name) == (traits.width, traits.height, traits.pixels)
 
 
@@ -147,13 +147,13 @@ class Losses:
         self._first = ""
 
     def add(self, reason: str) -> None:
-        """Take note of something; the first counts most."""
+        """Count a loss; the reason of the first is kept."""
         if not self.count:
             self._first = f"{reason} (after {_place(self._traits, self.last or 0)})"
         self.count += 1
 
     def lines(self) -> list[str]:
-        """Give the line, if there is one to give."""
+        """Return the line, or nothing if nothing was lost."""
         if not self.count:
             return []
         more = f" and {self.count - 1:,} more of the kind" if self.count > 1 else ""
@@ -162,7 +162,7 @@ class Losses:
 
 
 def upright_frame(frame: av.VideoFrame, traits: Traits, *, short: int | None = None) -> NDArray[np.uint8]:
-    """Give a decoded frame as a picture, ``(H, W, 3)`` uint8 RGB, turned as a viewer shows it.
+    """Return a decoded frame as a picture, ``(H, W, 3)`` uint8 RGB, turned as a viewer shows it.
 
     If its short side has more pixels than ``short``, it is brought down to so many.
     """

@@ -1,4 +1,4 @@
-"""Encode frames: which encoder, with what options, and the packets it gives."""
+"""Choose an encoder and its options, and encode frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from photochrom.color import Plane
 from photochrom.errors import OptionError, OutputError, one_line
 from photochrom.video.media.decode import plane_of
-from photochrom.video.media.probe import PROGRESSIVE, TOP_FIRST, Traits
+from photochrom.video.media.probe import PROGRESSIVE, TOP_FIRST, Traits, reason
 from photochrom.video.resume import Chunk
 
 CODECS = {
@@ -39,6 +39,8 @@ SCALED = frozenset({"mpeg4", "mpeg2video", "mpeg1video", "mjpeg"})
 """Encoders that take a scale of quantizers instead, in FFmpeg's unit."""
 LAMBDA = 118
 """That unit."""
+SHAPED = frozenset({"libx264", "libx265", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"})
+"""Encoders whose streams state the pixel aspect themselves, as AVI does not."""
 LIMITED = frozenset({"prores_ks", "prores_aw", "prores", "dnxhd"})
 """Encoders of studios, whose streams store luma of limited range only."""
 FIELDED = frozenset({"libx264", "mpeg2video", "mpeg4", "ffv1", "prores_ks"})
@@ -79,7 +81,7 @@ def default_codec(container: str, bits: int, *, fallback: str) -> str:
 
 
 def options_of(codec: str, *, crf: float | None, preset: str | None, more: Mapping[str, str]) -> dict[str, str]:
-    """Put together the options of an encoder.
+    """Return the options of an encoder.
 
     Raises:
         OptionError: there is no such encoder, or it has no such option.
@@ -87,9 +89,11 @@ def options_of(codec: str, *, crf: float | None, preset: str | None, more: Mappi
     try:
         context = av.CodecContext.create(codec, "w")
     except (ValueError, av.error.FFmpegError) as error:
-        raise OptionError(f"'{codec}' is no encoder of this FFmpeg; libx264, libx265, libvpx-vp9 and ffv1 are") from error
+        raise OptionError(
+            f"unknown encoder '{codec}': expected one of this FFmpeg, such as libx264, libx265, libvpx-vp9 or ffv1"
+        ) from error
     if context.type != "video":
-        raise OptionError(f"'{codec}' encodes {context.type}: expected one for a picture, such as libx264")
+        raise OptionError(f"'{codec}' encodes {context.type}: expected an encoder for video, such as libx264")
     known = {option.name for option in context.supported_options.private}
     options = dict(DEFAULTS.get(codec, {}))
     if codec == "libsvtav1":  # which prints its settings otherwise
@@ -132,18 +136,18 @@ def pixel_format(codec: str, traits: Traits) -> str:
 
 
 def chroma_step(codec: str, traits: Traits) -> int:
-    """Say by how much chroma is smaller than luma: 2, or 1 where sides are odd and the encoder halves none that are."""
+    """Return by how much chroma is smaller than luma: 2, or 1 if a side is odd and the encoder cannot halve it."""
     odd = traits.width % 2 or traits.height % 2
     return 1 if odd and not codec.startswith(("libvpx", "ffv1", "mpeg", "mjpeg", "libsvtav1")) else 2
 
 
 def fielded(codec: str, traits: Traits) -> bool:
-    """Say whether a film is interlaced, and its result is encoded so."""
+    """Return whether a film is interlaced and its result is encoded so."""
     return traits.fields > 1 and codec in FIELDED and (codec != "libx264" or traits.height % 4 == 0)
 
 
 def captioned(codec: str, traits: Traits) -> bool:
-    """Say whether closed captions inside a film's picture come through: with frames that need no other form."""
+    """Return whether closed captions inside a film's picture are kept, as they are if frames need no conversion."""
     return codec in CAPTIONED and traits.pixels == own_format(traits.signal.bits, chroma_step(codec, traits))
 
 
@@ -202,22 +206,23 @@ class Encoder:
         self._form = None if self._context.pix_fmt == own else self._context.pix_fmt
         self._ranges = 2 if traits.signal.full else 1, self._context.color_range
         self._frame_unit = 1 / traits.rate
-        self._marker = self._marking(codec, traits)
+        self._marker = self._marking(traits) if fielded(codec, traits) else None
         try:
             self._context.open()
         except (av.error.FFmpegError, ValueError, OSError) as error:
-            reason = f"{codec} refuses its options, or this machine has none of it ({one_line(error)})"
-            raise OptionError(f"{reason}: change them, or choose another codec") from error
+            size = f"{traits.width} x {traits.height} pixels"
+            what = f"{codec} does not take {size} with these options, or this machine lacks it ({reason(error)})"
+            raise OptionError(f"{what}: change the options, or choose another codec") from error
         if left := sorted(self._context.options):
             raise OptionError(f"{codec} has no option {', '.join(left)}: see `ffmpeg -h encoder={codec}`")
 
     @property
     def extradata(self) -> bytes:
-        """Give what is said once for all packets."""
+        """Return the parameters that hold for all packets."""
         return bytes(self._context.extradata or b"")
 
     def encode(self, frame: av.VideoFrame) -> Iterator[Chunk]:
-        """Take the next frame, and give what is ready."""
+        """Encode the next frame, and yield the packets that are ready."""
         if self._form:
             frame = frame.reformat(format=self._form, src_color_range=self._ranges[0], dst_color_range=self._ranges[1])
         frame.pts, frame.time_base = self._count, self._frame_unit
@@ -228,21 +233,17 @@ class Encoder:
         yield from self._chunks(frame)
 
     def finish(self) -> Iterator[Chunk]:
-        """Give what is left."""
+        """Yield the remaining packets."""
         yield from self._chunks(None)
 
-    def _marking(self, codec: str, traits: Traits) -> Graph | None:
-        """Return a filter that marks frames with their fields and pixel aspect, if the encoder takes these from frames."""
+    def _marking(self, traits: Traits) -> Graph:
+        """Return a filter that marks frames as interlaced."""
         graph = Graph()
         form = av.VideoFormat(str(self._context.pix_fmt))
         begin = graph.add_buffer(width=traits.width, height=traits.height, format=form, time_base=self._frame_unit)
-        marks = []
-        if fielded(codec, traits):
-            marks.append(graph.add("setfield", "tff" if traits.fields == TOP_FIRST else "bff"))
-        if codec == "ffv1" and traits.aspect:
-            marks.append(graph.add("setsar", f"{traits.aspect.numerator}/{traits.aspect.denominator}"))
-        graph.link_nodes(begin, *marks, graph.add("buffersink")).configure()
-        return graph if marks else None
+        order = graph.add("setfield", "tff" if traits.fields == TOP_FIRST else "bff")
+        graph.link_nodes(begin, order, graph.add("buffersink")).configure()
+        return graph
 
     def _chunks(self, frame: av.VideoFrame | None) -> Iterator[Chunk]:
         try:

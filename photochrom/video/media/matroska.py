@@ -27,7 +27,7 @@ MOST = 126
 
 
 def states_aspect(container: str, aspect: Fraction | None) -> bool:
-    """Say whether a container is Matroska or WebM, and the pixels of a film are not square."""
+    """Return whether a container is Matroska or WebM, and the pixels of a film are not square."""
     return container in CONTAINERS and aspect not in (None, 1)
 
 
@@ -50,7 +50,7 @@ def state_aspect(path: Path, width: int, height: int, aspect: Fraction) -> None:
         end = padding + len(PADDING)
         video = next((at for at, begin, _ in _elements(head, end, len(head)) if head[at:begin].startswith(VIDEO)), -1)
         if min(padding, name, tracks, video) < 0 or not 0x80 <= head[video + 1] <= 0x80 + MOST - len(PADDING):
-            raise OutputError(f"{path}: its pixel aspect of {aspect} cannot be stated; write an .mp4")
+            raise OutputError(f"{path}: cannot store the pixel aspect {aspect}; write an .mp4")
         close = video + 2 + (head[video + 1] & 0x7F)
         for at, begin, after in _elements(head, video + 2, close):
             if head[at:begin].startswith(DISPLAY_UNIT):

@@ -1,4 +1,4 @@
-"""Put a film together: the encoded segments, and all else of the source packet by packet."""
+"""Assemble a film from encoded segments and, packet by packet, the other streams of the source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from av.packet import Packet
 
 from photochrom.errors import OptionError, OutputError
 from photochrom.video.media import matroska, probe
-from photochrom.video.media.encode import LIMITED, Encoder, captioned, chroma_step, fielded, new_frame, put
+from photochrom.video.media.encode import LIMITED, SHAPED, Encoder, captioned, chroma_step, fielded, new_frame, put
 from photochrom.video.media.probe import Traits, opened
 from photochrom.video.media.streams import FINEST, NEGATIVE, Made, fits, lay_out, tagged, unheld
 from photochrom.video.media.timestamps import BACK_S, packet_time
@@ -57,7 +57,7 @@ def container_of(target: Path) -> str:
 
 
 def check(source: Path, draft: Path, *, traits: Traits, made: Made) -> tuple[Made, list[str]]:
-    """Try whether the encoder and the container take the film, a grey frame and its first sounds.
+    """Try whether the encoder and the container take the film, with a grey frame and the first packets of sound.
 
     Returns:
         How the result is made without the data streams that the container does not hold; and notes on these.
@@ -121,7 +121,7 @@ def assemble(
             encoded = bytes(picture.codec_context.extradata or b"").hex()
             if any(segment.extradata != encoded for segment in done):
                 raise OutputError(
-                    f"{made.codec} has no fixed parameters, so that its segments cannot be joined: choose another"
+                    f"{made.codec} changes its parameters between segments, which cannot be joined: choose another codec"
                 )
             ours = _packets(traits, work, done, picture)
             if made.container == "avi":
@@ -145,7 +145,7 @@ def assemble(
 
 
 def remarks(traits: Traits, made: Made) -> list[str]:
-    """Say which time stamps a container does not hold as they are, and whether fields or captions are not encoded as such."""
+    """Return notes on what is not kept as it is: time stamps, pixel aspect, range, fields, captions."""
     container, notes = made.container, []
     if container in ("matroska", "webm") and (traits.time_base * 1000).denominator != 1:
         notes.append(f"{container} counts milliseconds: time stamps are rounded to them")
@@ -155,6 +155,8 @@ def remarks(traits: Traits, made: Made) -> list[str]:
         notes.append(f"{container} has a clock of its own: time stamps are moved or rounded")
     if made.codec == "mjpeg" and not traits.signal.full:
         notes.append("JPEG has full range, and the film has not: players that do not know FFmpeg's mark for it show it flat")
+    if container == "avi" and traits.aspect not in (None, 1) and made.codec not in SHAPED:
+        notes.append(f"avi with {made.codec} holds no pixel aspect: {traits.aspect} is left out")
     if traits.signal.full and made.codec in LIMITED:
         notes.append(f"{made.codec} stores limited range: luma is converted to it")
     if traits.fields > 1 and not fielded(made.codec, traits):
@@ -191,7 +193,7 @@ def _begin(output: av.container.OutputContainer, made: Made) -> None:
 
 
 def _failed(draft: Path, made: Made, error: av.error.FFmpegError) -> OptionError | OutputError:
-    """Tell a disk that is full or broken from a container that refuses."""
+    """Return the error for a full or broken disk, or for a container that refuses."""
     if error.errno in FULL:
         return OutputError(f"{draft.parent}: cannot be written ({probe.reason(error)}); choose another place")
     return _refused(made, error)
@@ -203,7 +205,7 @@ def _refused(made: Made, error: Exception) -> OptionError:
 
 
 def _packets(traits: Traits, work: Work, done: Sequence[Segment], stream: av.VideoStream) -> Iterator[Packet[Any]]:
-    """Give the packets of all segments with their times.
+    """Yield the packets of all segments with their times.
 
     A packet is decoded at the time of the frame that is shown ``delay`` frames before the one of its own place in the file:
     never after its own frame is shown, and later than the packet before it.

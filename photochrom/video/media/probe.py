@@ -1,4 +1,4 @@
-"""Open a film and say what its picture is: size, color space, fields, turn, rate."""
+"""Open a film and describe its picture: size, color space, fields, turn, rate."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def opened(path: Path, *, parsed: bool = True) -> av.container.InputContainer:
 
 
 def examine(path: Path) -> Traits:
-    """Say what a film's picture is, from its head and first frame.
+    """Describe a film's picture from its head and first frame.
 
     Raises:
         FilmError: it cannot be read, has no picture, or one whose luma cannot be kept.
@@ -131,7 +131,7 @@ def examine(path: Path) -> Traits:
             notes.append(f"it has no time stamps: it is timed at {float(rate):.6g} frames a second")
             unit = 1 / (2 * rate)  # a field
         seconds = container.duration / av.time_base if container.duration else None
-        begin = float((stream.start_time or 0) * (stream.time_base or 0))
+        begin = float((frame.pts or 0) * Fraction(stream.time_base or 0))
         if begin >= LATE_S:
             notes.append(f"it begins at {clock(begin)}, as its time stamps say")
         fields = _fields(frame, context.field_order)
@@ -164,7 +164,7 @@ def examine(path: Path) -> Traits:
 
 
 def orientation(turn: tuple[int, ...] | None) -> int:
-    """Give EXIF's orientation of a display matrix; 1 for none, and for what is no quarter turn."""
+    """Return EXIF's orientation of a display matrix; 1 for none, and for other than quarter turns."""
     if turn is None:
         return 1
     unit = 1 << 16
@@ -176,16 +176,16 @@ def _picture(container: av.container.InputContainer, path: Path) -> av.VideoStre
     for stream in container.streams.video:
         if not is_cover(stream):
             return stream
-    raise FilmError(f"{path}: has no moving picture; give a film")
+    raise FilmError(f"{path}: has no video stream; give a film")
 
 
 def is_cover(stream: Any) -> bool:
-    """Say whether a stream is a cover picture rather than a film."""
+    """Return whether a stream is a cover picture rather than a film."""
     return bool(int(stream.disposition) & int(av.stream.Disposition.attached_pic))
 
 
 def picture_stream(container: av.container.InputContainer, traits: Traits) -> av.VideoStream:
-    """Give the stream of a film that was examined before."""
+    """Return the picture's stream of an examined film."""
     return next(stream for stream in container.streams.video if stream.index == traits.index)
 
 
@@ -229,12 +229,12 @@ def decoded(
 
 
 def reason(error: Exception) -> str:
-    """Give the reason of an error of FFmpeg's or the system's."""
+    """Return the reason of an error of FFmpeg or the system."""
     return str(getattr(error, "strerror", None) or one_line(error))
 
 
 def _fields(frame: av.VideoFrame, stated: int) -> int:
-    """Give the order of fields: the frame's own, as containers and parsers do not always know, or else the stated one."""
+    """Return the order of fields: that of the frame if it has one, else the stated one."""
     if not frame.interlaced_frame:
         return {4: BOTTOM_FIRST, 5: TOP_FIRST}.get(stated, stated)  # of fields that are coded and shown in opposite orders
     graph = Graph()

@@ -1,4 +1,4 @@
-"""Lay out the streams of a result: its picture, and what is copied of the source."""
+"""Create the streams of a result: its picture, and copies of the other streams of the source."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COMMON = {
 
 @dataclass(frozen=True)
 class Made:
-    """How the picture of a result is encoded."""
+    """Settings by which the picture of a result is encoded."""
 
     codec: str
     options: Mapping[str, str]
@@ -119,7 +119,7 @@ def lay_out(
 
 
 def unheld(source: av.container.InputContainer, traits: Traits, made: Made) -> dict[int, str]:
-    """Find the data streams that a container does not hold, by trying each with the picture, and say so for each."""
+    """Find the data streams that a container does not hold by trying each with the picture; return a note for each."""
     found = {}
     for stream in source.streams:
         if stream.type not in ("data", "unknown") or stream.index in made.dropped or _rewritten(stream, made.container):
@@ -139,12 +139,12 @@ def unheld(source: av.container.InputContainer, traits: Traits, made: Made) -> d
 
 
 def _foreign(stream: Any, container: str) -> bool:
-    """Say whether a container would hold a stream only as data that nobody can read."""
+    """Return whether a container would hold a stream only as data that nobody can read."""
     return container in HELD and stream.type in HELD[container] and _kind(stream) not in HELD[container][stream.type]
 
 
 def _rewritten(stream: Any, container: str) -> bool:
-    """Say whether a stream is one that the container's writer makes itself: of chapters, or of the timecode."""
+    """Return whether a stream is one that the container's writer makes itself: of chapters, or of the timecode."""
     if stream.type != "data":
         return False
     chapters = container in NEGATIVE and stream.discard == av.stream.Discard.all
@@ -165,12 +165,12 @@ def _cover(source: av.container.InputContainer, stream: Any) -> tuple[str, str, 
 
 
 def tagged(source: av.container.InputContainer, made: Made) -> bool:
-    """Say whether the metadata have names that mp4 and mov hold only in a form of their own."""
+    """Return whether the metadata have names that mp4 and mov hold only in a form of their own."""
     return made.container in NEGATIVE and not COMMON.issuperset(key.lower() for key in metadata(source, made))
 
 
 def fits(traits: Traits) -> bool:
-    """Say whether mp4 and mov hold the film's own unit of time."""
+    """Return whether mp4 and mov hold the film's own unit of time."""
     return traits.time_base.denominator <= FINEST
 
 
@@ -182,7 +182,7 @@ def _picture(
         picture: Any = output.add_stream(made.codec, rate=traits.rate, options=dict(made.options))
     except ValueError as error:
         raise OptionError(
-            f"{made.container} holds no picture of {made.codec}: choose another codec, or write an .mkv"
+            f"{made.container} does not hold video by {made.codec}: choose another codec, or write an .mkv"
         ) from error
     header = bool(int(picture.codec_context.flags) & int(av.codec.context.Flags.global_header))
     configured(picture.codec_context, made.codec, traits, made.options, threads=made.threads, header=header)

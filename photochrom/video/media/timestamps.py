@@ -1,4 +1,4 @@
-"""Tell when each frame of a film is shown."""
+"""Compute when each frame of a film is shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BACK_S = 0.5
 
 @final
 class Timing:
-    """Tell when each frame of a film is shown.
+    """Compute when each frame of a film is shown.
 
     AVI stores no such times. What FFmpeg makes up for them is out of order where frames are decoded out of turn. There a frame
     is shown when the packet came that let it out, less by how much the first came late.
@@ -23,7 +23,7 @@ class Timing:
     """
 
     def __init__(self, container: av.container.InputContainer, index: int, time_base: Fraction, rate: Fraction) -> None:
-        """Take a film, its picture's number, the unit of its time stamps, and the frames a second."""
+        """Start with a film, the index of its picture, the unit of its time stamps in seconds, and the frames a second."""
         self.shifts: list[Fraction] = []
         """For each jump back, the seconds by which all that follows was moved."""
         self.length = 0

@@ -47,7 +47,7 @@ def ends(source: Path, traits: Traits, reached: Fraction) -> str | None:
 
 
 def _torn(source: Path) -> bool:
-    """Say whether a transport stream ends within a packet; one whose first packets are not whole cannot be told."""
+    """Return whether a transport stream ends within a packet; False if its first packets are not whole."""
     with source.open("rb") as file:
         head = file.read(4 * max(PACKETS))
     for length, mark in PACKETS.items():
@@ -58,6 +58,6 @@ def _torn(source: Path) -> bool:
 
 
 def _torn_packet(source: Path) -> bool:
-    """Say whether a program stream ends within the content of a packet."""
+    """Return whether a program stream ends within the content of a packet."""
     with opened(source, parsed=False) as container:
         return any(packet.size and packet.is_corrupt for packet in container.demux())

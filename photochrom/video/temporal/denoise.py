@@ -1,4 +1,4 @@
-"""Take the grain of film out of a frame that the network is to see: grain is new in each frame, and the picture is not."""
+"""Remove film grain from a frame before the network sees it: grain is new in each frame, and the picture is not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def clean(frames: Sequence[Bytes], links: Sequence[tuple[Link, Link]], index: in
         ``(h, w)`` uint8.
     """
     ways = [_along(frames, links, index, step=step, reach=reach) for step in (1, -1)]
-    around = [found for way in ways for found in islice(way, 1)]  # the neighbors alone tell whether there is grain
+    around = [found for way in ways for found in islice(way, 1)]  # only the neighbors show whether there is grain
     own = frames[index].astype(np.float32)
     grain = min((float(np.average(np.abs(own - moved), weights=weight)) for weight, moved in around), default=0.0)
     share = np.float32(min(max((grain - NOTICED) / (STRONG - NOTICED), 0), 1))

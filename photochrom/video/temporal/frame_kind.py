@@ -1,6 +1,6 @@
-"""Tell frames that have no colors to find: blank ones and titles, thin light strokes on an even dark ground or dark on white.
+"""Recognize frames without colors to find: blank ones and titles, thin light strokes on even dark ground or dark on white.
 
-Strokes alone do not make a title: twigs before a sky are thin too. So the ground has to be nearly black or white.
+Strokes do not suffice for a title: twigs before a sky are thin too. So the ground has to be nearly black or white.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EDGE = 0.01
 
 
 def kind_of(frame: Bytes) -> Kind:
-    """Tell pictures, whose colors can be found, from titles and blank frames: ``(h, w)`` uint8 luma, small and upright."""
+    """Return whether ``(h, w)`` uint8 luma, small and upright, is a picture, a title or blank."""
     if judge_picture(frame, None).kind == "blank":
         return "blank"
     ground = float(np.median(frame))

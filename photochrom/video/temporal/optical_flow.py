@@ -1,6 +1,6 @@
 """Follow motion between small luma planes, and carry what belongs to their pixels along it.
 
-Flow is that of dense inverse search (Kroeger et al. 2016, arXiv 1603.03590), as OpenCV computes it. A pixel is trusted where
+Flow is dense inverse search (Kroeger et al. 2016, arXiv 1603.03590), as OpenCV computes it. A pixel is trusted where
 the flow to the other frame and the flow back cancel (Sundaram et al. 2010, section 3.2), and luma is the same at both ends but
 for the exposure.
 """
@@ -32,14 +32,14 @@ SMALLEST = 24
 
 @dataclass(frozen=True)
 class Link:
-    """Hold how one frame's pixels are found in another."""
+    """Map of the pixels of one frame to another."""
 
     flow: Float
     """``(h, w, 2)`` offsets in pixels, x before y: pixel p of this frame is at p + offset in the other."""
     trust: Float
     """``(h, w)`` in [0, 1]."""
     exposure: float
-    """Contrast of this frame over that of the other, where both show the same: what its chroma is to be multiplied by."""
+    """Contrast of this frame divided by the other frame's where both show the same: the factor for its chroma."""
 
 
 @final
@@ -76,7 +76,7 @@ def search(method: cv2.DISOpticalFlow, here: Bytes, there: Bytes) -> Float:
 
 
 def _evened(frame: Bytes, other: Bytes) -> Bytes:
-    """Give a frame the mean and the contrast of another: the search takes a change of light for motion."""
+    """Return a frame with the mean and contrast of another: the search mistakes a change of light for motion."""
     (mean, deviation), (wanted, spread) = ((float(v[0, 0]) for v in cv2.meanStdDev(plane)) for plane in (frame, other))
     gain = spread / max(deviation, 1.0)
     return np.asarray((frame * np.float32(gain) + np.float32(wanted - gain * mean)).clip(0, 255), np.uint8)
@@ -105,13 +105,13 @@ def _squared(flow: Float) -> Float:
 
 
 def _even(luma: Float) -> Float:
-    """Say where nothing is drawn, so that a flow that is off does no harm: ``(h, w)`` from 1 to 0."""
+    """Return where luma is even, so that a wrong flow does no harm: ``(h, w)`` from 1 to 0."""
     mean, square = (cv2.blur(plane, (AROUND, AROUND)) for plane in (luma, np.square(luma)))
     return np.exp((np.square(mean) - square).clip(max=0) / np.float32(EVEN**2))
 
 
 def _returns(there: Float, back: Float, even: Float) -> Float:
-    """Say how well a flow and the one back cancel: ``(h, w)`` from 1 to 0, which it is where the flow leaves the frame."""
+    """Return how well a flow and the one back cancel: ``(h, w)`` from 1 to 0, and 0 where the flow leaves the frame."""
     returned = sample(back, there)
     missed = _squared(there + returned)
     length = _squared(there) + _squared(returned)
@@ -133,7 +133,7 @@ def _contrast(here: Float, moved: Float, trust: Float) -> float:
 
 
 def _alike(here: Float, moved: Float, trust: Float, exposure: float) -> Float:
-    """Say how well luma agrees with what is moved there, but for the exposure: ``(h, w)`` from 1 to 0."""
+    """Return how well luma agrees with what is moved there, apart from exposure: ``(h, w)`` from 1 to 0."""
     lack = here - np.float32(exposure) * moved
     lack -= np.float32(np.vdot(lack, trust) / (float(trust.sum()) + 1e-6))
     return cast(Float, np.exp(np.square(lack) * np.float32(-0.5 / GRAIN**2)))

@@ -21,7 +21,7 @@ AROUND, NEAR = 9, 1.0
 
 @dataclass(frozen=True)
 class Point:
-    """Hold where a hint's point is in one frame."""
+    """Position of a hint's point in one frame."""
 
     x: float
     """Column in pixels of a small frame, whose middles are whole numbers."""
@@ -68,7 +68,7 @@ def track(
 
 
 def nearest_last(points: Iterable[Point]) -> tuple[Point, ...]:
-    """Put the points of a frame in the order in which they are drawn."""
+    """Return the points of a frame in the order in which they are drawn."""
     return tuple(sorted(points, key=lambda point: -point.away))
 
 
@@ -100,7 +100,7 @@ class Trail:
     """Keep the frames of a scene in a file, and follow points back through them; memory does not grow with their number."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """Take a file that can be written and read."""
+        """Start with an empty file that can be written and read."""
         self._file = file
         self._shape = (0, 0)
         self._count = 0
@@ -113,7 +113,7 @@ class Trail:
         self._count, self._ends, self._points = 0, {}, {}
 
     def add(self, frame: Bytes, points: tuple[Point, ...]) -> None:
-        """Take the next frame, ``(h, w)`` uint8 at half the network's scale, and the points that are given in it."""
+        """Add the next frame, ``(h, w)`` uint8 at half the network's scale, and the points that are given in it."""
         self._file.write(frame.tobytes())
         self._shape = frame.shape
         if points:
@@ -121,7 +121,7 @@ class Trail:
         self._count += 1
 
     def end(self, name: int) -> None:
-        """Say that a part of the scene ends here, by whose name ``back`` speaks of it."""
+        """End a part of the scene here, under the name that ``back`` returns for it."""
         if self._count:
             self._ends.setdefault(self._count - 1, name)  # a part without frames ends where the one before did
 

@@ -34,7 +34,7 @@ PLAIN = 8.0
 
 @dataclass(frozen=True)
 class Steadiness:
-    """Say how a film's colors are kept steady."""
+    """Settings that keep a film's colors steady."""
 
     every: int = 8
     """Frames from one that the network sees to the next; the others take their colors along the motion."""
@@ -54,7 +54,7 @@ class Steadiness:
 
 @dataclass(frozen=True)
 class Carried:
-    """Hold what crosses from one segment to the next of a scene."""
+    """State that passes from one segment of a scene to the next."""
 
     luma: Bytes
     """``(h, w)`` uint8: the last frame that was no blank, at half the network's scale."""

@@ -1,7 +1,7 @@
 """Find where a film's scenes begin.
 
 Parts of a frame are looked for in the frames just before it, by normalized correlation: a fade, a flash or a flicker changes
-brightness and contrast alone, and a pan moves what stays alike. Where a frame is found in none of them, a scene begins.
+only brightness and contrast, and a pan moves what stays alike. A scene begins if a frame is found in none of them.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ FLASH_FRAMES = 3
 
 @final
 class Cuts:
-    """Tell, frame by frame, where a new scene begins; memory is constant."""
+    """Find, frame by frame, where a new scene begins; memory is constant."""
 
     def __init__(self) -> None:
         self._past: deque[Bytes] | None = None
         self._flashes = 0
 
     def push(self, small: Bytes, kind: Kind) -> bool:
-        """Take the next frame, ``(h, w)`` uint8 luma at the network's scale, and say whether a new scene starts with it.
+        """Take the next frame, ``(h, w)`` uint8 luma at the network's scale, and return whether a new scene starts with it.
 
         A blank frame starts none, unless it is the film's first; what follows is compared to what was seen before.
         """

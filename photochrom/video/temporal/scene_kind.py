@@ -36,7 +36,7 @@ DARKEST, STEP = 24, 12
 
 @final
 class SceneKind:
-    """Say, piece by piece, how much of its color each frame gets."""
+    """Decide, piece by piece, how much of its color each frame gets."""
 
     def __init__(self) -> None:
         self._kind: Kind | None = None
@@ -103,7 +103,7 @@ def _first_kind(frames: Sequence[Bytes], kinds: Sequence[Kind]) -> Kind:
 
 
 def _found(frame: Bytes, known: Bytes) -> bool:
-    """Say whether what is drawn in a frame is found in another one."""
+    """Return whether the edges of a frame are found in another one."""
     link, _ = Motion(*frame.shape).links(frame, known)
     luma = frame.astype(np.float32)
     weight = np.hypot(cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1))
