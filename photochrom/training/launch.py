@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeVar, final
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from photochrom.errors import ConfigError, PhotochromError
 from photochrom.training.config import Config
@@ -71,7 +73,10 @@ def world(devices: int = 1) -> World:
 
 
 def fabric_of(processes: World, accelerator: str, precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
-    """Make what runs the processes: none more, spawned ones, or those that are there."""
+    """Make what runs the processes: this one, spawned ones, or those that were started."""
+    # Said, not guessed: the variables of a SLURM job around a single process must not count.
+    starters = {"torchrun": TorchElasticEnvironment, "srun": SLURMEnvironment}
+    environment = starters.get(processes.starter, LightningEnvironment) if processes.size > 1 else LightningEnvironment
     several = "ddp" if processes.starter else "ddp_spawn"
     return Fabric(
         accelerator=accelerator,
@@ -79,8 +84,7 @@ def fabric_of(processes: World, accelerator: str, precision: Literal["32-true", 
         num_nodes=processes.nodes,
         strategy=several if processes.size > 1 else "auto",
         precision=precision,
-        # Without a starter the variables of a SLURM job around this process must not count.
-        plugins=[] if processes.starter else [LightningEnvironment()],
+        plugins=[environment()],
     )
 
 

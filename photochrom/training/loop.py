@@ -243,8 +243,8 @@ class Watch:
         self.log.row(progress, stage, rate, means, speed)
         if not due(self.config.validate_every):
             return {}
-        scores = validate.validate(self.networks, self.held, self.config, stage)
-        scores["alarm_collapse"] = float(progress.collapsed_lines > 0)
+        low = progress.collapsed_lines > 0
+        scores = validate.validate(self.networks, self.held, self.config, stage, collapsed=low)
         self.log.validation(progress, scores)
         return scores
 

@@ -56,7 +56,9 @@ def answers(generator: Generator, luma: Tensor, temperature: float, *, hints: Te
     return torch.cat(parts)
 
 
-def validate(networks: Networks, sets: dict[str, tuple[Tensor, Tensor]], config: Config, stage: Stage) -> dict[str, float]:
+def validate(
+    networks: Networks, sets: dict[str, tuple[Tensor, Tensor]], config: Config, stage: Stage, *, collapsed: bool
+) -> dict[str, float]:
     """Score the averaged generator on sets of photographs, and the discriminator where it plays.
 
     Args:
@@ -64,10 +66,11 @@ def validate(networks: Networks, sets: dict[str, tuple[Tensor, Tensor]], config:
         sets: luma and chroma by the prefix of their scores' names; the set without a prefix is the one that counts.
         config: what is trained.
         stage: which networks learn.
+        collapsed: whether the discriminator's loss was near 0 in the last line of the log.
 
     Returns:
         What ``score`` gives of each set; with hints ``hint_gains``; ``held_accuracy`` where the discriminator plays;
-        ``alarm_grey``, 1 if the answers are nearly grey.
+        ``alarm_grey``, 1 if the answers are nearly grey, and ``alarm_collapse``, 1 if ``collapsed``.
     """
     scores = {
         prefix + name: value
@@ -79,6 +82,7 @@ def validate(networks: Networks, sets: dict[str, tuple[Tensor, Tensor]], config:
         scores |= hint_gains(networks.average, held)
     if stage.kind != "generator":
         scores["held_accuracy"] = held_accuracy(networks.generator, networks.discriminator, held, config)
+    scores["alarm_collapse"] = float(collapsed)
     scores["alarm_grey"] = float(scores["chroma"] < GREYISH)
     return scores
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -86,6 +87,24 @@ def test_torchrun_trains_one_run_as_spawned_processes_do_and_any_number_goes_on_
     refused = train([*TORCHRUN, "2"], prepared, tmp_path / "started", "--set", "seed=3")
     assert refused.returncode == 1
     assert refused.stderr.count("holds a run of another configuration (seed was 0, is 3)") == 1, refused.stderr
+
+
+def test_processes_with_the_variables_of_srun_train_one_run(prepared, tmp_path):
+    """What srun sets, without SLURM itself."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1"}
+    common |= {"SLURM_NODEID": "0", "SLURM_NODELIST": "127.0.0.1", "SLURM_JOB_NAME": "train", "MASTER_PORT": port}
+    words = [sys.executable, *command(prepared, tmp_path / "run", "--set", "stages.1.images=4")]
+    started = []
+    for rank in "01":
+        environment = variables(**common, SLURM_PROCID=rank, SLURM_LOCALID=rank, OMP_NUM_THREADS="1")
+        started.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment))
+    said = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert "12 images in" in said[0][0] and said[1][0] == "", "the first process speaks"
+    assert [row["images_seen"] for row in losses(tmp_path / "run")] == ["4", "8", "12"]
 
 
 def test_a_terminated_run_keeps_a_checkpoint_and_remembers_its_settings(prepared, tmp_path):

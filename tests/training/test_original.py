@@ -8,12 +8,12 @@ from lightning.fabric import Fabric
 from torch.nn import functional as F
 
 from photochrom import color
-from photochrom.training import config, loop
+from photochrom.training import config
 from photochrom.training.data import dataset
 from photochrom.training.networks.discriminators import PatchGAN
 from photochrom.training.networks.generators import LAYOUTS, Shape, UNet, build
 from photochrom.training.setup import discriminator_of, generator_of, set_up
-from photochrom.training.step import step
+from photochrom.training.step import set_rates, step
 
 SMALL = ["size=32", "generator_width=4", "discriminator_width=4", "batch=4", "stages.0.images=40"]
 
@@ -165,7 +165,7 @@ def test_one_step_equals_the_reference(preset, prepared, tmp_path):
     g = {name: value.detach().clone().requires_grad_(True) for name, value in networks.generator.named_parameters()}
     d = {name: value.detach().clone().requires_grad_(True) for name, value in networks.discriminator.named_parameters()}
 
-    loop._set_rates(networks, settings.stages[0], 1.0)
+    set_rates(networks, settings.stages[0], 1.0)
     torch.manual_seed(7)
     losses = step(fabric, networks, (luma, chroma), config=settings, stage=settings.stages[0])
 

@@ -21,7 +21,7 @@ from photochrom.training.networks.generators import LAYOUTS, Shape, UNet
 from photochrom.training.networks.layers import BatchNorm, Dropout, draw, normalization
 from photochrom.training.regularizers import REGULARIZERS
 from photochrom.training.setup import set_up
-from photochrom.training.step import generator_learns, step, update_average
+from photochrom.training.step import generator_learns, set_rates, step, update_average
 
 TINY = {
     **config.to_table(config.load("plain")), "size": 32, "generator_width": 4, "discriminator_width": 4, "batch": 4,
@@ -376,7 +376,7 @@ def test_the_generator_learns_after_so_many_critic_steps():
 def test_ttur_rates_reach_the_optimizers(prepared, tmp_path):
     settings = with_rows("ttur")
     _, networks, _, _ = started(settings, prepared, tmp_path)
-    loop._set_rates(networks, settings.stages[0], 0.5)
+    set_rates(networks, settings.stages[0], 0.5)
     assert {group["lr"] for group in networks.generator_optimizer.param_groups} == {1e-4}
     assert {group["lr"] for group in networks.discriminator_optimizer.param_groups} == {4e-4}
 
@@ -384,7 +384,7 @@ def test_ttur_rates_reach_the_optimizers(prepared, tmp_path):
 def test_weight_decay_shrinks_weights_that_have_no_gradient(prepared, tmp_path):
     settings = with_rows("weight-decay")
     _, networks, _, _ = started(settings, prepared, tmp_path)
-    loop._set_rates(networks, settings.stages[0], 1.0)
+    set_rates(networks, settings.stages[0], 1.0)
     weight = networks.discriminator.layers[0].weight
     before = weight.detach().clone()
     for parameter in networks.discriminator.parameters():
@@ -430,12 +430,12 @@ def test_a_better_score_renews_the_patience(tmp_path):
 
 def test_grey_answers_raise_an_alarm_and_end_the_run_only_where_told_to(prepared, tmp_path):
     _, networks, luma, chroma = started(BASELINE, prepared, tmp_path)
-    stage, progress = BASELINE.stages[0], Progress(collapsed_lines=2)
-    alarms = loop._validate(networks, {"": (luma, chroma)}, BASELINE, stage, progress)
+    stage = BASELINE.stages[0]
+    alarms = validate.validate(networks, {"": (luma, chroma)}, BASELINE, stage, collapsed=True)
     assert (alarms["alarm_grey"], alarms["alarm_collapse"]) == (0, 1) and 0 <= alarms["held_accuracy"] <= 1
     nn.init.zeros_(networks.average.head.weight)
     nn.init.zeros_(networks.average.head.bias)
-    scores = loop._validate(networks, {"": (luma, chroma)}, BASELINE, stage, Progress())
+    scores = validate.validate(networks, {"": (luma, chroma)}, BASELINE, stage, collapsed=False)
     assert (scores["alarm_grey"], scores["alarm_collapse"]) == (1, 0) and scores["chroma"] < validate.GREYISH
     for stop_on in ("none", "collapse", "grey", "both"):
         settings, progress = dataclasses.replace(BASELINE, stop_on=stop_on), Progress()
