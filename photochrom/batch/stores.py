@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, BinaryIO, TypeVar, final
 
 from photochrom.errors import OptionError, OutputError, PhotoError
 from photochrom.files import drafted
@@ -106,11 +106,9 @@ class Store(ABC):
             OutputError: it cannot be removed.
         """
 
+    @abstractmethod
     def fetch(self, key: str, path: Path) -> str:
         """Copy an object to a scratch file, and return its ETag; raises as ``get`` does."""
-        found = self.get(key)
-        path.write_bytes(found.data)
-        return found.etag
 
     def address(self, key: str) -> str:
         """Return the address of an object."""
@@ -172,10 +170,18 @@ class Folder(Store):
                     yield Item(key, found_now.st_size, _etag(found_now))
 
     def get(self, key: str) -> Object:  # noqa: D102
+        with self._opened(key) as file:
+            return Object(file.read(), _etag(os.fstat(file.fileno())))
+
+    def fetch(self, key: str, path: Path) -> str:  # noqa: D102
+        with self._opened(key) as file, path.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+            return _etag(os.fstat(file.fileno()))
+
+    def _opened(self, key: str) -> BinaryIO:
         path = self._root / key
         try:
-            with path.open("rb") as file:
-                return Object(file.read(), _etag(os.fstat(file.fileno())))
+            return path.open("rb")
         except OSError as error:
             raise PhotoError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
