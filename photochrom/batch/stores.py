@@ -82,11 +82,7 @@ class Store(ABC):
 
     @abstractmethod
     def put_new(self, key: str, data: bytes | Path, *, metadata: Mapping[str, str] | None = None) -> str | None:
-        """Write an object unless there is one already; return its ETag, or None where there is one.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
+        """Write an object unless there is one; return its ETag, or None where there is one; raises OutputError if it cannot."""
 
     @abstractmethod
     def put_unchanged(
@@ -100,11 +96,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove an object, if there is one.
-
-        Raises:
-            OutputError: it cannot be removed.
-        """
+        """Remove an object, if there is one; raises OutputError if it cannot be removed."""
 
     @abstractmethod
     def fetch(self, key: str, path: Path) -> str:
