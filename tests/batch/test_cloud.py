@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from photochrom.batch import cloud, parts
+from photochrom.batch.join import Pair
 from photochrom.batch.lease import HOLDS_S, Lease
-from photochrom.batch.stores import Folder, opened
-from photochrom.colorizer.colorizer import Colorizer
+from photochrom.batch.slices import Job
+from photochrom.batch.stores import Folder, Item, opened
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, OutputError, PhotoError
 from tests.support import buckets, models, testdata
 from tests.support.buckets import SECRET, Buckets
@@ -214,6 +216,22 @@ def test_compact_keeps_every_line(place: Folder, monkeypatch: pytest.MonkeyPatch
     assert [line for line in parts.records(place) if line.output == "005.jpg"] == [later]
     assert parts.compact(place) == (len(expected), 2)
     assert len(list(parts.records(place))) == len(expected)
+
+
+def test_what_is_done_already_is_not_held_in_memory() -> None:
+    job = Job("in", "out", Options(), None, {}, "r", "run")
+    known = parts.Record("a.jpg", "in/a.jpg", "colored", "r", read="e", sha256="s", written="w")
+    pair = Pair(Item("a.jpg", 1, "e"), "a.jpg", Item("a.jpg", 1, "w"), known)
+    fresh = Pair(Item("b.jpg", 1, "e"), "b.jpg")
+    todo = cloud._Todo(job, iter([pair] * 1000 + [fresh] * 7 + [pair] * 1000))
+    sizes, told = [], 0
+    for found in todo.slices(1):
+        sizes.append(len(found))
+        told += len(todo.settled)
+        assert len(todo.settled) <= cloud.TOLD
+        todo.settled.clear()
+    assert [size for size in sizes if size] == [4, 3]
+    assert (told + len(todo.settled), todo.count) == (2000, 2007)
 
 
 def test_what_is_refused(name: str) -> None:
