@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Protocol, final
 
 from photochrom.batch import join, parts, slices
@@ -30,6 +29,8 @@ SLICE = 64
 """Photographs in a slice: one part of the manifest is written for each."""
 FIRST_SLICE = 4
 """The first slices are small, each round is twice as large: results come soon, and few photographs keep all workers busy."""
+TOLD = 256
+"""Photographs that need no work and are told of at once."""
 AHEAD = 2
 """Slices that are out for each worker: one that is colored, and one that waits."""
 
@@ -130,7 +131,7 @@ class _Todo:
     def __init__(self, job: Job, pairs: Iterator[Pair]) -> None:
         self.count = 0
         self.settled: list[Outcome] = []
-        self._job, self._waiting = job, filter(self._needs_work, pairs)
+        self._job, self._pairs = job, pairs
 
     def _needs_work(self, pair: Pair) -> bool:
         self.count += 1
@@ -146,14 +147,18 @@ class _Todo:
         return False
 
     def slices(self, workers: int) -> Iterator[list[Pair]]:
-        """Yield the slices, and empty ones in between where much is settled."""
-        number = 0
-        while True:
-            size = min(SLICE, FIRST_SLICE << min(number // workers, 10))
-            if not (found := list(islice(self._waiting, size))):
-                return
+        """Yield the slices, and empty ones in between where much is settled: no more than that is held."""
+        number, found = 0, []
+        for pair in self._pairs:
+            if self._needs_work(pair):
+                found.append(pair)
+            if len(found) == min(SLICE, FIRST_SLICE << min(number // workers, 10)):
+                yield found
+                number, found = number + 1, []
+            elif len(self.settled) >= TOLD:
+                yield []
+        if found:
             yield found
-            number += 1
 
 
 def _drive(job: Job, todo: _Todo, workers: Pool, lease: Lease) -> Iterator[Outcome]:
@@ -175,7 +180,8 @@ def _drive(job: Job, todo: _Todo, workers: Pool, lease: Lease) -> Iterator[Outco
 
     for found in todo.slices(workers.workers):
         yield from _taken(todo.settled)
-        out[workers.submit(job, found)] = found
+        if found:
+            out[workers.submit(job, found)] = found
         yield from finished(all_out=False)
     yield from _taken(todo.settled)
     yield from finished(all_out=True)

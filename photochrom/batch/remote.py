@@ -7,6 +7,7 @@ is one named failure.
 
 from __future__ import annotations
 
+import os
 import statistics
 import threading
 import time
@@ -42,12 +43,14 @@ def connect(address: str | None, *, jobs: int | None) -> Callable[[Job], Pool]:
     Raises:
         OptionError: the cluster cannot be reached, or jobs are named for one that runs.
     """
+    # The library would tell its maker of each cluster, and prints every line of every worker.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     if address and jobs is not None:
         raise OptionError("--jobs is for one machine, and a cluster has its own number of workers: drop --jobs or --address")
     try:
-        ray.init(address=address, num_cpus=jobs, log_to_driver=False, include_dashboard=None if address else False)
+        ray.init(address=address or "local", num_cpus=jobs, log_to_driver=False, include_dashboard=None if address else False)
     except Exception as error:
         where = f"the Ray cluster at '{address}' cannot be reached" if address else "Ray cannot be started here"
         raise OptionError(f"{where} ({one_line(error)[:200]}); check the address and the token of the cluster") from error
@@ -146,7 +149,8 @@ class _Cluster:
                 middle = len(piece.pairs) // 2
                 piece.work.pieces += 1
                 for pairs in (piece.pairs[:middle], piece.pairs[middle:]):
-                    self._begin(_Piece(piece.work, pairs))
+                    # One of the halves is as deadly as the whole: it has one try, and a single photograph has all of them.
+                    self._begin(_Piece(piece.work, pairs, tries=TRIES - 1 if len(pairs) > 1 else 0))
             else:
                 told = f"its process died {piece.tries} times ({type(error).__name__}); color a smaller copy, or report this"
                 problem = OutputError(told)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, BinaryIO, TypeVar, final
 
 from photochrom.errors import OptionError, OutputError, PhotoError
 from photochrom.files import drafted
@@ -82,11 +82,7 @@ class Store(ABC):
 
     @abstractmethod
     def put_new(self, key: str, data: bytes | Path, *, metadata: Mapping[str, str] | None = None) -> str | None:
-        """Write an object unless there is one already; return its ETag, or None where there is one.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
+        """Write an object unless there is one; return its ETag, or None where there is one; raises OutputError if it cannot."""
 
     @abstractmethod
     def put_unchanged(
@@ -100,17 +96,11 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove an object, if there is one.
+        """Remove an object, if there is one; raises OutputError if it cannot be removed."""
 
-        Raises:
-            OutputError: it cannot be removed.
-        """
-
+    @abstractmethod
     def fetch(self, key: str, path: Path) -> str:
         """Copy an object to a scratch file, and return its ETag; raises as ``get`` does."""
-        found = self.get(key)
-        path.write_bytes(found.data)
-        return found.etag
 
     def address(self, key: str) -> str:
         """Return the address of an object."""
@@ -172,10 +162,18 @@ class Folder(Store):
                     yield Item(key, found_now.st_size, _etag(found_now))
 
     def get(self, key: str) -> Object:  # noqa: D102
+        with self._opened(key) as file:
+            return Object(file.read(), _etag(os.fstat(file.fileno())))
+
+    def fetch(self, key: str, path: Path) -> str:  # noqa: D102
+        with self._opened(key) as file, path.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+            return _etag(os.fstat(file.fileno()))
+
+    def _opened(self, key: str) -> BinaryIO:
         path = self._root / key
         try:
-            with path.open("rb") as file:
-                return Object(file.read(), _etag(os.fstat(file.fileno())))
+            return path.open("rb")
         except OSError as error:
             raise PhotoError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 import uuid
@@ -15,25 +13,24 @@ from pathlib import Path
 import pytest
 
 from photochrom.batch import cloud, parts
+from photochrom.batch.join import Pair
 from photochrom.batch.lease import HOLDS_S, Lease
-from photochrom.batch.stores import Folder, opened
-from photochrom.colorizer.colorizer import Colorizer
+from photochrom.batch.slices import Job
+from photochrom.batch.stores import Folder, Item, opened
+from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.errors import OptionError, OutputError, PhotoError
 from tests.support import buckets, models, testdata
 from tests.support.buckets import SECRET, Buckets
+from tests.support.killed import Running, run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
 
 COUNT = 60
-COMMAND = [sys.executable, "-m", "photochrom"]
-KILLED = [sys.executable, "-m", "tests.support.killed"]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Buckets]:
     monkeypatch.setenv(HOLDS_S, "1")
-    monkeypatch.setenv("PYTHONPATH", os.fspath(ROOT))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.onnx").write_bytes(models.content(json.dumps(models.table())))
     with buckets.serving(monkeypatch) as found:
@@ -63,12 +60,6 @@ def arguments(name: str, *more: str, output: str = "out") -> list[str]:
         "2",
         *more,
     ]
-
-
-def run(*command: str) -> tuple[int, list[dict[str, object]], str]:
-    """Run a command; returns its exit code, the lines of JSON, and standard error."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
 def summary(rows: list[dict[str, object]]) -> dict[str, int]:
@@ -106,17 +97,17 @@ STEPS = [
 
 def test_killed_at_ten_named_steps(server: Buckets, name: str) -> None:
     """Every result has one version, equal to that of a run in peace, and a line; only slices in flight are done twice."""
-    assert run(*COMMAND, *arguments(name, output="peace"))[0] == 0
+    assert run(*arguments(name, output="peace"))[0] == 0
     expected = results(server, name, "peace")
     assert len(expected) == COUNT
     begun = 0
     for pattern, number in STEPS:
-        done = subprocess.run([*KILLED, pattern, str(number), *arguments(name)], capture_output=True, timeout=60)
-        assert done.returncode in (-9, 0), done.stderr
-        begun += done.returncode == -9
+        done = run(*arguments(name), pattern=pattern, number=number)
+        assert done.code in (-9, 0), done.error
+        begun += done.code == -9
         assert all(expected[key] == data for key, data in results(server, name).items())
     assert begun >= 8
-    code, rows, _ = run(*COMMAND, *arguments(name))
+    code, rows, _ = run(*arguments(name))
     assert code == 0
     assert summary(rows)["failed"] == 0
     assert results(server, name) == expected
@@ -124,54 +115,50 @@ def test_killed_at_ten_named_steps(server: Buckets, name: str) -> None:
     lines = list(parts.records(opened(f"s3://{name}/out")))
     assert sorted(line.output for line in lines) == sorted(expected)
     assert {line.status for line in lines} == {"colored"}
-    code, rows, _ = run(*COMMAND, *arguments(name))
+    code, rows, _ = run(*arguments(name))
     assert (code, summary(rows)) == (0, {"colored": 0, "kept": COUNT, "failed": 0})
     assert all(line.written for line in parts.records(opened(f"s3://{name}/out")))
 
 
 def test_killed_while_it_colors_anew(server: Buckets, name: str) -> None:
     """Where a result of an earlier recipe is to be replaced, a kill leaves no result that is taken for a retouched one."""
-    assert run(*COMMAND, *arguments(name))[0] == 0
+    assert run(*arguments(name))[0] == 0
     for pattern, number in ((r"photochrom.put \d/", 1), (r"photochrom.put \d/", 5), (r"photochrom.put \.photochrom/parts", 2)):
-        done = subprocess.run([*KILLED, pattern, str(number), *arguments(name, "--vividness", "0.5")], capture_output=True)
-        assert done.returncode == -9
-    code, rows, _ = run(*COMMAND, *arguments(name, "--vividness", "0.5"))
+        assert run(*arguments(name, "--vividness", "0.5"), pattern=pattern, number=number).code == -9
+    code, rows, _ = run(*arguments(name, "--vividness", "0.5"))
     assert (code, summary(rows)["failed"]) == (0, 0)
-    assert run(*COMMAND, *arguments(name, "--vividness", "0.5", output="fresh"))[0] == 0
+    assert run(*arguments(name, "--vividness", "0.5", output="fresh"))[0] == 0
     assert results(server, name) == results(server, name, "fresh")
     assert max(versions(server, name).values()) == 2
 
 
 def test_three_parts_at_once(server: Buckets, name: str) -> None:
-    every = [
-        subprocess.Popen([*COMMAND, *arguments(name, "--part", f"{number}/3")], stdout=subprocess.PIPE, text=True)
-        for number in (1, 2, 3)
-    ]
-    outputs = [process.communicate(timeout=100)[0] for process in every]
-    assert [process.returncode for process in every] == [0, 0, 0]
-    counts = [json.loads(output.splitlines()[-1])["summary"]["colored"] for output in outputs]
+    every = [Running(arguments(name, "--part", f"{number}/3")) for number in (1, 2, 3)]
+    found = [process.end() for process in every]
+    assert [ended.code for ended in found] == [0, 0, 0]
+    counts = [summary(ended.rows)["colored"] for ended in found]
     assert sum(counts) == COUNT
     assert all(counts)
     assert set(versions(server, name).values()) == {1}
     assert len(versions(server, name)) == COUNT
-    assert summary(run(*COMMAND, *arguments(name))[1]) == {"colored": 0, "kept": COUNT, "failed": 0}
-    assert run(*COMMAND, *arguments(name, output="whole"))[0] == 0
+    assert summary(run(*arguments(name)).rows) == {"colored": 0, "kept": COUNT, "failed": 0}
+    assert run(*arguments(name, output="whole"))[0] == 0
     assert results(server, name) == results(server, name, "whole")
 
 
-def test_parts_of_a_shared_folder(server: Buckets, tmp_path: Path) -> None:
-    del server  # its environment has the short lease
+@pytest.mark.usefixtures("server")
+def test_parts_of_a_shared_folder(tmp_path: Path) -> None:
     for index in range(20):
         path = tmp_path / f"in/{index % 3}/{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(testdata.file(testdata.grey(16, 24, seed=index), "PNG"))
     command = ["colorize", "in", "-o", "out", "--model", "small.onnx", "--json"]
-    found = [run(*COMMAND, *command, "--part", f"{number}/2") for number in (1, 2)]
+    found = [run(*command, "--part", f"{number}/2") for number in (1, 2)]
     assert [code for code, _, _ in found] == [0, 0]
     assert sum(summary(rows)["colored"] for _, rows, _ in found) == 20
     assert len(list((tmp_path / "out").rglob("*.png"))) == 20
-    assert run(*COMMAND, "compact", "out")[0] == 0
-    assert summary(run(*COMMAND, *command, "--part", "1/2")[1])["kept"] == summary(found[0][1])["colored"]
+    assert run("compact", "out")[0] == 0
+    assert summary(run(*command, "--part", "1/2")[1])["kept"] == summary(found[0][1])["colored"]
 
 
 @pytest.fixture
@@ -231,7 +218,22 @@ def test_compact_keeps_every_line(place: Folder, monkeypatch: pytest.MonkeyPatch
     assert len(list(parts.records(place))) == len(expected)
 
 
-@pytest.mark.usefixtures("server")
+def test_what_is_done_already_is_not_held_in_memory() -> None:
+    job = Job("in", "out", Options(), None, {}, "r", "run")
+    known = parts.Record("a.jpg", "in/a.jpg", "colored", "r", read="e", sha256="s", written="w")
+    pair = Pair(Item("a.jpg", 1, "e"), "a.jpg", Item("a.jpg", 1, "w"), known)
+    fresh = Pair(Item("b.jpg", 1, "e"), "b.jpg")
+    todo = cloud._Todo(job, iter([pair] * 1000 + [fresh] * 7 + [pair] * 1000))
+    sizes, told = [], 0
+    for found in todo.slices(1):
+        sizes.append(len(found))
+        told += len(todo.settled)
+        assert len(todo.settled) <= cloud.TOLD
+        todo.settled.clear()
+    assert [size for size in sizes if size] == [4, 3]
+    assert (told + len(todo.settled), todo.count) == (2000, 2007)
+
+
 def test_what_is_refused(name: str) -> None:
     for more, text in (
         (["--part", "4/3"], "expected I/N"),
@@ -239,12 +241,12 @@ def test_what_is_refused(name: str) -> None:
         (["--jobs", "0"], "jobs is 0: expected 1 to 1024"),
         (["--variants", "2"], "are for one photograph"),
     ):
-        code, rows, error = run(*COMMAND, *arguments(name)[:7], *more)
+        code, rows, error = run(*arguments(name)[:7], *more)
         assert (code, rows, error.count("\n")) == (2, [], 1)
         assert text in error
-    code, rows, error = run(*COMMAND, "colorize", f"s3://{name}/in", "in", "-o", "out")
+    code, rows, error = run("colorize", f"s3://{name}/in", "in", "-o", "out")
     assert (code, rows) == (2, [])
-    code, rows, error = run(*COMMAND, "colorize", "s3://no-such-bucket-here/in", "-o", f"s3://{name}/x")
+    code, rows, error = run("colorize", "s3://no-such-bucket-here/in", "-o", f"s3://{name}/x")
     assert (code, rows, error.count("\n")) == (3, [], 1)
     assert "NoSuchBucket" in error
     assert SECRET not in error
