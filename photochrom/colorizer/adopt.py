@@ -20,19 +20,9 @@ from photochrom.color import Float, Picture
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.guests import kinds, onnx_file
 from photochrom.colorizer.guests.kinds import Kind, Port
+from photochrom.colorizer.guests.session import answered, ask, check_names, mapped, open_session
 from photochrom.colorizer.guests.spec import OF_A_CARD, OF_A_GUEST, Guest, checked, of_table
-from photochrom.colorizer.model import (
-    CARD_FORMAT,
-    CARD_KEY,
-    Card,
-    answered,
-    ask,
-    check_names,
-    mapped,
-    open_session,
-    parsed,
-    refuse_wrong,
-)
+from photochrom.colorizer.model import CARD_FORMAT, CARD_KEY, Card, parsed, refuse_wrong
 from photochrom.errors import DataError, ModelError, OptionError, one_line
 from photochrom.files import drafted
 
