@@ -17,7 +17,7 @@ import numpy as np
 from photochrom import color
 from photochrom.color import BINS, Float
 from photochrom.colorizer.guests import convert, onnx_file
-from photochrom.colorizer.guests.session import answered, check_names, mapped, open_session
+from photochrom.colorizer.guests.session import OURS, answered, check_names, mapped, open_session
 from photochrom.colorizer.guests.spec import Guest, of_table
 from photochrom.errors import ModelError, OptionError, one_line
 
@@ -114,10 +114,7 @@ class Model:
             onnx_file.check(data, source)
         self._session = open_session(path if guest and path else bytes(data), source, threads=0 if guest else threads)
         if found is None:
-            raise ModelError(
-                f"'{source}' is an ONNX file, but not one of Photochrom's: expected a file of `photochrom export` or "
-                "`photochrom adopt`"
-            )
+            raise ModelError(f"'{source}' is an ONNX file, but not one of Photochrom's: expected {OURS}")
         self.card = found
         self._data = data
         self._outputs = {item.name for item in self._session.get_outputs()}

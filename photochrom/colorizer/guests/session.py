@@ -13,18 +13,20 @@ from photochrom.colorizer.guests import convert
 from photochrom.colorizer.guests.spec import Guest
 from photochrom.errors import ModelError, one_line
 
+OURS = "a file of `photochrom export` or `photochrom adopt`"
 
-def mapped(path: Path) -> mmap:
+
+def mapped(path: Path, *, expected: str = OURS) -> mmap:
     """Map a model's file into memory; raises ModelError where it cannot be read."""
     try:
         with path.open("rb") as file:
             return mmap(file.fileno(), 0, access=ACCESS_READ)
     except (OSError, ValueError) as error:  # ValueError: the file is empty
         reason = getattr(error, "strerror", None) or "it is empty"
-        raise ModelError(f"cannot read the model '{path}': {reason}; expected a file of `photochrom export`") from error
+        raise ModelError(f"cannot read the model '{path}': {reason}; expected {expected}") from error
 
 
-def open_session(model: bytes | Path, source: str, *, threads: int = 0) -> Any:
+def open_session(model: bytes | Path, source: str, *, threads: int = 0, expected: str = OURS) -> Any:
     """Open an ONNX file with ONNX Runtime; ``source`` names it in the ModelError that is raised where that cannot be."""
     import onnxruntime
 
@@ -38,7 +40,7 @@ def open_session(model: bytes | Path, source: str, *, threads: int = 0) -> Any:
         content = model if isinstance(model, bytes) else str(model)
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a dozen kinds, with no common base of its own
-        reason = f"{one_line(error)}; expected a file of `photochrom export`"
+        reason = f"{one_line(error)}; expected {expected}"
         raise ModelError(f"cannot load the model '{source}': {reason}") from error
 
 
