@@ -112,11 +112,12 @@ class Model:
         guest = None if found is None else found.guest
         if guest:
             onnx_file.check(data, source)
-        self._session = open_session(path if guest and path else bytes(data), source, threads=0 if guest else threads)
+        self._data = data if guest and path else bytes(data)
+        content = path if guest and path else bytes(self._data)
+        self._session = open_session(content, source, threads=0 if guest else threads)
         if found is None:
             raise ModelError(f"'{source}' is an ONNX file, but not one of Photochrom's: expected {OURS}")
         self.card = found
-        self._data = data
         self._outputs = {item.name for item in self._session.get_outputs()}
         self._turn = threading.Lock() if guest else nullcontext()
         if guest:
@@ -175,7 +176,7 @@ class Model:
             OptionError: as ``answer`` does, or the network states no distribution.
         """
         temperature, gain = self.decoding(vividness)
-        if "share" not in self._outputs:
+        if self.card.guest or "share" not in self._outputs:
             raise takes_none(self.card.name, "distribution")
         inputs = self._unvivid(gain, hints, palette)
         chroma, peak, share = self._fetch(["chroma", "peak", "share"], luma, temperature, *inputs)
