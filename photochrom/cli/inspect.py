@@ -130,7 +130,7 @@ def card(model: Path | None = None, /) -> int:
     Parameters
     ----------
     model
-        A model file of `photochrom export`; without it, the model in the package.
+        A model file of `photochrom export` or `photochrom adopt`; without it, the model in the package.
     """
     from photochrom.colorizer.model import Model
 

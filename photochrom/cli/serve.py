@@ -47,7 +47,7 @@ def serve(
     open
         Open the page in the browser.
     model
-        A model file of `photochrom export` instead of the one in the package.
+        A model file of `photochrom export` or `photochrom adopt` instead of the one in the package.
     """
     from photochrom.colorizer.model import Model
     from photochrom.serve import server

@@ -61,10 +61,10 @@ def video(
     on_color
         What to do with scenes that are in color already: keep their color, color them again from their luma, or fail.
     model
-        A model file of `photochrom export` instead of the one in the package.
+        A model file of `photochrom export` or `photochrom adopt` instead of the one in the package.
     hint
         The color of a point, as FRAME:X,Y=#RRGGBB: frames count from 0, X and Y are pixels of the frame as a viewer shows it.
-        It holds through the scene. May be repeated. Needs a model trained with hints.
+        It holds through the scene. May be repeated. Needs a model trained with hints, or an adopted one.
     reference
         A color photograph whose palette leads the whole film, or, as FRAME:PHOTO, the scene of that frame. May be repeated.
     codec

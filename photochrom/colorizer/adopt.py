@@ -20,19 +20,9 @@ from photochrom.color import Float, Picture
 from photochrom.colorizer.colorizer import Colorizer, Options
 from photochrom.colorizer.guests import kinds, onnx_file
 from photochrom.colorizer.guests.kinds import Kind, Port
+from photochrom.colorizer.guests.session import answered, ask, check_names, mapped, open_session
 from photochrom.colorizer.guests.spec import OF_A_CARD, OF_A_GUEST, Guest, checked, of_table
-from photochrom.colorizer.model import (
-    CARD_FORMAT,
-    CARD_KEY,
-    Card,
-    answered,
-    ask,
-    check_names,
-    mapped,
-    open_session,
-    parsed,
-    refuse_wrong,
-)
+from photochrom.colorizer.model import CARD_FORMAT, CARD_KEY, Card, parsed, refuse_wrong
 from photochrom.errors import DataError, ModelError, OptionError, one_line
 from photochrom.files import drafted
 
@@ -86,7 +76,7 @@ def adopt(model: Path, output: Path, *, kind: Kind | None = None, card: Path | N
         OptionError: the card is damaged, or it is not sure what the model is.
         OutputError: the output exists, or cannot be written.
     """
-    data = mapped(model)
+    data = mapped(model, expected="an ONNX file")
     onnx_file.check(data, str(model))
     old = onnx_file.metadata(data).get(CARD_KEY)
     if old is not None and parsed(old, str(model)).guest is None:
@@ -198,7 +188,7 @@ def _written(path: Path) -> dict[str, Any]:
 
 
 def _graph(model: Path, tensors: frozenset[str]) -> _Graph:
-    session = open_session(model, str(model))
+    session = open_session(model, str(model), expected="an ONNX file")
     inputs = []
     for item in session.get_inputs():
         sides = item.shape[2:]
@@ -240,7 +230,7 @@ def _recognized(graph: _Graph, kind: Kind | None, changes: Mapping[str, Any]) ->
     rows = [each for each in kinds.candidates(graph.inputs, graph.outputs, graph.tensors) if kind in (None, each[0].kind)]
     if not rows:
         what = "a model of no kind that is known" if kind is None else f"no {kind}"
-        raise OptionError(f"this is {what}: {graph}; describe it in a card (--card, docs/models.md)")
+        raise OptionError(f"this is {what}: {graph}; describe it in a card (--card)")
     named = sorted({row.kind for row, _ in rows})
     if len(named) > 1:
         raise OptionError(f"this may be {' or '.join(named)}, which take and give the same: say which with --as")

@@ -183,7 +183,7 @@ class Colorizer:
         """Load a model once, to serve many photographs.
 
         Args:
-            path: an ONNX file of ``photochrom export``; none takes the model in the package.
+            path: a file of ``photochrom export`` or ``photochrom adopt``; none takes the model in the package.
             options: how to color.
             threads: cores that the network computes on; 0 takes all.
 

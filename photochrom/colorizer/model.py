@@ -8,7 +8,7 @@ import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from mmap import ACCESS_READ, mmap
+from mmap import mmap
 from pathlib import Path
 from typing import Any, final
 
@@ -17,6 +17,7 @@ import numpy as np
 from photochrom import color
 from photochrom.color import BINS, Float
 from photochrom.colorizer.guests import convert, onnx_file
+from photochrom.colorizer.guests.session import OURS, answered, check_names, mapped, open_session
 from photochrom.colorizer.guests.spec import Guest, of_table
 from photochrom.errors import ModelError, OptionError, one_line
 
@@ -111,14 +112,12 @@ class Model:
         guest = None if found is None else found.guest
         if guest:
             onnx_file.check(data, source)
-        self._session = open_session(path if guest and path else bytes(data), source, threads=0 if guest else threads)
+        self._data = data if guest and path else bytes(data)
+        content = path if guest and path else bytes(self._data)
+        self._session = open_session(content, source, threads=0 if guest else threads)
         if found is None:
-            raise ModelError(
-                f"'{source}' is an ONNX file, but not one of Photochrom's: expected a file of `photochrom export` or "
-                "`photochrom adopt`"
-            )
+            raise ModelError(f"'{source}' is an ONNX file, but not one of Photochrom's: expected {OURS}")
         self.card = found
-        self._data = data
         self._outputs = {item.name for item in self._session.get_outputs()}
         self._turn = threading.Lock() if guest else nullcontext()
         if guest:
@@ -177,7 +176,7 @@ class Model:
             OptionError: as ``answer`` does, or the network states no distribution.
         """
         temperature, gain = self.decoding(vividness)
-        if "share" not in self._outputs:
+        if self.card.guest or "share" not in self._outputs:
             raise takes_none(self.card.name, "distribution")
         inputs = self._unvivid(gain, hints, palette)
         chroma, peak, share = self._fetch(["chroma", "peak", "share"], luma, temperature, *inputs)
@@ -281,85 +280,6 @@ def told_apart(*models: Model) -> tuple[str, ...]:
     return tuple(
         f"{name} ({model.hash[:12]})" if names.count(name) > 1 else name for name, model in zip(names, models, strict=True)
     )
-
-
-def mapped(path: Path) -> mmap:
-    """Map a model's file into memory; raises ModelError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return mmap(file.fileno(), 0, access=ACCESS_READ)
-    except (OSError, ValueError) as error:  # ValueError: the file is empty
-        reason = getattr(error, "strerror", None) or "it is empty"
-        raise ModelError(f"cannot read the model '{path}': {reason}; expected a file of `photochrom export`") from error
-
-
-def open_session(model: bytes | Path, source: str, *, threads: int = 0) -> Any:
-    """Open an ONNX file with ONNX Runtime; ``source`` names it in the ModelError that is raised where that cannot be."""
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()  # where somebody loaded it before this package
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Idle threads would spin for their next work and take the processors from decoding, upsampling and other sessions.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        content = model if isinstance(model, bytes) else str(model)
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises a dozen kinds, with no common base of its own
-        reason = f"{one_line(error)}; expected a file of `photochrom export`"
-        raise ModelError(f"cannot load the model '{source}': {reason}") from error
-
-
-def answered(session: Any, guest: Guest, luma: Float, *, hints: Float | None = None, name: str) -> Float:
-    """Ask a guest as ``ask`` does; raises ModelError too where the answer is not what its card says."""
-    answer, expected = ask(session, guest, luma, hints), convert.channels(guest)
-    fits = answer.ndim == 3 and answer.shape[0] in expected
-    if not fits or not np.isfinite(answer).all():
-        got = "numbers that are not finite" if fits else f"an array of shape {answer.shape}"
-        reason = f"the model '{name}' answered with {got}: expected numbers in {' or '.join(map(str, expected))} planes"
-        raise ModelError(f"{reason}; check its card (docs/models.md), or take another model")
-    return answer
-
-
-def ask(session: Any, guest: Guest, luma: Float, hints: Float | None = None) -> Float:
-    """Run a guest's network on ``(H, W)`` luma in [0, 1] and ``(3, H, W)`` hints.
-
-    Returns:
-        Its answer as it is, without its batch of 1.
-
-    Raises:
-        ModelError: ONNX Runtime refuses the input, as where the size is wrong.
-    """
-    import onnxruntime
-
-    feeds = {guest.image: convert.shown(guest, luma)}
-    if guest.hint_ab:
-        feeds |= dict(zip((guest.hint_ab, guest.hint_mask), convert.shown_hints(guest, hints, luma), strict=True))
-    half = {item.name for item in session.get_inputs() if item.type == "tensor(float16)"}
-    # What the network works in is given back after each run: a large one would hold gigabytes between photographs.
-    options = onnxruntime.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    try:
-        (found,) = session.run(
-            [guest.answer], {name: feed.astype(np.float16) if name in half else feed for name, feed in feeds.items()}, options
-        )
-    except Exception as error:  # as in open_session
-        raise ModelError(f"the model cannot be run on {luma.shape[1]} x {luma.shape[0]} pixels: {one_line(error)}") from error
-    answer: Float = np.asarray(found, np.float32)
-    return answer[0] if answer.ndim == 4 else answer
-
-
-def check_names(session: Any, guest: Guest, source: str) -> None:
-    """Refuse a card that names other inputs or outputs than the graph has."""
-    named = {name for name in (guest.image, guest.hint_ab, guest.hint_mask) if name}
-    inputs, outputs = ([item.name for item in items] for items in (session.get_inputs(), session.get_outputs()))
-    if named != set(inputs) or guest.answer not in outputs:
-        ours = f"{', '.join(sorted(named))} and {guest.answer}"
-        raise ModelError(
-            f"the card of the model '{source}' names {ours}, and the graph takes {', '.join(inputs)} and gives "
-            f"{', '.join(outputs)}: adopt the model again"
-        )
 
 
 def parsed(text: str, source: str) -> Card:

@@ -64,7 +64,7 @@ async def model(request: Request) -> ModelBody:
         name=card.name,
         sha256=service.model.hash,
         version=__version__,
-        hints=card.hints,
+        hints=card.clickable,
         palettes=card.palettes,
         confidence=bool(card.confidence),
         formats=list(MEDIA_TYPES.values()),

@@ -43,7 +43,7 @@ def metadata(data: bytes | mmap) -> dict[str, str]:
     return dict(_entry(value) for number, value, _ in fields if number == METADATA and isinstance(value, memoryview))
 
 
-def with_metadata(data: bytes | mmap, key: str, value: str) -> Iterator[bytes]:
+def with_metadata(data: bytes | mmap, key: str, value: str) -> Iterator[bytes | memoryview]:
     """Cut a file into pieces that, put together, are the same file with one entry of its metadata set.
 
     Raises:
@@ -52,7 +52,7 @@ def with_metadata(data: bytes | mmap, key: str, value: str) -> Iterator[bytes]:
     whole = memoryview(data)
     for number, content, span in _fields(whole):
         if not (number == METADATA and isinstance(content, memoryview) and _entry(content)[0] == key):
-            yield bytes(whole[span])
+            yield whole[span]
     yield field(METADATA, field(KEY, key.encode()) + field(VALUE, value.encode()))
 
 
