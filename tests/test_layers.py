@@ -88,11 +88,11 @@ FLOORS = {
     "photo/metadata": "exif icc iptc xmp",
     "serve": """
         settings
-        metrics problems
+        problems
         sessions
         options service
         answers guard photographs
-        corrections
+        corrections jobs
         app
         server
     """,
