@@ -92,11 +92,6 @@ class Job:
         suffix = Path(self.name).suffix.lower()
         return self.folder / f"result{suffix if suffix in ENDINGS else '.mp4'}"
 
-    @property
-    def preview(self) -> Path:
-        """A contact sheet of the film's scenes."""
-        return self.folder / PREVIEW
-
     def body(self) -> JobBody:
         """Describe the job."""
         return JobBody(
@@ -105,7 +100,7 @@ class Job:
             status=self.status,
             frames=self.frames,
             total=self.total,
-            preview=self.preview.exists(),
+            preview=(self.folder / PREVIEW).exists(),
             detail=self.detail,
         )
 
@@ -253,7 +248,10 @@ def jobs_of(request: Request) -> Jobs:
     summary="Color a film",
     responses=problems(413, 422, 429, 501, 503),
     openapi_extra={
-        "requestBody": {"required": True, "content": {"video/*": {"schema": {"type": "string", "format": "binary"}}}}
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
     },
 )
 async def create(
@@ -393,6 +391,6 @@ async def result(request: Request, identity: Identity) -> FileResponse:
 async def preview(request: Request, identity: Identity) -> FileResponse:
     """Answer with a contact sheet of six scenes, in grey and in color, as a JPEG."""
     job = jobs_of(request).get(identity)
-    if not job.preview.exists():
+    if not (job.folder / PREVIEW).exists():
         raise Problem("not-finished", "the preview is not made yet: wait until preview is true")
-    return FileResponse(job.preview)
+    return FileResponse(job.folder / PREVIEW)
