@@ -214,3 +214,10 @@ def test_damaged_files_are_colored_or_refused_and_nothing_is_left() -> None:
         assert found.app.state.service.uploads.used == 0  # type: ignore[attr-defined]
         assert found.app.state.service.queue.running == 0  # type: ignore[attr-defined]
     assert {200, 422} <= statuses
+
+
+def test_pages_that_are_too_many_together_are_too_large(small: TestClient) -> None:
+    page, buffer = Image.new("1", (500, 500)), io.BytesIO()
+    page.save(buffer, "TIFF", compression="group4", save_all=True, append_images=[page] * 3)
+    body = problem(small.post("/v1/colorize", content=buffer.getvalue()), 413, "too-many-pixels")
+    assert "4 pages of 1,000,000 pixels" in str(body["detail"])
