@@ -25,7 +25,8 @@ def serve(
 ) -> int:
     """Serve a page for the browser and an HTTP API. Needs pip install 'photochrom[serve]'.
 
-    Only this machine reaches it unless --host says otherwise. Photographs stay in memory; none is written to disk.
+    Only this machine reaches it unless --host says otherwise. Photographs stay in memory; none is written to disk. Films need
+    pip install 'photochrom[serve,video]', and lie in a temporary folder until they are removed.
 
     Parameters
     ----------
@@ -49,7 +50,6 @@ def serve(
     model
         A model file of `photochrom export` or `photochrom adopt` instead of the one in the package.
     """
-    from photochrom.colorizer.model import Model
     from photochrom.serve import server
     from photochrom.serve.settings import Settings, read_token
 
@@ -61,6 +61,7 @@ def serve(
         max_pixels=max_pixels,
         max_body=max_body << 20,
         max_queue=max_queue,
+        model=model,
     )
 
     def announce(address: str) -> None:
@@ -68,6 +69,6 @@ def serve(
         if open:
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
-    server.run(settings, Model.load(model, threads=1), announce=announce)
+    server.run(settings, announce=announce)
     print("Photochrom has ended", file=sys.stderr)
     return 0

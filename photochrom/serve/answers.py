@@ -106,7 +106,7 @@ def suggestions(service: Service, session: Session, x: int, y: int) -> list[Sugg
 
 
 def doubts(found: Float, session: Session) -> list[Doubt]:
-    """Find the points where the doubt, averaged over a tenth of the shorter side, is highest."""
+    """Find the points where the doubt, averaged over a quarter of the shorter side, is highest."""
     rows, columns = found.shape
     high, wide = session.luma.shape
     window = max(1, min(rows, columns) // 8)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from photochrom.colorizer.model import Model
 from photochrom.errors import PhotochromError
-from photochrom.serve import corrections, photographs, problems
+from photochrom.serve import corrections, jobs, photographs, problems
 from photochrom.serve.guard import COOKIE, Guard, cookie_for, is_token
 from photochrom.serve.options import MEDIA_TYPES, ColorizeOptions
 from photochrom.serve.photographs import problems as described
@@ -30,7 +32,7 @@ from photochrom.version import __version__
 
 STATIC = Path(__file__).parent / "static"
 SWEEP_SECONDS = 5.0
-"""Sessions whose time is over are looked for so often."""
+"""Sessions and films whose time is over are looked for so often."""
 
 router = APIRouter()
 
@@ -44,6 +46,7 @@ class ModelBody(BaseModel):
     hints: bool
     palettes: bool
     confidence: bool
+    films: bool
     formats: list[str]
     max_pixels: int
     max_body: int
@@ -67,6 +70,7 @@ async def model(request: Request) -> ModelBody:
         hints=card.clickable,
         palettes=card.palettes,
         confidence=bool(card.confidence),
+        films=importlib.util.find_spec("av") is not None,
         formats=list(MEDIA_TYPES.values()),
         max_pixels=service.settings.max_pixels,
         max_body=service.settings.max_body,
@@ -131,21 +135,24 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
         settings: limits and access.
         model: a loaded model; one thread for each call serves many of them best.
     """
-    service = Service(settings, model)
+    service, films = Service(settings, model), jobs.Jobs(settings)
+    service.metrics.gauge("photochrom_films", "Films that wait or are being colored.", lambda: films.open)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweeper = asyncio.create_task(_sweep(service))
+        sweeper = asyncio.create_task(_sweep(service, films))
         yield
         sweeper.cancel()
         with suppress(asyncio.CancelledError):
             await sweeper
         service.queue.close()
+        await asyncio.to_thread(films.close)
 
     app = FastAPI(title="Photochrom", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.state.service = service
+    app.state.service, app.state.jobs = service, films
     app.include_router(photographs.router)
     app.include_router(corrections.router)
+    app.include_router(jobs.router)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for kind, handler in (
@@ -161,10 +168,11 @@ def create_app(settings: Settings, model: Model) -> FastAPI:
     return app
 
 
-async def _sweep(service: Service) -> None:
+async def _sweep(service: Service, films: jobs.Jobs) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         service.sessions.sweep()
+        films.sweep(time.monotonic())
 
 
 def _schema(app: FastAPI) -> dict[str, Any]:

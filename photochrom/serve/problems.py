@@ -40,7 +40,9 @@ KINDS: dict[str, tuple[int, str]] = {
     "too-many-jobs": (429, "Too many films are waiting"),
     "client-gone": (499, "The client closed the connection"),
     "internal-error": (500, "The server failed"),
+    "no-films": (501, "This server colors no films"),
     "busy": (503, "The server is busy"),
+    "no-space": (507, "The server's disk is full"),
 }
 """Status and title of each kind of problem."""
 BY_STATUS = {400: "bad-request", 404: "not-found", 405: "wrong-method"}

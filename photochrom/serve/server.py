@@ -93,22 +93,22 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def run(settings: Settings, model: Model, *, announce: Callable[[str], None]) -> None:
+def run(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Serve until the process is told to end by SIGINT or SIGTERM; requests that run are finished first.
 
     Args:
         settings: limits and access.
-        model: a loaded model.
         announce: is called with the server's address as soon as it listens.
 
     Raises:
         OptionError: the address cannot be listened on.
+        ModelError: the model is missing or damaged.
     """
     keep_memory_flat()
     listening = _listen(settings)
     port = listening.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    app = create_app(settings, model)
+    app = create_app(settings, Model.load(settings.model, threads=1))
     config = uvicorn.Config(
         app,
         http=TimedProtocol,

@@ -62,8 +62,8 @@ class Session:
 
     @property
     def bytes(self) -> int:
-        """Count the bytes that the session holds, about."""
-        return len(self.contents) + self.luma.nbytes + (1 << 20)
+        """Count the bytes that the session holds: the file, the luma, and at most 4 MiB of what was computed."""
+        return len(self.contents) + self.luma.nbytes + (4 << 20)
 
     def options(self, *, max_pixels: int) -> Options:
         """Give the options that lead to what the page shows."""

@@ -37,6 +37,8 @@ class Settings:
     """Films that wait or are being colored at most; further ones get 429."""
     memory: int = 1 << 30
     """Bytes that uploads on their way may hold together, and as many again that open sessions may hold."""
+    model: Path | None = None
+    """A model file; None takes the one in the package. Each film loads it in a process of its own."""
     session_seconds: float = 1800.0
     """A session that is not used for so long is dropped."""
     job_seconds: float = 24 * 3600.0

@@ -18,6 +18,7 @@ from photochrom.photo.formats import FORMATS
 from photochrom.serve.options import MEDIA_TYPES, accepted, file_name, result_name
 from photochrom.serve.problems import KINDS, Problem
 from photochrom.serve.settings import Settings
+from tests.fuzz.damage import case
 from tests.support.models import run
 from tests.support.servers import PHOTOS, client, in_color_jpeg
 
@@ -197,3 +198,26 @@ def test_a_name_in_the_header_cannot_add_a_header(small: TestClient) -> None:
 def test_problems_know_their_status() -> None:
     for kind, (status, _) in KINDS.items():
         assert Problem(kind, "why").status_code == status
+
+
+def test_damaged_files_are_colored_or_refused_and_nothing_is_left() -> None:
+    with client(Settings(max_pixels=1_000_000)) as found:
+        statuses = set()
+        for number in range(300):
+            _, _, content = case(17, number)
+            answer = found.post("/v1/colorize", content=content or b"-")
+            statuses.add(answer.status_code)
+            assert answer.status_code in (200, 413, 415, 422), answer.text
+            if answer.status_code != 200:
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert "\n" not in answer.json()["detail"]
+        assert found.app.state.service.uploads.used == 0  # type: ignore[attr-defined]
+        assert found.app.state.service.queue.running == 0  # type: ignore[attr-defined]
+    assert {200, 422} <= statuses
+
+
+def test_pages_that_are_too_many_together_are_too_large(small: TestClient) -> None:
+    page, buffer = Image.new("1", (500, 500)), io.BytesIO()
+    page.save(buffer, "TIFF", compression="group4", save_all=True, append_images=[page] * 3)
+    body = problem(small.post("/v1/colorize", content=buffer.getvalue()), 413, "too-many-pixels")
+    assert "4 pages of 1,000,000 pixels" in str(body["detail"])

@@ -33,6 +33,12 @@ def documented() -> str:
     return found[1]
 
 
+def listens(port: int) -> bool:
+    """Tell whether something listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def nginx(folder: Path, behind: str) -> Iterator[str]:
     """Run nginx before a server; give the address under which it shows that."""
@@ -51,7 +57,7 @@ def nginx(folder: Path, behind: str) -> Iterator[str]:
     with subprocess.Popen([NGINX, "-c", str(folder / "nginx.conf")], stderr=subprocess.PIPE, text=True) as process:
         try:
             deadline = time.monotonic() + 10
-            while socket.socket().connect_ex(("127.0.0.1", port)):
+            while not listens(port):
                 assert process.poll() is None, process.stderr and process.stderr.read()
                 assert time.monotonic() < deadline
             yield f"http://127.0.0.1:{port}/photos/"

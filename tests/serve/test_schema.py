@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.support.servers import PHOTOS, running
 
 schemathesis = pytest.importorskip("schemathesis", reason="the schema is tested with schemathesis: pip install schemathesis")
+checks = pytest.importorskip("schemathesis.specs.openapi.checks")
 
 GREY = (PHOTOS / "camera.jpg").read_bytes()
 ROUTES = {
@@ -28,6 +29,11 @@ ROUTES = {
     "/v1/sessions/{identity}/luma",
     "/v1/sessions/{identity}/picture",
     "/v1/sessions/{identity}/result",
+    "/v1/jobs",
+    "/v1/jobs/{identity}",
+    "/v1/jobs/{identity}/events",
+    "/v1/jobs/{identity}/result",
+    "/v1/jobs/{identity}/preview",
     "/v1/model",
     "/v1/login",
     "/healthz",
@@ -71,6 +77,7 @@ def test_every_answer_fits_the_schema(path: str, api: tuple[str, str]) -> None:
                 case.path_parameters["identity"] = session
             response = case.call(base_url=address.rstrip("/"))
             assert response.status_code < 500
-            case.validate_response(response)
+            # The schema cannot say how large a photograph is, or that bytes are a film: 422 is right for those.
+            case.validate_response(response, excluded_checks=[checks.positive_data_acceptance])
 
         check()

@@ -50,7 +50,9 @@ def running(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run ``photochrom serve`` on a free port; give its address and its process."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "photochrom", "serve", "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    ) as process:
         assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
         assert " listens on " in line, line + process.stderr.read()

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, TiffTags
 
 from photochrom.color import Bytes, Plane
-from photochrom.errors import OutputError, PhotoError
+from photochrom.errors import OutputError, PhotoError, SizeError
 from photochrom.photo import planes, vips
 from photochrom.photo.codecs import pillow
 from photochrom.photo.metadata import exif as exif_tags
@@ -54,7 +54,7 @@ def read(data: bytes, max_pixels: int) -> Photo:
     refuse_large(*max(sizes, key=math.prod), max_pixels=max_pixels)
     if (pixels := sum(map(math.prod, sizes))) > max_pixels:
         got = f"{count} pages of {pixels:,} pixels in all, over the limit of {max_pixels:,}"
-        raise PhotoError(f"{got}; raise it with --max-pixels if you trust the file")
+        raise SizeError(f"{got}; raise it with --max-pixels if you trust the file")
     pages = []
     for index, directory in enumerate(directories):
         try:

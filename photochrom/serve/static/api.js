@@ -46,13 +46,14 @@ export const send = (path, body, options = {}) => call(path, {
 });
 
 /** Send a file with its progress, from 0 to 1; returns the answer's JSON. */
-export async function upload(path, file, { progress, signal }) {
+export async function upload(path, file, { progress, signal, headers = {} }) {
   for (let trial = 0; ; trial++) {
     const request = new XMLHttpRequest();
     const answer = await new Promise((resolve, reject) => {
       request.open("POST", path);
       request.setRequestHeader("X-File-Name", encodeURIComponent(file.name || ""));
       request.setRequestHeader("Content-Type", "application/octet-stream");
+      for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
       request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
       request.onload = () => resolve(request);
       request.onerror = () => reject(new Problem({ detail: "The upload failed. Is the server still running?" }, 0));

@@ -2,6 +2,7 @@
 
 import { onTokenNeeded, Problem, save, send } from "./api.js";
 import { downloadZip } from "./client-zip.js";
+import { addFilm, isFilm, resume } from "./films.js";
 import { modelInfo, Photograph } from "./photograph.js";
 import { Picker } from "./picker.js";
 import { Stage } from "./stage.js";
@@ -68,7 +69,11 @@ function openPicker(index, suggestions, opener) {
 // Photographs
 
 function add(files) {
-  const fresh = [...files].map((file) => new Photograph(file));
+  for (const film of [...files].filter(isFilm)) {
+    if (about?.films === false) say("This server colors no films: it needs pip install 'photochrom[serve,video]'.");
+    else addFilm(film);
+  }
+  const fresh = [...files].filter((file) => !isFilm(file)).map((file) => new Photograph(file));
   if (!fresh.length) return;
   for (const one of fresh) {
     photographs.push(one);
@@ -335,5 +340,6 @@ try {
   $("reference-group").hidden = !about.palettes;
   $("confidence-group").hidden = !about.confidence;
   $("doubt").hidden = !about.confidence;
+  await resume();
 } catch (error) { say(error.message); }
 document.documentElement.dataset.ready = "true";
