@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from photochrom.colorizer.guests.kinds import Kind
-from photochrom.errors import PhotochromError, one_line
+from photochrom.errors import OptionError, PhotochromError, one_line
 
 CALIBRATED = 200
 """Photographs of each folder or shard, at most, on which vividness is calibrated."""
@@ -30,7 +30,7 @@ def export(
     Parameters
     ----------
     run
-        A folder of `photochrom train`.
+        A folder of `photochrom train`; or a model file, whose vividness and confidence are then calibrated again on --data.
     output
         The ONNX file to write; an existing one is replaced.
     data
@@ -41,8 +41,14 @@ def export(
         Take the newest checkpoint instead of the one with the best validation score.
     """
     from photochrom.training.export import export as write
+    from photochrom.training.export import recalibrate
 
-    done = write(run, output, data=data, name=name, newest=newest)
+    if run.is_file():
+        if not data:
+            raise OptionError(f"'{run}' is a model file: give --data, on whose photographs it is calibrated")
+        done = recalibrate(run, output, data=data, name=name)
+    else:
+        done = write(run, output, data=data, name=name, newest=newest)
     print(f"{done.path}: {done.bytes / 1e6:.1f} MB; largest difference between torch and ONNX {done.largest_difference:.2g}")
     return 0
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from photochrom import color
+from photochrom import color, files
 from photochrom.colorizer.model import CARD_FORMAT, CARD_KEY, Card, Model
 from photochrom.errors import TrainingError
 from photochrom.training import checkpoint, regularizers, validate
@@ -27,6 +27,7 @@ from photochrom.training.data import dataset
 from photochrom.training.data.shards import shards
 from photochrom.training.networks.generators import BinGenerator, Generator
 from photochrom.training.networks.layers import silence
+from photochrom.training.onnx_import import unfold
 from photochrom.training.setup import generator_of
 from photochrom.version import __version__
 
@@ -112,12 +113,6 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
     teach, aside = dataset.set_aside(members, config.validation_photographs)
     held = dataset.validation(dataset.validating(folders, config.validation_photographs) or aside, config.size)
     progress = state["progress"]
-    belief, factor = 0.0, None
-    if isinstance(generator, BinGenerator):
-        ratios = validate.believed_ratios(generator, held[0])
-        belief = round(float(ratios.mean()), 4)
-        factor = (ratios / belief).clamp(1 / color.BELIEF_MOST, color.BELIEF_MOST)
-    vividness = validate.calibrate(generator, held, factor)
     bins = isinstance(generator, BinGenerator)
     card = Card(
         name=name or run.resolve().name,
@@ -125,16 +120,10 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
         size=config.size,
         stride=generator.stride,
         fixed=not bins,
-        vividness=vividness,
         mean_chroma=tuple(state["statistics"]["mean_chroma"]),
         hints=config.hints > 0,
         palettes=config.palettes > 0,
-        confidence=validate.calibrate_confidence(generator, held, vividness, factor)
-        if isinstance(generator, BinGenerator)
-        else (),
-        cast=validate.CAST,
-        belief=belief,
-        faint=validate.FAINT,
+        **calibrated(generator, held),
         training={
             "config": state["config"],
             "data": {"sets": sorted(shards(folders, "train")), "photographs": len(teach)},
@@ -153,10 +142,66 @@ def export(run: Path, output: Path, *, data: list[Path] | None = None, name: str
     if difference > TOLERANCE:
         raise TrainingError(f"torch and ONNX differ by {difference:.2g}: expected at most {TOLERANCE:.2g}; nothing was written")
     output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_name(output.name + ".part")
-    part.write_bytes(content)
-    part.replace(output)
+    files.save(content, output, overwrite=True)
     return Export(output, len(content), difference, card)
+
+
+def calibrated(generator: Generator, held: tuple[Tensor, Tensor]) -> dict[str, Any]:
+    """Return the fields of a card that are measured on held photographs: vividness, confidence, belief, cast and faint."""
+    belief, factor = 0.0, None
+    if isinstance(generator, BinGenerator):
+        ratios = validate.believed_ratios(generator, held[0])
+        belief = round(float(ratios.mean()), 4)
+        factor = (ratios / belief).clamp(1 / color.BELIEF_MOST, color.BELIEF_MOST)
+    vividness = validate.calibrate(generator, held, factor)
+    confidence: tuple[Any, ...] = ()
+    if isinstance(generator, BinGenerator):
+        confidence = validate.calibrate_confidence(generator, held, vividness, factor)
+    return {
+        "vividness": vividness,
+        "confidence": confidence,
+        "belief": belief,
+        "cast": validate.CAST,
+        "faint": validate.FAINT,
+    }
+
+
+def recalibrate(model: Path, output: Path, *, data: list[Path], name: str | None = None) -> Export:
+    """Write a model file again with a card whose vividness, confidence and belief are measured anew; its weights stay.
+
+    Args:
+        model: a file of ``export``.
+        output: the ONNX file to write; an existing one is replaced.
+        data: prepared data; the photographs that validate are used.
+        name: the model's name in its card; None keeps it.
+
+    Raises:
+        TrainingError: if the file is no model of ours, or one of a guest.
+        DataError: if the data are not there.
+    """
+    content = model.read_bytes()
+    card = Model(content, source=str(model)).card
+    config = from_table(card.training["config"])
+    generator = generator_of(config, pretrained=config.pretrained)
+    _, aside = dataset.set_aside(dataset.index(data), config.validation_photographs)
+    held = dataset.validation(dataset.validating(data, config.validation_photographs) or aside, config.size)
+    unfold(generator, model)
+    generator.eval().requires_grad_(False)
+    difference = largest_difference(generator, Model(content, source=str(model)), held[0][:4])
+    if difference > TOLERANCE:
+        raise TrainingError(f"torch and ONNX differ by {difference:.2g}: expected at most {TOLERANCE:.2g}; nothing was written")
+    card = dataclasses.replace(card, name=name or card.name, **calibrated(generator, held))
+    graph = onnx.load_from_string(content)
+    del graph.metadata_props[:]
+    onnx.helper.set_model_props(graph, {CARD_KEY: card_text(card)})
+    written = graph.SerializeToString(deterministic=True)
+    files.save(written, output, overwrite=True)
+    return Export(output, len(written), difference, card)
+
+
+def card_text(card: Card) -> str:
+    """Return a card as it lies in the file."""
+    return json.dumps(dataclasses.asdict(card) | {"format": CARD_FORMAT}, sort_keys=True)
 
 
 def to_onnx(generator: Generator, card: Card) -> bytes:
@@ -196,8 +241,7 @@ def to_onnx(generator: Generator, card: Card) -> bytes:
     del graph.graph.value_info[:]
     del graph.metadata_props[:]
     graph.ir_version = min(graph.ir_version, 10)  # onnxruntime 1.18 reads up to 10
-    table = dataclasses.asdict(card) | {"format": CARD_FORMAT}
-    onnx.helper.set_model_props(graph, {CARD_KEY: json.dumps(table, sort_keys=True)})
+    onnx.helper.set_model_props(graph, {CARD_KEY: card_text(card)})
     onnx.checker.check_model(graph)
     content: bytes = graph.SerializeToString(deterministic=True)
     return content
