@@ -7,6 +7,7 @@ is one named failure.
 
 from __future__ import annotations
 
+import logging
 import os
 import statistics
 import threading
@@ -50,7 +51,8 @@ def connect(address: str | None, *, jobs: int | None) -> Callable[[Job], Pool]:
     if address and jobs is not None:
         raise OptionError("--jobs is for one machine, and a cluster has its own number of workers: drop --jobs or --address")
     try:
-        ray.init(address=address or "local", num_cpus=jobs, log_to_driver=False, include_dashboard=None if address else False)
+        here: dict[str, Any] = {} if address else {"num_cpus": jobs, "include_dashboard": False}
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except Exception as error:
         where = f"the Ray cluster at '{address}' cannot be reached" if address else "Ray cannot be started here"
         raise OptionError(f"{where} ({one_line(error)[:200]}); check the address and the token of the cluster") from error

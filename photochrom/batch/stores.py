@@ -119,7 +119,7 @@ def opened(address: str) -> Store:
         OptionError: the address has no bucket, or holds credentials.
     """
     if not is_bucket(address):
-        return Folder(Path(address))
+        return Folder(Path(address).absolute())  # the same from every machine and every current folder
     scheme, _, rest = address.partition("://")
     place = rest.partition("/")[0]
     if "@" in place or "?" in rest:
