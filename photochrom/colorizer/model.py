@@ -112,9 +112,9 @@ class Model:
         guest = None if found is None else found.guest
         if guest:
             onnx_file.check(data, source)
-        self._data = data if guest and path else bytes(data)
-        content = path if guest and path else bytes(self._data)
-        self._session = open_session(content, source, threads=0 if guest else threads)
+        self._content = path if guest and path else bytes(data)
+        self._state = _state(path) if guest and path else None
+        self._session = open_session(self._content, source, threads=0 if guest else threads)
         if found is None:
             raise ModelError(f"'{source}' is an ONNX file, but not one of Photochrom's: expected {OURS}")
         self.card = found
@@ -135,8 +135,13 @@ class Model:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the model file, as 64 hexadecimal digits."""
-        return hashlib.sha256(self._data).hexdigest()
+        """SHA-256 of the model file, as 64 hexadecimal digits; raises ModelError where a guest's file is another one by now."""
+        if isinstance(self._content, bytes):
+            return hashlib.sha256(self._content).hexdigest()
+        if _state(self._content) != self._state:
+            raise ModelError(f"the model '{self._content}' has changed since it was loaded: start again")
+        with self._content.open("rb") as file:  # which is read piece by piece: a guest may have a gigabyte
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def chroma(self, luma: Float, *, vividness: float = 1.0, hints: Float | None = None, palette: Float | None = None) -> Float:
         """Predict chroma: the first part of what ``answer`` gives."""
@@ -260,6 +265,15 @@ class Model:
         places = range(len(rows))
         temperature, gain = (float(np.interp(vividness, places, column)) for column in zip(*rows, strict=True))
         return temperature, gain
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Tell one state of a file from another, by size and time; None where it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _faded(palette: Float, gain: float) -> Float:

@@ -215,6 +215,13 @@ def test_weights_elsewhere_are_refused_when_a_card_is_there_too() -> None:
         Model.load("crafted.onnx")
 
 
+def test_a_file_that_changes_after_it_was_loaded_has_no_hash() -> None:
+    model = adopted(guests.ddcolor())
+    adopted(guests.deoldify("unit"))
+    with pytest.raises(ModelError, match=r"the model 'ours\.onnx' has changed since it was loaded: start again"):
+        _ = model.hash
+
+
 def test_a_file_that_exists_stays() -> None:
     adopted(guests.ddcolor())
     with pytest.raises(OutputError, match="exists already"):
