@@ -6,7 +6,7 @@ PYTHON ?= python3
 PIP_INSTALL = -m pip install --disable-pip-version-check --constraint constraints.txt
 SOURCES := $(shell find photochrom -type f -not -name '*.pyc')
 
-.PHONY: demo test test-fast lint bench docs
+.PHONY: demo test test-fast test-browser lint bench docs
 .DELETE_ON_ERROR:
 
 ## Color the photographs of examples/photos into out/, with the package installed as a user has it, without torch.
@@ -20,7 +20,11 @@ test: .venv/.installed
 
 ## Run the tests that take less than a second each.
 test-fast: .venv/.installed
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "not slow and not browser"
+
+## Drive the page in Chromium, which apt-get install chromium brings.
+test-browser: .venv/.installed
+	.venv/bin/python -m pytest -m browser tests/serve
 
 lint: .venv/.installed
 	.venv/bin/ruff check .

@@ -24,3 +24,10 @@ def browser() -> Iterator[Browser]:
 def address(browser: Browser) -> Iterator[str]:  # noqa: ARG001 - where there is no browser, no server is started
     with running() as (found, _):
         yield found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what drives the browser, so that `make test` leaves it to `make test-browser`."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
