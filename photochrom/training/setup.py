@@ -22,7 +22,6 @@ from photochrom.training.launch import from_first
 from photochrom.training.losses import BinCrossEntropy, Perceptual
 from photochrom.training.networks.discriminators import PatchGAN
 from photochrom.training.networks.generators import LAYOUTS, BinGenerator, Generator, Shape, build
-from photochrom.training.onnx_import import unfold
 from photochrom.training.step import Networks
 
 SETTINGS = "config.json"
@@ -101,6 +100,8 @@ def _begin(generator: Generator, crops: dataset.Crops, init: Path | None) -> tup
     if isinstance(generator, BinGenerator):
         calibrate_norms(generator, crops)
     if init:
+        from photochrom.training.onnx_import import unfold  # it loads the inference side, which few runs need
+
         statistics["init"] = unfold(generator, init) if init.suffix == ".onnx" else start_from(generator, init)
     return statistics, generator.state_dict()
 

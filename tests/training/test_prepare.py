@@ -586,7 +586,7 @@ def test_options_that_make_no_sense(change: dict[str, object], line: str) -> Non
 def test_neither_torch_nor_datasets_is_imported(tmp_path: Path) -> None:
     folder(tmp_path / "in", range(2))
     program = (
-        "import sys; from pathlib import Path; from photochrom.training.prepare import PrepareOptions, prepare; "
+        "import sys; from pathlib import Path; from photochrom.training.data.prepare import PrepareOptions, prepare; "
         f"prepare({str(tmp_path / 'in')!r}, Path({str(tmp_path / 'out')!r}), options=PrepareOptions(jobs=1)); "
         "print(sorted({'torch', 'datasets', 'webdataset', 'onnxruntime'} & set(sys.modules)))"
     )
