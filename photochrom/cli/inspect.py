@@ -6,6 +6,7 @@ import dataclasses
 import json as jsonlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -118,7 +119,7 @@ def sheet(
     options = Options(vividness=vividness)
     colorizers = [Colorizer.load(path, options=options) for path in model or (None,)]
     names = told_apart(*(each.model for each in colorizers)) if len(colorizers) > 1 else ()
-    paints = (each.paint for each in colorizers)
+    paints = [partial(each.paint, scan=True) for each in colorizers]
     files.save(draw(photos, *paints, height=height, columns=columns, limit=limit, names=names), output, overwrite=overwrite)
     print(output)
     return 0

@@ -315,9 +315,13 @@ class Colorizer:
         planes = upsample(self.small_chroma(luma), luma, step=1)
         return (np.stack(planes).astype(np.float32) - np.float32(128)) / np.float32(255)
 
-    def paint(self, luma: Bytes) -> Bytes:
-        """Color ``(H, W)`` uint8 luma, without judging it first; gives ``(H, W, 3)`` uint8 RGB."""
-        return convert.to_array(Photo(luma=luma), *upsample(self.small_chroma(luma), luma, step=1))
+    def paint(self, luma: Bytes, *, scan: bool = False) -> Bytes:
+        """Color ``(H, W)`` uint8 luma, without judging it first; gives ``(H, W, 3)`` uint8 RGB.
+
+        ``scan`` leaves margins, mounts and pages around prints without color, as ``look`` does.
+        """
+        low = self.look(Photo(luma=luma)).low if scan else self.small_chroma(luma)
+        return convert.to_array(Photo(luma=luma), *upsample(low, luma, step=1))
 
     def seen_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the height and width of what the network is shown of an upright picture."""

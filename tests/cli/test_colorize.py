@@ -344,6 +344,17 @@ def test_sheet(run: Run) -> None:
     assert run("sheet", "a.jpg", "-o", "sheet.jpg", "--height", "64")[0] == 1
 
 
+def test_a_sheet_leaves_mounts_without_color_as_colorize_does(run: Run) -> None:
+    mount = np.full((280, 360), 176, np.uint8)
+    mount[40:240, 40:320] = np.asarray(Image.fromarray(data.camera()).resize((280, 200)))
+    put("mount.png", mount)
+    assert run("sheet", "mount.png", "-o", "sheet.jpg", "--height", "280")[0] == 0
+    with Image.open("sheet.jpg") as sheet:
+        cell = np.asarray(sheet.convert("RGB").crop((10 + 360 + 2, 10, 10 + 2 * 360 + 2, 10 + 280))).astype(int)
+    colors = np.ptp(cell, 2)
+    assert colors[:30].max() <= 2 and colors[60:220, 60:300].mean() > 6
+
+
 def test_version_and_help(run: Run) -> None:
     assert run("--version") == (0, [__version__], [])
     for command in ("colorize", "sheet", "info"):
