@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import cyclopts
+from cyclopts.config import Env
 
 from photochrom.cli.summary import ALL_FAILED, Terminated
 from photochrom.errors import OptionError, PhotochromError, one_line
@@ -24,6 +25,8 @@ app = cyclopts.App(
     name="photochrom",
     help="Put color into black-and-white photographs, and train and measure the models that do it.",
     version=__version__,
+    config=Env("PHOTOCHROM_", show=False),
+    help_epilogue="The environment gives defaults: PHOTOCHROM_COLORIZE_VIVIDNESS=0.5 is --vividness 0.5 of colorize.",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -45,6 +48,8 @@ COMMANDS = {
 }
 for command, (module, summary) in COMMANDS.items():
     app.command(f"photochrom.cli.{module}:{command}", name=command, help=summary)  # imported when it is called
+
+app.register_install_completion_command(help="Let the shell complete commands and options; adds a line to its start file.")
 
 EXTRAS = {
     "av": "video",

@@ -355,6 +355,25 @@ def test_a_sheet_leaves_mounts_without_color_as_colorize_does(run: Run) -> None:
     assert colors[:30].max() <= 2 and colors[60:220, 60:300].mean() > 6
 
 
+def test_the_environment_gives_defaults(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    put("a.png")
+    monkeypatch.setenv("PHOTOCHROM_COLORIZE_VIVIDNESS", "0")
+    monkeypatch.setenv("PHOTOCHROM_COLORIZE_FORMAT", "tiff")
+    assert run("colorize", "a.png", "-o", "b.tif")[0] == 0
+    assert run("colorize", "a.png", "-o", "c.tif", "--vividness", "2")[0] == 0
+    assert chroma("b.tif") < chroma("c.tif")
+    monkeypatch.setenv("PHOTOCHROM_COLORIZE_VIVIDNESS", "7")
+    assert run("colorize", "a.png", "-o", "d.tif")[0] == 2
+    assert "PHOTOCHROM_COLORIZE_VIVIDNESS" in " ".join(run("colorize", "--help")[1])
+
+
+def test_completion_is_installed_for_the_shell(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    assert run("--install-completion")[0] == 0
+    assert {".bashrc", ".local/share/bash-completion/completions/photochrom"} <= set(tree())
+
+
 def test_version_and_help(run: Run) -> None:
     assert run("--version") == (0, [__version__], [])
     for command in ("colorize", "sheet", "info"):
