@@ -139,6 +139,29 @@ def stamp(path: Path, *, known: Stamp | None = None, verify: bool = False) -> St
         raise PhotoError(f"cannot be read ({error.strerror}); check the path and its permissions", path=path) from error
 
 
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file; raises PhotoError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PhotoError(f"cannot be read ({error.strerror}); check the path and its permissions", path=path) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; raises OutputError where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot be made a folder ({error.strerror}); choose another output", path=folder) from error
+
+
+def refuse_existing(target: Path, *, overwrite: bool) -> None:
+    """Raise OutputError where a target exists and may not be overwritten."""
+    if not overwrite and os.path.lexists(target):
+        raise OutputError("exists already; choose another name, or allow it to be replaced (--overwrite)", path=target)
+
+
 def is_folder(path: Path) -> bool:
     """Return whether a path leads to a folder, without an error where that cannot be told."""
     try:

@@ -170,7 +170,7 @@ def colorize(
     from photochrom.batch import run
     from photochrom.colorizer import hints as guides
     from photochrom.colorizer.colorizer import Colorizer, Options
-    from photochrom.colorizer.file import refuse_existing, written_as
+    from photochrom.colorizer.file import written_as
 
     points = [guides.parse(text) for text in hint or []] + list(guides.load(hints) if hints else [])
     if (points or confidence or variants) and not alone:
@@ -214,7 +214,7 @@ def colorize(
     jobs = jobs if jobs is not None else 1 if alone else run.default_jobs()
     colorizer = Colorizer(loading.result(), options)
     if confidence:
-        refuse_existing(confidence, overwrite=overwrite)
+        files.refuse_existing(confidence, overwrite=overwrite)
     if variants:
         return _variants(colorizer, next(iter(tasks)), variants, overwrite=overwrite)
     tally = Tally(json=json, quiet=quiet, left_out=left_out, single=alone)
@@ -239,7 +239,7 @@ def colorize(
 def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) -> int:
     """Write the variants of a photograph, which is read and judged once; the network runs once for each try."""
     from photochrom.colorizer.colorizer import Colorizer, in_color
-    from photochrom.colorizer.file import MARK, Source, refuse_existing, written_as
+    from photochrom.colorizer.file import MARK, Source, written_as
     from photochrom.colorizer.variants import variants
 
     if task.error:
@@ -249,7 +249,7 @@ def _variants(colorizer: Colorizer, task: Task, count: int, *, overwrite: bool) 
     options = colorizer.options.fitted(colorizer.options.format or written_as(task.target))
     colorizer = Colorizer(colorizer.model, options)
     try:
-        refuse_existing(task.target, overwrite=overwrite)
+        files.refuse_existing(task.target, overwrite=overwrite)
         source = Source.open(task.source, options)
         found = variants(colorizer, source.photo, count)
         automatic = colorizer.colorize(source.photo, answer=found[0].answer)

@@ -184,7 +184,7 @@ def replay(
     source = source or result.with_name(record.source)
     if not source.exists():
         raise PhotoError(f"is not here, but {result} was made from it; name it with --source", path=source)
-    if (found := file.digest(source)) != record.source_sha256:
+    if (found := files.digest(source)) != record.source_sha256:
         raise PhotoError(
             f"{source}: is not the photograph that {result} was made from: its SHA-256 is {found[:16]}..., expected "
             f"{record.source_sha256[:16]}...; name the right one with --source"
@@ -196,7 +196,7 @@ def replay(
             f"{colorizer.model.hash[:16]}...; name the right one with --model"
         )
     file.color_file(source, output, colorizer=colorizer, overwrite=overwrite, recorded_name=record.source)
-    if file.digest(output) == file.digest(result):
+    if files.digest(output) == files.digest(result):
         print(f"{output}: the same bytes as {result}")
         return 0
     print(

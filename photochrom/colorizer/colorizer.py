@@ -308,6 +308,10 @@ class Colorizer:
         Raises:
             OptionError: if luma has another type or shape.
         """
+        if luma.ndim == 3 and luma.shape[-1] in (3, 4) and luma.shape[1] > 4:
+            raise OptionError(
+                f"luma is of shape {luma.shape}, a picture in color: give its luma, (H, W), or several, (N, H, W)"
+            )
         if luma.dtype != np.uint8 or luma.ndim not in (2, 3) or 0 in luma.shape:
             raise OptionError(f"luma is {luma.dtype} of shape {luma.shape}: expected uint8 of shape (H, W) or (N, H, W)")
         if luma.ndim == 3:

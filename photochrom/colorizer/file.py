@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +32,28 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Samples = TypeVar("Samples", np.uint8, np.uint16)
+Where = str | Path
+Loaded = Colorizer | None
 
 MARK = ".color"
 """Stands before the suffix of a result that lies beside its source."""
 
 
 @overload
-def colorize(photo: str | Path, *, options: Options | None = ..., colorizer: Colorizer | None = ...) -> Path: ...
+def colorize(
+    photo: str | Path,
+    *,
+    output: Where | None = ...,
+    overwrite: bool = ...,
+    options: Options | None = ...,
+    colorizer: Loaded = ...,
+) -> Path: ...
 @overload
-def colorize(photo: bytes, *, options: Options | None = ..., colorizer: Colorizer | None = ...) -> bytes: ...
+def colorize(photo: bytes | BinaryIO, *, options: Options | None = ..., colorizer: Loaded = ...) -> bytes: ...
+@overload
+def colorize(
+    photo: bytes | BinaryIO, *, output: Where, overwrite: bool = ..., options: Options | None = ..., colorizer: Loaded = ...
+) -> Path: ...
 @overload
 def colorize(
     photo: NDArray[Samples], *, options: Options | None = ..., colorizer: Colorizer | None = ...
@@ -49,18 +62,28 @@ def colorize(
 def colorize(photo: Image.Image, *, options: Options | None = ..., colorizer: Colorizer | None = ...) -> Image.Image: ...
 
 
-def colorize(photo: Any, *, options: Options | None = None, colorizer: Colorizer | None = None) -> Any:
+def colorize(
+    photo: Any,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    options: Options | None = None,
+    colorizer: Colorizer | None = None,
+) -> Any:
     """Color a photograph and give back what was given.
 
     Args:
-        photo: a path, the bytes of a file, a Pillow image, or an ``(H, W)`` or ``(H, W, 3)`` array,
-            uint8 or uint16.
+        photo: a path; the bytes of a file, or a file that is open for reading bytes; a Pillow image, also of mode I;16; or a
+            uint8 or uint16 array, ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA.
+        output: the file to write, for a path, bytes or an open file; its ending says its format where the options do not.
+        overwrite: replace a file that exists; else it is kept, and an OutputError raised.
         options: how to color; by default the colorizer's own.
         colorizer: a loaded model; none loads the one in the package, once.
 
     Returns:
-        For a path, the path written: ``name.color.jpg`` beside ``name.jpg``. For bytes, the bytes of a file of the same
-        format. For an image, an image, and for an array, an ``(H, W, 3)`` array of its type; neither is turned.
+        The path written, for a path or with ``output``; by default ``name.color.jpg`` beside ``name.jpg``. For bytes or an open
+        file, the bytes of a file of the same format. For an image, an RGB or RGBA image of 8 bits, and for an array, an
+        ``(H, W, 3)`` array of its type, or ``(H, W, 4)`` where it has alpha; neither is turned.
 
     Raises:
         PhotoError: if it cannot be read, or is in color already and ``on_color`` is not "recolor".
@@ -70,21 +93,34 @@ def colorize(photo: Any, *, options: Options | None = None, colorizer: Colorizer
     colorizer = colorizer or _bundled()
     if options is not None:
         colorizer = Colorizer(colorizer.model, options)
-    options = colorizer.options
-    if isinstance(photo, str | Path):
-        target = beside(Path(photo), options.format)
-        if (result := color_file(Path(photo), target, colorizer=colorizer)).skipped:
-            raise in_color(result.judgement, name=str(photo))
-        return target
+    contents = None
+    if hasattr(photo, "read") and not hasattr(photo, "getexif"):
+        photo = photo.read()
+        if not isinstance(photo, bytes):
+            raise OptionError("the file gives text, not bytes: open it in mode 'rb'")
     if isinstance(photo, bytes | bytearray | memoryview):
-        return encoded(bytes(photo), colorizer)
+        contents = bytes(photo)
+        if output is None:
+            return encoded(contents, colorizer)
+    if isinstance(photo, str | Path) or contents is not None:
+        source = Path("photograph" if contents is not None else photo)
+        target = beside(source, colorizer.options.format) if output is None else Path(output)
+        result = color_file(source, target, colorizer=colorizer, overwrite=overwrite, contents=contents)
+        if result.skipped:
+            raise in_color(result.judgement, name=str(source))
+        return target
+    if output is not None:
+        raise OptionError(f"output is for a path, bytes or an open file; save the {type(photo).__name__} that is given back")
     if isinstance(photo, np.ndarray):
         read = convert.from_array(photo)
-        return convert.to_array(read, *_planes(read, colorizer))
+        samples = convert.to_array(read, *_planes(read, colorizer))
+        return samples if read.alpha is None else np.dstack([samples, read.alpha])
     if hasattr(photo, "getexif") and hasattr(photo, "mode"):
         read = convert.from_pil(photo)
         return convert.to_pil(read, *_planes(read, colorizer))
-    raise OptionError(f"{type(photo).__name__} is no photograph: expected a path, bytes, a Pillow image or an array")
+    raise OptionError(
+        f"{type(photo).__name__} is no photograph: expected a path, bytes, an open file, a Pillow image or an array"
+    )
 
 
 @final
@@ -123,7 +159,7 @@ class Source:
         scan = stream.scan(path) if contents is None else None
         if scan and options.format in (None, scan.format):
             stream.check(scan, options)
-            hashed = _later(lambda: digest(path), sha256)  # hashing takes about as long as reading
+            hashed = _later(lambda: files.digest(path), sha256)  # hashing takes about as long as reading
             return cls(path.name, proxy.read(scan, max_pixels=options.max_pixels), hashed, signature, scan)
         data = read_contents(path) if contents is None else contents
         photo = convert.read(data, max_pixels=options.max_pixels, name=os.fspath(path))
@@ -162,7 +198,7 @@ class Source:
         """
         name = self.name if recorded_name is None else recorded_name
         data = None if self._scan else self._bytes(result, colorizer, name)
-        _make_folder(target.parent)
+        files.make_folder(target.parent)
         with files.drafted(target, overwrite=overwrite, announce=announce) as draft:
             if data is not None:
                 draft.write_bytes(data)
@@ -230,7 +266,7 @@ def color_file(
         OutputError: if the target exists or cannot be written.
     """
     try:
-        refuse_existing(target, overwrite=overwrite)
+        files.refuse_existing(target, overwrite=overwrite)
         colorizer = Colorizer(colorizer.model, colorizer.options.fitted(colorizer.options.format or written_as(target)))
         opened = Source.open(source, colorizer.options, contents=contents, sha256=sha256)
         result = colorizer.colorize(opened.photo)
@@ -261,7 +297,7 @@ def save_confidence(result: Result, target: Path, *, overwrite: bool = False) ->
     high, wide = photo.full or photo.luma.shape
     size = (wide, high) if photo.orientation > 4 else (high, wide)
     small = np.rint(planes.upright(result.confidence, photo.orientation) * np.float32(255)).clip(0, 255).astype(np.uint8)
-    _make_folder(target.parent)
+    files.make_folder(target.parent)
     with files.drafted(target, overwrite=overwrite) as draft:
         try:
             vips.save_enlarged(small, size, draft)
@@ -288,12 +324,6 @@ def encoded(photo: bytes | Photo, colorizer: Colorizer, *, name: str = "the phot
     if result.skipped:
         raise in_color(result.judgement, name=name)
     return source.encoded(result, colorizer)
-
-
-def refuse_existing(target: Path, *, overwrite: bool) -> None:
-    """Raise OutputError where a target exists and may not be overwritten."""
-    if not overwrite and os.path.lexists(target):
-        raise OutputError("exists already; choose another name, or allow it to be replaced (--overwrite)", path=target)
 
 
 def beside(source: Path, format: Format | None = None) -> Path:
@@ -351,22 +381,6 @@ def recorded(path: Path, *, max_pixels: int = MAX_PIXELS) -> provenance.Record:
     raise PhotoError(
         "its metadata hold no record of Photochrom; give a photograph that it colored, as it was written", path=path
     )
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file; raises PhotoError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PhotoError(f"cannot be read ({error.strerror}); check the path and its permissions", path=path) from error
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot be made a folder ({error.strerror}); choose another output", path=folder) from error
 
 
 def _later(work: Callable[[], str], known: str | None) -> Future[str]:

@@ -83,25 +83,27 @@ def packet(path: Path) -> bytes | None:
 
 
 def from_array(array: NDArray[Any]) -> Photo:
-    """Convert an ``(H, W)`` or ``(H, W, 3)`` uint8 or uint16 array to a photograph.
+    """Convert a uint8 or uint16 array to a photograph: ``(H, W)`` or ``(H, W, 1)`` grey, ``(H, W, 3)`` RGB, ``(H, W, 4)`` RGBA.
 
     Raises:
         PhotoError: the array has another shape or type.
     """
-    color = array.ndim == 3 and array.shape[-1] == 3
-    if array.dtype not in (np.uint8, np.uint16) or not (array.ndim == 2 or color) or 0 in array.shape:
+    shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
+    if array.dtype not in (np.uint8, np.uint16) or not shaped or 0 in array.shape:
         got = f"{array.dtype} of shape {array.shape}"
-        raise PhotoError(f"an array of {got} is no photograph; give uint8 or uint16 of shape (H, W) or (H, W, 3)")
+        raise PhotoError(f"an array of {got} is no photograph; give uint8 or uint16 of shape (H, W) or (H, W, 1, 3 or 4)")
     samples = array.astype(array.dtype.newbyteorder("="), copy=False)
-    luma, _, thumbnail = planes.take(samples if color else samples[..., None])
-    return Photo(luma=luma, thumbnail=thumbnail, bits=8 * array.dtype.itemsize)
+    samples = samples if array.ndim == 3 else samples[..., None]
+    luma, _, thumbnail = planes.take(samples[..., :3])
+    alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[-1] == 4 else None
+    return Photo(luma=luma, alpha=alpha, thumbnail=thumbnail, bits=8 * array.dtype.itemsize)
 
 
 def from_pil(image: Image.Image) -> Photo:
     """Convert a Pillow image to a photograph, with the EXIF, XMP, ICC profile and resolution that it carries.
 
     Raises:
-        PhotoError: the image has more than 8 bits a channel, no pixels, or a damaged file behind it.
+        PhotoError: the image has no pixels, samples beyond 16 bits, or a damaged file behind it.
     """
     try:
         image.load()
@@ -111,7 +113,17 @@ def from_pil(image: Image.Image) -> Photo:
     if not exif:  # an open TIFF has all its tags there, most about the file
         exif = exif_tags.block(exif_tags.carried(exif_tags.read(image.getexif().tobytes().removeprefix(jpeg_segments.EXIF))))
     known = {"MPO": "JPEG", "PPM": "PNM"}.get(image.format or "", image.format)
-    return replace(pillow.from_image(image, exif=exif), format=next((name for name in FORMATS if name == known), None))
+    photo = _deep(image, exif) if image.mode.startswith("I") else pillow.from_image(image, exif=exif)
+    return replace(photo, format=next((name for name in FORMATS if name == known), None))
+
+
+def _deep(image: Image.Image, exif: bytes | None) -> Photo:
+    """Convert a grey Pillow image of 16 bits, which Pillow holds in mode I;16 or I."""
+    samples = np.asarray(image)
+    if samples.size == 0 or samples.min() < 0 or samples.max() > 65535:
+        raise PhotoError(f"a Pillow image of mode {image.mode} without samples, or some beyond 0 to 65535: scale them first")
+    photo = from_array(samples.astype(np.uint16))
+    return replace(pillow.described(image, photo.luma, None, photo.thumbnail, mode="I;16", exif=exif), bits=16)
 
 
 def encode(

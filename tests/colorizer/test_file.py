@@ -109,7 +109,50 @@ def test_an_image_of_a_jpeg_gets_chroma_of_full_size() -> None:
     assert np.array_equal(np.asarray(photochrom.colorize(image)), photochrom.colorize(np.asarray(image)))
 
 
-@pytest.mark.parametrize("other", [None, 3, ["a.jpg"], io.BytesIO(b"")])
+def test_an_image_of_sixteen_bits_is_colored() -> None:
+    deep = testdata.grey(50, 70).astype(np.uint16) * 257
+    out = photochrom.colorize(Image.fromarray(deep))
+    assert (out.mode, out.size) == ("RGB", (70, 50))
+    assert np.abs(np.asarray(out.convert("L")).astype(int) - testdata.grey(50, 70)).max() <= 1
+
+
+def test_arrays_with_one_channel_and_with_alpha() -> None:
+    grey = testdata.grey(50, 70)
+    plain = photochrom.colorize(grey)
+    assert np.array_equal(photochrom.colorize(grey[..., None]), plain)
+    alpha = testdata.grey(50, 70, seed=1)
+    out = photochrom.colorize(np.dstack([grey, grey, grey, alpha]))
+    assert np.array_equal(out[..., :3], plain) and np.array_equal(out[..., 3], alpha)
+
+
+def test_open_files_and_outputs(tmp_path: Path) -> None:
+    content = testdata.file(testdata.grey(50, 70), "PNG")
+    (tmp_path / "a.png").write_bytes(content)
+    expected = photochrom.colorize(content)
+    assert photochrom.colorize(io.BytesIO(content)) == expected
+    with (tmp_path / "a.png").open("rb") as file:
+        assert photochrom.colorize(file, output=tmp_path / "b.png") == tmp_path / "b.png"
+    assert photochrom.colorize(tmp_path / "a.png", output=str(tmp_path / "c.jpg")) == tmp_path / "c.jpg"
+    with Image.open(tmp_path / "b.png") as first, Image.open(tmp_path / "c.jpg") as second:
+        assert (first.format, second.format) == ("PNG", "JPEG")
+    kept = (tmp_path / "c.jpg").read_bytes()
+    with pytest.raises(OutputError):
+        photochrom.colorize(tmp_path / "a.png", output=tmp_path / "c.jpg", options=Options(vividness=0))
+    assert (tmp_path / "c.jpg").read_bytes() == kept
+    photochrom.colorize(tmp_path / "a.png", output=tmp_path / "c.jpg", overwrite=True, options=Options(vividness=0))
+    assert (tmp_path / "c.jpg").read_bytes() != kept
+
+
+def test_what_cannot_be_done_with_what_is_given(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="mode 'rb'"):
+        photochrom.colorize(io.StringIO("a"))  # type: ignore[call-overload]
+    with pytest.raises(OptionError, match="output is for a path"):
+        photochrom.colorize(testdata.grey(8, 8), output=tmp_path / "a.png")  # type: ignore[call-overload]
+    with pytest.raises(OptionError, match="a picture in color"):
+        photochrom.Colorizer.load().chroma(testdata.scene(40, 50))
+
+
+@pytest.mark.parametrize("other", [None, 3, ["a.jpg"]])
 def test_what_is_no_photograph(other: Any) -> None:
     with pytest.raises(OptionError, match="is no photograph: expected a path, bytes"):
         photochrom.colorize(other)
