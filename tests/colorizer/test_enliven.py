@@ -66,7 +66,7 @@ def test_a_model_fades_what_is_faint_from_vividness_1_on_and_an_older_card_not_a
     luma = np.full((1, 1, 128, 128), 0.5, np.float32) + np.linspace(0, 0.2, 128, dtype=np.float32)
     answers = []
     for faint in (0.0, 0.1):
-        model.card = dataclasses.replace(model.card, faint=faint, cast=1.0, vividness=((1.0, 1.0),) * 3)
+        model.card = dataclasses.replace(model.card, belief=0.0, faint=faint, cast=1.0, vividness=((1.0, 1.0),) * 3)
         answers.append([np.hypot(*model.chroma(luma, vividness=vividness)[0]).mean() for vividness in (0.0, 0.5, 1.0, 2.0)])
     plain, faded = answers
     assert np.allclose(plain, plain[0]) and faded[0] == plain[0]

@@ -72,15 +72,15 @@ def test_an_array_gives_an_array() -> None:
     [
         np.zeros((4, 4), np.float32),
         np.zeros((4, 4), np.int16),
-        np.zeros((4, 4, 4), np.uint8),
-        np.zeros((4, 4, 1), np.uint8),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((4, 4, 5), np.uint8),
         np.zeros((2, 4, 4, 3), np.uint8),
         np.zeros((0, 4), np.uint8),
         np.zeros(4, np.uint8),
     ],
 )
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
-    with pytest.raises(PhotoError, match=r"\(H, W\) or \(H, W, 3\)"):
+    with pytest.raises(PhotoError, match=r"\(H, W\) or \(H, W, 1, 3 or 4\)"):
         photochrom.colorize(array)
 
 

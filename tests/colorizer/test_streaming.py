@@ -413,7 +413,7 @@ def test_streamed_pages_are_what_memory_makes_of_them(
             for name in ("streamed", "whole")
         ]
         away = np.abs(pictures[0] - pictures[1]) / (257 if own.bits == 16 else 1)
-        assert away.mean() < 1.5, (number, away.mean())
+        assert away.mean() < 2, (number, away.mean())  # the network sees pictures that were made smaller in two ways
         assert np.ptp(pictures[0], axis=2).max() > 5
 
 
