@@ -59,6 +59,9 @@ def unfold(generator: Generator, path: Path) -> dict[str, Any]:
     if missing:
         form = f"a generator of another form, without '{missing[0]}'"
         raise TrainingError(f"'{path}' holds {form}: expected one like the run's, or leave --init out")
+    if lost := sorted(name for name in found if name.startswith("attention.") and name not in state):
+        blocks = len({name.split(".")[2] for name in lost})
+        raise TrainingError(f"'{path}' holds self-attention: expected a run with at least attention = {blocks}")
     generator.load_state_dict({name: found[name] for name in wanted}, strict=False)
     return card.training
 

@@ -28,7 +28,7 @@ def crops(prepared):
 
 
 def test_the_generator_answers_as_the_file_does_with_hints_and_palettes(prepared):
-    generator = build("photochrom", pretrained=True)
+    generator = build("photochrom", pretrained=True, attention=2)
     setup.calibrate_norms(generator, crops(prepared))
     about = unfold(generator, FILE)
     assert about["images_seen"] > 0
@@ -49,14 +49,16 @@ def test_the_generator_answers_as_the_file_does_with_hints_and_palettes(prepared
 def test_a_file_of_another_generator_is_refused(tmp_path):
     with pytest.raises(TrainingError, match="holds a generator of another form, without"):
         unfold(build("unet", pretrained=False), FILE)
+    with pytest.raises(TrainingError, match="holds self-attention"):
+        unfold(build("photochrom", pretrained=False), FILE)
     with pytest.raises(TrainingError, match="cannot start from"):
         unfold(build("unet", pretrained=False), tmp_path / "missing.onnx")
 
 
 def test_frozen_blocks_stay_and_the_card_knows_the_file(prepared, tmp_path):
     table = {
-        "generator": "photochrom", "bins_weight": 1.0, "hints": 0.5, "repaints": 0.5, "size": 32, "batch": 4, "frozen": 3,
-        "log_every": 4, "checkpoint_every": 4, "validate_every": 8, "validation_photographs": 4, "sample_every": 1000,
+        "generator": "photochrom", "attention": 2, "bins_weight": 1.0, "hints": 0.5, "repaints": 0.5, "size": 32, "batch": 4,
+        "frozen": 3, "log_every": 4, "checkpoint_every": 4, "validate_every": 8, "validation_photographs": 4, "sample_every": 1000,
         "stages": [{"kind": "generator", "images": 8, "rate": 1e-2}],
     }  # fmt: skip
     threads = torch.get_num_threads()
@@ -69,7 +71,7 @@ def test_frozen_blocks_stay_and_the_card_knows_the_file(prepared, tmp_path):
         torch.set_num_threads(threads)
     done = export(tmp_path / "run", tmp_path / "model.onnx")
     assert done.card.training["init"]["images_seen"] == WEIGHTS.card.training["images_seen"]
-    again, before = build("photochrom", pretrained=True), build("photochrom", pretrained=True)
+    again, before = build("photochrom", pretrained=True, attention=2), build("photochrom", pretrained=True, attention=2)
     for network, path in ((again, tmp_path / "model.onnx"), (before, FILE)):
         torch.manual_seed(0)
         setup.calibrate_norms(network, crops(prepared))
