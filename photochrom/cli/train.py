@@ -55,7 +55,7 @@ def train(
         a larger share of the batch are added up. Batch norm then takes the statistics of each part.
     init
         A checkpoint of another run (its best.pt), or a model file, such as photochrom/colorizer/weights/photochrom.onnx, whose
-        generator a new run starts from. A run that goes on has its own.
+        generator a new run starts from; with attention of at least the file's. A run that goes on has its own.
     set_
         Replace a setting of the configuration: --set batch=16 --set stages.0.images=50000. A run that goes on keeps its own.
     """

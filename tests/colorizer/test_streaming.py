@@ -394,6 +394,8 @@ def pages_of(path: Path) -> Path:
 def test_streamed_pages_are_what_memory_makes_of_them(
     tmp_path: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The network's own answer: vividness would multiply what differs since the small pictures were made in two ways.
+    colorizer = Colorizer(colorizer.model, replace(colorizer.options, vividness=0.0))
     source = pages_of(tmp_path / "scan.tif")
     with monkeypatch.context() as patch:
         patch.delattr(convert, "read")
@@ -413,7 +415,7 @@ def test_streamed_pages_are_what_memory_makes_of_them(
             for name in ("streamed", "whole")
         ]
         away = np.abs(pictures[0] - pictures[1]) / (257 if own.bits == 16 else 1)
-        assert away.mean() < 2, (number, away.mean())  # the network sees pictures that were made smaller in two ways
+        assert away.mean() < 1.5, (number, away.mean())
         assert np.ptp(pictures[0], axis=2).max() > 5
 
 
